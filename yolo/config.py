@@ -1,0 +1,85 @@
+"""The settings of a training run, frozen; stored beside its checkpoints, from where evaluation rebuilds the model."""
+
+import dataclasses
+import json
+import posixpath
+
+import tensorflow as tf
+
+CONFIG = 'config.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One training run. `classes` and `anchors` are the data folder's, written down for use without it."""
+
+    data_dir: str
+    train_split: str
+    eval_split: str  # '' for none
+    model_dir: str
+    classes: tuple[str, ...]
+    anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
+    image_size: tuple[int, int]  # height, width in pixels
+    model: str
+    width: float
+    loss: str
+    batch_size: int  # over all replicas
+    num_steps: int
+    optimizer: str
+    learning_rate: float
+    lr_schedule: str
+    burn_in: int  # steps
+    decay_steps: tuple[int, ...]  # the rate is multiplied by 0.1 at each
+    momentum: float
+    weight_decay: float  # L2 on the kernels, in the gradient
+    augment: bool
+    jitter: float
+    scale: tuple[float, float]
+    hue: float
+    saturation: float
+    exposure: float
+    seed: int
+    jit_compile: bool
+    eval_every: int  # steps; 0 for the end alone
+    checkpoint_every: int  # steps
+    log_every: int  # steps
+    keep: int  # checkpoints
+
+
+# What may differ when a run is taken up again: it does not change what the steps compute.
+_FREE = frozenset({'data_dir', 'model_dir', 'eval_split', 'eval_every', 'checkpoint_every', 'log_every', 'keep'})
+
+
+def write_config(config: TrainConfig) -> None:
+    """Writes `config.json` into the run's folder; ValueError, with the differences, if another run's is there."""
+    path = posixpath.join(config.model_dir, CONFIG)
+    if tf.io.gfile.exists(path):
+        before = dataclasses.asdict(read_config(config.model_dir))
+        now = dataclasses.asdict(config)
+        differences = [f'{name}: {before[name]} there, {now[name]} now' for name in now
+                       if name not in _FREE and before[name] != now[name]]  # fmt: skip
+        if differences:
+            raise ValueError(f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
+                             'use its settings to go on with it, or another --model_dir')
+    tf.io.gfile.makedirs(config.model_dir)
+    with tf.io.gfile.GFile(path + '.partial', 'w') as file:
+        file.write(json.dumps(dataclasses.asdict(config), indent=1) + '\n')
+    tf.io.gfile.rename(path + '.partial', path, overwrite=True)
+
+
+def read_config(model_dir: str) -> TrainConfig:
+    """Reads the settings of the run in a folder; ValueError if there is none or it is not understood."""
+    path = posixpath.join(model_dir, CONFIG)
+    if not tf.io.gfile.exists(path):
+        raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
+    with tf.io.gfile.GFile(path) as file:
+        text = file.read()
+    try:
+        fields = {name: _frozen(value) for name, value in json.loads(text).items()}
+        return TrainConfig(**fields)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{path}: not a configuration that this version reads ({error})') from error
+
+
+def _frozen(value):
+    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

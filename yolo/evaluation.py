@@ -1,0 +1,121 @@
+"""Trained model and records -> detections -> VOC average precision."""
+
+import dataclasses
+import json
+import math
+import posixpath
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yolo import detection, records
+from yolo import input as inputs
+from yolo.average_precision import Detections, Truth, to_voc_pixels, voc_average_precision
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """What counts as a detection (score, suppression, how many an image) and as found (match IoU)."""
+
+    score: float = detection.SCORE_THRESHOLD
+    suppression_iou: float = detection.IOU_THRESHOLD
+    max_detections: int = detection.MAX_DETECTIONS
+    match_iou: float = 0.5
+
+
+def make_predict(model: keras.Model, anchors, thresholds: Thresholds):
+    """A graph function: images (B, H, W, 3) uint8 RGB -> what `detect` gives."""
+
+    @tf.function
+    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = model(tf.cast(images, tf.float32) / 255, training=False)
+        return detection.detect(raw, anchors, thresholds.score, thresholds.suppression_iou, thresholds.max_detections)
+
+    return predict
+
+
+def evaluate(predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
+    """Metrics of a split, ready for `metrics.json`: VOC AP by class and mAP both ways, counts, thresholds.
+
+    predict: as `make_predict` gives it. Average precisions of classes without objects are None and not in the means.
+    """
+    description = records.read_description(data_dir)
+    truths, detections, at_limit, num_images = [], [], 0, 0
+    for batch in inputs.evaluation_batches(data_dir, split, batch_size):
+        found = {name: value.numpy() for name, value in predict(batch['image']).items()}
+        batch = {name: value.numpy() for name, value in batch.items() if name != 'image'}
+        truths.append(_truth(batch, num_images))
+        detections.append(_detections(found, batch, num_images))
+        at_limit += int(np.sum(batch['real'] & (found['count'] == thresholds.max_detections)))
+        num_images += int(np.sum(batch['real']))
+    ap = voc_average_precision(_join(Truth, truths), _join(Detections, detections), len(description.classes),
+                               thresholds.match_iou)  # fmt: skip
+    per_class = {
+        name: {
+            'ap_11pt': _number(ap.ap_11pt[i]),
+            'ap_area': _number(ap.ap_area[i]),
+            'num_objects': int(ap.num_objects[i]),
+            'num_difficult': int(ap.num_difficult[i]),
+            'num_detections': int(ap.num_detections[i]),
+        }
+        for i, name in enumerate(description.classes)
+    }
+    return {
+        'map_11pt': _number(ap.map_11pt),
+        'map_area': _number(ap.map_area),
+        'per_class': per_class,
+        'num_images': num_images,
+        'num_images_left_out': description.split(split).images_left_out,
+        'num_images_at_max_detections': at_limit,
+        'thresholds': dataclasses.asdict(thresholds),
+        'split': split,
+        'image_size': list(description.image_size),
+    }
+
+
+def _truth(batch: dict[str, np.ndarray], offset: int) -> Truth:
+    row, column = np.nonzero((batch['labels'] >= 0) & batch['real'][:, None])
+    boxes = to_voc_pixels(batch['boxes'][row, column], batch['size'][row], exact=True)
+    return Truth(row + offset, batch['labels'][row, column], boxes, batch['difficult'][row, column])
+
+
+def _detections(found: dict[str, np.ndarray], batch: dict[str, np.ndarray], offset: int) -> Detections:
+    is_one = np.arange(found['scores'].shape[1]) < found['count'][:, None]
+    row, column = np.nonzero(is_one & batch['real'][:, None])
+    boxes = to_voc_pixels(found['boxes'][row, column], batch['size'][row])
+    return Detections(row + offset, found['classes'][row, column], found['scores'][row, column], boxes)
+
+
+def _join(kind, parts: list):
+    """One Truth or Detections of many."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def write_metrics(report_dir: str, metrics: dict) -> str:
+    """Writes `metrics.json` into a folder and returns its path."""
+    tf.io.gfile.makedirs(report_dir)
+    path = posixpath.join(report_dir, 'metrics.json')
+    with tf.io.gfile.GFile(path, 'w') as file:
+        file.write(json.dumps(metrics, indent=1) + '\n')
+    return path
+
+
+def format_table(metrics: dict) -> str:
+    """The metrics as a table to read: a line a class, then the means."""
+    width = max(12, *(len(name) for name in metrics['per_class']))
+    lines = [f'{"class":<{width}}  AP 11-point  AP area  objects  difficult  detections']
+    for name, row in metrics['per_class'].items():
+        lines.append(f'{name:<{width}}  {_cell(row["ap_11pt"]):>11}  {_cell(row["ap_area"]):>7}  '
+                     f'{row["num_objects"]:>7}  {row["num_difficult"]:>9}  {row["num_detections"]:>10}')  # fmt: skip
+    lines.append(f'{"mAP":<{width}}  {_cell(metrics["map_11pt"]):>11}  {_cell(metrics["map_area"]):>7}')
+    return '\n'.join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return '-' if value is None else f'{value:.4f}'

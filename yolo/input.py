@@ -1,0 +1,118 @@
+"""Records -> batches: one linear tf.data graph for training and one for evaluation.
+
+A training batch is a function of (data, seed, step) alone, so that a run can go on where it stopped.
+"""
+
+import tensorflow as tf
+
+from yolo import augment as aug
+from yolo import records
+from yolo.targets import encode_targets
+
+WINDOW = 16384  # serialized records that are shuffled together: a VOC whole, some 600 MiB at 416 x 416
+
+
+def training_batches(data_dir: str, split: str, batch_size: int, seed: int, ranges: aug.Ranges | None = None,
+                     start: int = 0) -> tf.data.Dataset:  # fmt: skip
+    """Endless batches of a split, from step `start` on; every record once an epoch, in another order each.
+
+    ranges: how far to augment, None for not at all. A batch holds image (B, H, W, 3) uint8 RGB as stored; boxes
+    (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding; places (B, N, 3)
+    int32 row, column, anchor; and, with `ranges`, warp (B, 4) and colour (B, 3) float32, what `augment_images` is to
+    do to the pixels (boxes and places are already moved). ValueError if the split is empty or not there.
+    """
+    description = records.read_description(data_dir)
+    steps = tf.data.Dataset.range(start, tf.int64.max)
+    serialized = _training_records(data_dir, split, description, seed, start * batch_size)
+    images = serialized.map(_decode(description), tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.zip(steps, images.batch(batch_size, drop_remainder=True))
+
+    def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
+        image, serialized = batch
+        parsed = records.parse_annotations(serialized, description.max_boxes)
+        out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places')}}
+        if ranges is not None:
+            warp, colour = aug.draw(batch_size, ranges, tf.stack([tf.cast(seed, tf.int64), step]))
+            boxes, labels = aug.warp_boxes(out['boxes'], out['labels'], warp)
+            places = encode_targets(boxes, labels, description.anchors, description.grid)
+            out |= {'boxes': boxes, 'labels': labels, 'places': places, 'warp': warp, 'colour': colour}
+        return {name: _with_batch_size(value, batch_size) for name, value in out.items()}
+
+    return batches.map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def training_ids(data_dir: str, split: str, batch_size: int, seed: int, step: int) -> list[str]:
+    """The image ids of the training batch of a step, found by reading the records again."""
+    description = records.read_description(data_dir)
+    serialized = _training_records(data_dir, split, description, seed, step * batch_size)
+    batch = next(iter(serialized.batch(batch_size).take(1)))
+    return [image_id.decode() for image_id in records.parse_ids(batch).numpy()]
+
+
+def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
+    """Every record of a split once, in order; the last batch is filled up with blank images.
+
+    A batch holds what `records.parse_annotations` gives, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for
+    the fill.
+    """
+    description = records.read_description(data_dir)
+    paths = records.shard_paths(data_dir, split, description)
+    images = tf.data.TFRecordDataset(paths).map(_decode(description), tf.data.AUTOTUNE)
+
+    def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        out = {'image': image, **records.parse_annotations(serialized, description.max_boxes)}
+        out['real'] = tf.ones(tf.shape(image)[:1], tf.bool)
+        missing = batch_size - tf.shape(image)[0]
+        out = {name: tf.pad(value, [[0, missing]] + [[0, 0]] * (len(value.shape) - 1)) for name, value in out.items()}
+        return {name: _with_batch_size(value, batch_size) for name, value in out.items()}
+
+    return images.batch(batch_size).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Tensor:
+    """The images of a training batch as the network takes them: (B, *size, 3) 0..1, warped and recoloured if asked.
+
+    Runs on the accelerator; without warp in the batch the images keep their stored size.
+    """
+    images = tf.cast(batch['image'], tf.float32) / 255
+    if 'warp' not in batch:
+        return images
+    return aug.warp_images(aug.distort_colours(images, batch['colour']), batch['warp'], size)
+
+
+def _training_records(data_dir: str, split: str, description: records.Description, seed: int,
+                      position: int) -> tf.data.Dataset:  # fmt: skip
+    """Serialized records of a split for ever, from the `position`-th on, each epoch in an order of its own.
+
+    The order is a function of (seed, epoch) alone; `Dataset.shuffle` depends on the global seed as well.
+    """
+    paths = records.shard_paths(data_dir, split, description)
+    num_images = description.split(split).num_images
+    if not num_images:
+        raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.stack([tf.cast(seed, tf.int64), number])
+        files = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
+        serialized = files.interleave(tf.data.TFRecordDataset, cycle_length=min(16, len(paths)),
+                                      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # fmt: skip
+        windows = serialized.batch(min(num_images, WINDOW)).map(
+            lambda window: tf.random.experimental.stateless_shuffle(window, order))
+        return windows.unbatch()
+
+    return tf.data.Dataset.range(position // num_images, tf.int64.max).flat_map(epoch).skip(position % num_images)
+
+
+def _decode(description: records.Description):
+    """Serialized record -> image (H, W, 3) uint8 RGB, and the record again for what is parsed by the batch."""
+
+    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # The accurate transform is the one that OpenCV and Darknet use; TensorFlow's default is up to 9 levels off.
+        image = tf.io.decode_jpeg(records.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
+        return tf.ensure_shape(image, (*description.image_size, 3)), serialized
+
+    return decode
+
+
+def _with_batch_size(value: tf.Tensor, batch_size: int) -> tf.Tensor:
+    return tf.ensure_shape(value, (batch_size, *value.shape[1:]))

@@ -1,0 +1,44 @@
+"""Learning rates by step, as Keras schedules."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
+BURN_IN_POWER = 4  # Darknet's
+NOTEBOOK_EPOCHS = (75, 105)
+
+
+@keras.saving.register_keras_serializable('yolo')
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of a step: base x burn-in x decay.
+
+    Counted in batches done, this one included, as in Darknet (src/network.c, get_current_rate): for `burn_in` of them
+    the rate is multiplied by (batches / burn_in)^4, from each of `decay_steps` on by 0.1, and, with `cosine_steps`,
+    by half a cosine that falls from 1 to 0 over so many.
+    """
+
+    def __init__(self, base: float, burn_in: int = 0, decay_steps: tuple[int, ...] = (), cosine_steps: int = 0):
+        self.base, self.burn_in, self.decay_steps = base, burn_in, tuple(decay_steps)
+        self.cosine_steps = cosine_steps
+
+    def __call__(self, step):
+        batches = tf.cast(step, tf.float32) + 1
+        rate = tf.constant(self.base, tf.float32)
+        if self.burn_in:
+            rate *= tf.minimum(batches / self.burn_in, 1.0) ** BURN_IN_POWER
+        for decay_step in self.decay_steps:
+            rate *= tf.where(batches >= decay_step, 0.1, 1.0)
+        if self.cosine_steps:
+            rate *= (1 + tf.cos(math.pi * tf.minimum(batches / self.cosine_steps, 1.0))) / 2
+        return rate
+
+    def get_config(self):
+        return {'base': self.base, 'burn_in': self.burn_in, 'decay_steps': self.decay_steps,
+                'cosine_steps': self.cosine_steps}  # fmt: skip
+
+
+def notebook_decay_steps(num_images: int, batch_size: int) -> tuple[int, ...]:
+    """The steps at which the notebook's schedule multiplies the rate by 0.1: epochs 75 and 105."""
+    return tuple(math.ceil(epoch * num_images / batch_size) for epoch in NOTEBOOK_EPOCHS)
