@@ -28,7 +28,7 @@ flags.DEFINE_float('epochs', None, 'Passes over the split to train, in place of 
 flags.DEFINE_enum('optimizer', 'sgd', optimizer.OPTIMIZERS, "Optimizer; sgd has Darknet's momentum.")
 flags.DEFINE_float('learning_rate', 1e-3, 'Highest learning rate.', lower_bound=0)
 flags.DEFINE_enum('lr_schedule', 'steps', schedule.SCHEDULES, 'steps: x 0.1 at each of --decay_steps; cosine: falls '
-                  'to 0 at the end; notebook: x 0.1 at epochs 75 and 105; constant. All after the burn-in.')  # fmt: skip
+                  'to 0 at the end; notebook: x 0.1 at epochs 75 and 105; constant. All after the burn-in.')
 flags.DEFINE_integer('burn_in', None, 'Steps over which the rate rises as (n / burn_in)^4; the default is 1,000, but '
                      'at most a tenth of all steps.', lower_bound=0)  # fmt: skip
 flags.DEFINE_list('decay_steps', None, 'Steps at which --lr_schedule=steps multiplies the rate by 0.1; default: '

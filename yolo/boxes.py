@@ -47,7 +47,8 @@ def cell_corners(grid) -> tf.Tensor:
 def predicted(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     """The boxes that raw (B, GH, GW, A, 5 + C) means: corners (B, GH, GW, A, 4) in grid cells.
 
-    anchors (A, 2) w, h in grid cells. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
+    anchors (A, 2) w, h in grid cells. Sizes end at e^16 anchors, so that a network that went astray has finite
+    boxes. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
     """
     xy = tf.sigmoid(raw[..., 0:2]) + cell_corners(tf.shape(raw)[1:3])
-    return to_corners(tf.concat([xy, tf.exp(raw[..., 2:4]) * anchors], -1))
+    return to_corners(tf.concat([xy, tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors], -1))

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import posixpath
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -20,10 +20,14 @@ NUM_PICTURES = 4  # evaluation images that TensorBoard shows
 PICTURE_SCORE = 0.25
 
 
-def make_strategy() -> tf.distribute.Strategy:
-    """MirroredStrategy over all GPUs of this machine or, where there is none, over its logical CPU devices."""
-    devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+def make_strategy(devices: Sequence[str] = ()) -> tf.distribute.Strategy:
+    """MirroredStrategy over these devices; the default is all GPUs or, where there is none, all logical CPU devices."""
+    if not devices:
+        found = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+        devices = [device.name for device in found]
+    # On CPUs the default, collectives, takes the keys of an earlier strategy of this process for its own.
+    cpu = all('CPU' in device for device in devices)
+    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice() if cpu else None)
 
 
 def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
@@ -101,7 +105,6 @@ def make_step(model: keras.Model, optimize: keras.optimizers.Optimizer, config: 
     decay = config.weight_decay / strategy.num_replicas_in_sync
     weights = model.trainable_variables
 
-    @tf.function(jit_compile=config.jit_compile)
     def gradients(batch: dict[str, tf.Tensor], seen: tf.Tensor) -> tuple[dict, list]:
         images = inputs.augment_images(batch, config.image_size)
         with tf.GradientTape() as tape:
@@ -112,6 +115,9 @@ def make_step(model: keras.Model, optimize: keras.optimizers.Optimizer, config: 
             terms['loss'] = tf.add_n(list(terms.values()))
         slopes = tape.gradient(terms['loss'], weights)
         return terms, [g + decay * w if w.path in kernels else g for g, w in zip(slopes, weights, strict=True)]
+
+    if config.jit_compile:
+        gradients = tf.function(gradients, jit_compile=True)
 
     def replica_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seen = tf.cast(optimize.iterations, tf.int64) * config.batch_size

@@ -1,0 +1,34 @@
+# make demo: the main job on a small generated dataset. make test: lint, types and all tests.
+# Both make .venv themselves; PYTHON is any Python 3.10 to 3.13.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= demo
+export TF_CPP_MIN_LOG_LEVEL = 3
+
+.PHONY: demo test lint tests clean
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+demo: .venv/installed
+	rm -rf $(DEMO)
+	$(BIN)/python -m preprocess shapes --out_dir=$(DEMO)/VOC
+	$(BIN)/python -m preprocess --voc_dir=$(DEMO)/VOC --splits=trainval,test --out_dir=$(DEMO)/data --image_size=$(DEMO_SIZE)
+	$(BIN)/python -m preprocess show --data_dir=$(DEMO)/data --split=test --out=$(DEMO)/records.png
+	$(BIN)/python train.py --data_dir=$(DEMO)/data --train_split=trainval --model_dir=$(DEMO)/run $(DEMO_TRAIN)
+	$(BIN)/python -m yolo.predict --model_dir=$(DEMO)/run --images=$(DEMO)/VOC/JPEGImages --out_dir=$(DEMO)/predictions
+	$(BIN)/python eval.py --data_dir=$(DEMO)/data --split=test --model_dir=$(DEMO)/run --report_dir=$(DEMO)/report
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+tests: .venv/installed
+	$(BIN)/python -m pytest -q -n 2 -m 'not realdata'
+
+test: lint tests
+
+clean:
+	rm -rf .venv $(DEMO)

@@ -1,0 +1,73 @@
+"""Fixtures of all tests: two logical CPU devices, and a small folder of records made on the spot."""
+
+import os
+import pathlib
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from yolo import records
+from yolo.targets import encode_targets
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.config.set_visible_devices([], 'GPU')
+
+ROOT = pathlib.Path(__file__).parent.parent
+DATA = pathlib.Path(__file__).parent / 'data'
+REALDATA = ROOT.parent / 'shared' / 'data'
+ANCHORS = ((0.5, 0.5), (1.0, 1.5), (1.6, 0.8))
+CLASSES = ('bright', 'dark')
+
+
+def pytest_collection_modifyitems(items):
+    """Skips, with a reason, what needs the real datasets where they are missing."""
+    if not REALDATA.is_dir():
+        for item in items:
+            if item.get_closest_marker('realdata'):
+                item.add_marker(pytest.mark.skip(reason=f'the real datasets are not in {REALDATA}'))
+
+
+def make_image(rng: np.random.Generator, size: int, num_boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A noisy picture with bright and dark rectangles: image (size, size, 3) uint8, boxes (N, 4) relative, labels."""
+    image = rng.integers(90, 150, (size, size, 3), dtype=np.uint8)
+    low = rng.integers(0, size - 20, (num_boxes, 2))
+    high = np.minimum(low + rng.integers(12, 36, (num_boxes, 2)), size)
+    labels = rng.integers(0, 2, num_boxes)
+    for (x0, y0), (x1, y1), label in zip(low, high, labels, strict=True):
+        image[y0:y1, x0:x1] = 20 if label else 235
+    return image, np.concatenate([low, high], 1).astype(np.float32) / size, labels
+
+
+def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int = 2, seed: int = 0) -> str:
+    """Writes splits `train` and `test` of pictures with 0 to 4 rectangles; returns the folder."""
+    rng = np.random.default_rng(seed)
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    grid, splits = (size // 32, size // 32), {}
+    for split in ('train', 'test'):
+        counts = [i % 5 for i in range(num_images)]
+        all_labels = []
+        for shard in range(num_shards):
+            with tf.io.TFRecordWriter(records.shard_path(str(folder), split, shard, num_shards)) as writer:
+                for i in range(shard, num_images, num_shards):
+                    image, boxes, labels = make_image(rng, size, counts[i])
+                    data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+                    places = encode_targets(boxes, labels, ANCHORS, grid).numpy()
+                    writer.write(records.serialize(records.Record(
+                        f'{split}_{i}', data, (2 * size, 3 * size), boxes, labels, np.zeros_like(labels), places)))
+                    all_labels.extend(labels)
+        per_class = {name: int(np.sum(np.equal(all_labels, k))) for k, name in enumerate(CLASSES)}
+        splits[split] = records.Split(num_images, num_shards, sum(counts), 0, per_class, max(counts), 0, 0)
+    records.write_description(str(folder), records.Description(
+        CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test'))
+    return str(folder)
+
+
+@pytest.fixture(scope='session')
+def records_dir(tmp_path_factory) -> str:
+    """A folder of records with splits `train` and `test` of 8 images of 96 x 96."""
+    return write_records(tmp_path_factory.mktemp('records'))

@@ -1,0 +1,101 @@
+"""train.py, eval.py and yolo.predict as real processes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, make_image, write_records
+
+from yolo import images
+
+
+def run(*command, check=True):
+    """The command's exit status and all it printed."""
+    env = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A folder with records in `data` and a short run in `run`."""
+    folder = tmp_path_factory.mktemp('trained')
+    write_records(folder / 'data')
+    _, text = run('train.py', f'--data_dir={folder}/data', '--train_split=train', '--eval_split=test',
+                  f'--model_dir={folder}/run', '--model=yolov2', '--width=0.05', '--batch_size=4', '--epochs=2',
+                  '--log_every=1', '--nojit_compile')  # fmt: skip
+    assert 'step 4/4  loss' in text
+    return folder
+
+
+def test_train_leaves_config_and_checkpoints(trained):
+    config = json.loads((trained / 'run' / 'config.json').read_text())
+    assert config['num_steps'] == 4
+    assert config['decay_steps'] == [1, 2]  # the recipe's, of 4 steps
+    assert config['width'] == 0.05
+    assert (trained / 'run' / 'best' / 'metrics.json').exists()
+
+
+def test_train_again_goes_on_and_other_settings_are_refused(trained):
+    flags = (f'--data_dir={trained}/data', '--train_split=train', f'--model_dir={trained}/run', '--model=yolov2',
+             '--width=0.05', '--batch_size=4', '--nojit_compile')  # fmt: skip
+    status, text = run('train.py', *flags, '--epochs=3', check=False)
+    assert status == 1
+    assert 'num_steps: 4 there, 6 now' in text
+    assert 'Traceback' not in text
+    _, text = run('train.py', *flags, '--epochs=2')
+    assert 'going on from' in text
+
+
+def test_eval_writes_metrics(trained):
+    _, text = run('eval.py', f'--data_dir={trained}/data', '--split=test', f'--model_dir={trained}/run',
+                  f'--report_dir={trained}/report', '--score_threshold=0.01', '--batch_size=3')  # fmt: skip
+    assert 'AP 11-point' in text
+    assert 'bright' in text
+    metrics = json.loads((trained / 'report' / 'metrics.json').read_text())
+    assert {'map_11pt', 'map_area', 'per_class', 'num_images', 'thresholds'} <= set(metrics)
+    assert metrics['num_images'] == 8
+    assert metrics['thresholds'] == {'score': 0.01, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
+    assert set(metrics['per_class']['dark']) == {'ap_11pt', 'ap_area', 'num_objects', 'num_difficult', 'num_detections'}
+
+
+@pytest.mark.parametrize(('flags', 'message'), [
+    (('--split=val',), "no split 'val'"),
+    (('--model_dir=/nowhere',), 'no config.json'),
+    (('--checkpoint=/nowhere/ckpt-1',), 'no /nowhere/ckpt-1 checkpoint')])  # fmt: skip
+def test_eval_says_what_is_wrong(trained, flags, message):
+    status, text = run('eval.py', f'--data_dir={trained}/data', f'--model_dir={trained}/run', *flags, check=False)
+    assert status == 1
+    assert message in text
+    assert 'Traceback' not in text
+
+
+def test_predict_draws_and_lists(trained, tmp_path):
+    for i in range(3):
+        image = make_image(np.random.default_rng(i), 80 + 20 * i, 2)[0]
+        (tmp_path / f'photo {i}.png').write_bytes(images.encode_png(image))
+    (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8 no')
+    status, text = run('-m', 'yolo.predict', f'--model_dir={trained}/run', f'--images={tmp_path}', '--batch_size=2',
+                       f'--out_dir={tmp_path}/out', '--score_threshold=0.001', check=False)  # fmt: skip
+    assert status == 1
+    assert 'broken.jpg left out: the JPEG is cut off' in text
+    found = json.loads((tmp_path / 'out' / 'detections.json').read_text())
+    assert [len(entry['detections']) > 0 for entry in found] == [True] * 3
+    for i, entry in enumerate(found):
+        assert entry['width'] == entry['height'] == 80 + 20 * i
+        drawn = images.decode((tmp_path / 'out' / f'photo {i}.png.png').read_bytes())
+        original = images.decode((tmp_path / f'photo {i}.png').read_bytes())
+        assert drawn.shape == original.shape
+        assert not np.array_equal(drawn, original)
+        for one in entry['detections']:
+            assert one['label'] in ('bright', 'dark')
+            assert 0 <= one['xmin'] <= one['xmax'] <= entry['width']
+    status, text = run('-m', 'yolo.predict', f'--model_dir={trained}/run', '--images=/nowhere', '--out_dir=/tmp/x',
+                       check=False)  # fmt: skip
+    assert status == 1
+    assert 'no such file or folder' in text

@@ -1,0 +1,209 @@
+import dataclasses
+import json
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import write_records
+
+from yolo import checkpoints, evaluation, optimizer, records, training
+from yolo import input as inputs
+from yolo.config import TrainConfig, read_config, write_config
+from yolo.schedule import Rate, notebook_decay_steps
+
+
+def make_config(data_dir, model_dir, **changes) -> TrainConfig:
+    description = records.read_description(data_dir)
+    config = TrainConfig(
+        data_dir=data_dir, train_split='train', eval_split='', model_dir=str(model_dir), classes=description.classes,
+        anchors=description.anchors, image_size=description.image_size, model='yolov2-tiny', width=1 / 16,
+        loss='region', batch_size=4, num_steps=4, optimizer='sgd', learning_rate=1e-3, lr_schedule='steps', burn_in=2,
+        decay_steps=(3,), momentum=0.9, weight_decay=5e-4, augment=True, jitter=0.3, scale=(0.8, 1.25), hue=0.1,
+        saturation=1.5, exposure=1.5, seed=1, jit_compile=False, eval_every=0, checkpoint_every=100, log_every=1,
+        keep=3)  # fmt: skip
+    return dataclasses.replace(config, **changes)
+
+
+def one_device():
+    return training.make_strategy(['CPU:0'])
+
+
+def two_devices():
+    return training.make_strategy(['CPU:0', 'CPU:1'])
+
+
+def weights_of(model_dir):
+    model, _, _ = checkpoints.load_trained(str(model_dir), 'latest')
+    return model.get_weights()
+
+
+def run_steps(config, strategy, count=3):
+    """Losses and weights after a few steps, without files."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = checkpoints.make_model(config)
+        optimize = optimizer.make_optimizer(config)
+        optimize.build(model.trainable_variables)
+    step = training.make_step(model, optimize, config, strategy)
+    ranges = training.augmentation(config) if config.augment else None
+    batches = strategy.experimental_distribute_dataset(
+        inputs.training_batches(config.data_dir, 'train', config.batch_size, config.seed, ranges))
+    losses = [float(step(batch)['loss']) for batch, _ in zip(batches, range(count), strict=False)]
+    replicas = [[strategy.experimental_local_results(v.value)[i].numpy() for v in model.variables]
+                for i in range(strategy.num_replicas_in_sync)]  # fmt: skip
+    return losses, replicas
+
+
+@pytest.mark.parametrize('loss', ['region', 'notebook'])
+def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
+    config = make_config(records_dir, tmp_path, loss=loss, weight_decay=0.1)
+    losses, (weights,) = run_steps(config, one_device())
+    losses_of_two, (first, second) = run_steps(config, two_devices())
+    np.testing.assert_allclose(losses_of_two, losses, rtol=1e-4)
+    for one, a, b in zip(weights, first, second, strict=True):
+        np.testing.assert_allclose(a, one, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(a, b)  # moving statistics too
+
+
+def test_compiled_steps_are_the_same(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    plain, _ = run_steps(config, one_device())
+    compiled, _ = run_steps(dataclasses.replace(config, jit_compile=True), one_device())
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+
+
+def test_a_step_is_darknets(records_dir, tmp_path):
+    """Two steps of SGD by hand: momentum without the rate, L2 on kernels alone, the loss over the batch size."""
+    config = make_config(records_dir, tmp_path, augment=False, weight_decay=0.01, burn_in=0, decay_steps=(2,),
+                         learning_rate=1e-2)  # fmt: skip
+    keras.utils.set_random_seed(0)
+    model = checkpoints.make_model(config)
+    optimize = optimizer.make_optimizer(config)
+    optimize.build(model.trainable_variables)
+    twin = checkpoints.make_model(config)
+    twin.set_weights(model.get_weights())
+    step = training.make_step(model, optimize, config, tf.distribute.get_strategy())
+    velocity = [np.zeros(v.shape) for v in twin.trainable_variables]
+    batches = inputs.training_batches(records_dir, 'train', 4, 0)
+    for batch, rate in zip(batches, (1e-2, 1e-3), strict=False):
+        step(batch)
+        with tf.GradientTape() as tape:
+            raw = twin(tf.cast(batch['image'], tf.float32) / 255, training=True)
+            seen = 0 if rate == 1e-2 else 4
+            value = training.losses.region_loss(raw, batch['boxes'], batch['labels'], config.anchors, seen) / 4
+        slopes = tape.gradient(value, twin.trainable_variables)
+        for i, (weight, slope) in enumerate(zip(twin.trainable_variables, slopes, strict=True)):
+            total = slope + (0.01 * weight if weight.name == 'kernel' else 0)
+            velocity[i] = 0.9 * velocity[i] + total
+            weight.assign_sub(rate * velocity[i])
+    for got, expected in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_resumed_equals_undisturbed(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path / 'whole', num_steps=6, optimizer='adam', lr_schedule='cosine',
+                         decay_steps=(), checkpoint_every=2)  # fmt: skip
+    training.train(config, one_device())
+
+    class KilledError(Exception):
+        pass
+
+    broken = dataclasses.replace(config, model_dir=str(tmp_path / 'broken'))
+    add = training.Progress.add
+
+    def killed_at_5(self, step, terms):
+        if step == 4:
+            raise KilledError
+        add(self, step, terms)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Progress, 'add', killed_at_5)
+        with pytest.raises(KilledError):
+            training.train(broken, one_device())
+    assert checkpoints.find(broken.model_dir).endswith('ckpt-4')
+    training.train(broken, one_device())
+    for a, b in zip(weights_of(broken.model_dir), weights_of(config.model_dir), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, caplog):
+    config = make_config(records_dir, tmp_path, eval_split='test', eval_every=2, num_steps=5, checkpoint_every=2)
+    with caplog.at_level(logging.INFO, 'absl'):
+        metrics = training.train(config, one_device())
+    assert metrics['step'] == 5
+    assert metrics['num_images'] == 8
+    assert set(metrics['per_class']) == {'bright', 'dark'}
+    assert read_config(str(tmp_path)) == config
+    assert [path.name for path in sorted((tmp_path / 'checkpoints').glob('*.index'))] == \
+        ['ckpt-2.index', 'ckpt-4.index', 'ckpt-5.index']
+    best = json.loads((tmp_path / 'best' / 'metrics.json').read_text())
+    assert best['map_11pt'] >= metrics['map_11pt']
+    assert checkpoints.find(str(tmp_path)).endswith(f'best/ckpt-{best["step"]}')
+    assert list((tmp_path / 'tensorboard').glob('events*'))
+    assert 'step 5/5  loss' in caplog.text
+    assert 'images/s' in caplog.text
+
+    model, _, _ = checkpoints.load_trained(str(tmp_path))
+    predict = evaluation.make_predict(model, config.anchors, evaluation.Thresholds())
+    again = evaluation.evaluate(predict, records_dir, 'test', 3, evaluation.Thresholds())
+    assert again['map_area'] == pytest.approx(best['map_area'])
+
+
+def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    write_config(config)
+    write_config(dataclasses.replace(config, eval_every=7))  # changes nothing that is computed
+    with pytest.raises(ValueError, match=r'batch_size: 4 there, 8 now.*another --model_dir'):
+        write_config(dataclasses.replace(config, batch_size=8))
+
+
+def test_bad_settings_are_refused(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    with pytest.raises(ValueError, match=r'batch_size=3.*divide by their 2'):
+        training.train(dataclasses.replace(config, batch_size=3), two_devices())
+    with pytest.raises(ValueError, match='jit_compile'):
+        training.train(dataclasses.replace(config, jit_compile=True), two_devices())
+    with pytest.raises(ValueError, match=r"no split 'val'"):
+        training.train(dataclasses.replace(config, eval_split='val'), one_device())
+    with pytest.raises(ValueError, match=r'no config.json'):
+        read_config(str(tmp_path))
+
+
+@pytest.mark.parametrize('log_every', [1, 3])
+def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_path, log_every):
+    config = make_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50, log_every=log_every)
+    with pytest.raises(FloatingPointError, match=r'loss of step (\d+) is not finite') as caught:
+        training.train(config, one_device())
+    message = str(caught.value)
+    step = int(message.split('step ')[1].split(' ')[0])
+    for image_id in inputs.training_ids(records_dir, 'train', 4, config.seed, step):
+        assert image_id in message
+    with pytest.raises(ValueError, match='no latest checkpoint'):
+        checkpoints.find(str(tmp_path), 'latest')
+
+
+def test_the_rate_is_darknets():
+    rate = Rate(1e-3, burn_in=1000, decay_steps=(40000, 60000))
+    for batches, expected in ((1, 1e-3 * 0.001**4), (500, 1e-3 / 16), (1000, 1e-3), (39999, 1e-3), (40000, 1e-4),
+                              (60000, 1e-5), (80200, 1e-5)):  # fmt: skip
+        assert float(rate(batches - 1)) == pytest.approx(expected, rel=1e-5)
+    cosine = Rate(0.1, cosine_steps=100)
+    assert float(cosine(49)) == pytest.approx(0.05)
+    assert float(cosine(99)) == pytest.approx(0, abs=1e-8)
+
+
+def test_the_notebooks_rate_changes_with_the_epoch():
+    steps = notebook_decay_steps(num_images=100, batch_size=16)
+    assert steps == (469, 657)
+    rate = Rate(0.01, decay_steps=steps)
+    assert [float(rate(step)) for step in (0, 467, 468, 656)] == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+
+
+def test_it_learns(tmp_path):
+    data_dir = write_records(tmp_path / 'data', num_images=24)
+    config = make_config(data_dir, tmp_path / 'run', eval_split='train', num_steps=150, optimizer='adam', width=0.25,
+                         learning_rate=5e-3, lr_schedule='cosine', decay_steps=(), burn_in=10, augment=False,
+                         batch_size=8, log_every=50, jit_compile=True)  # fmt: skip
+    assert training.train(config, one_device())['map_11pt'] > 0.8

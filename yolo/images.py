@@ -1,0 +1,44 @@
+"""Image files -> pixels of the network's size: the one way, offline and in prediction."""
+
+import cv2
+import numpy as np
+
+# Stored pixels as they are: VOC boxes refer to those, not to a photo turned by its EXIF tag.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def decode(data: bytes) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format of OpenCV's.
+
+    ValueError if it is empty, not an image, or a JPEG that ends early (which OpenCV would fill up with grey).
+    """
+    if not data:
+        raise ValueError('the file is empty')
+    if data[:2] == b'\xff\xd8' and b'\xff\xd9' not in data[-1024:]:
+        raise ValueError('the JPEG is cut off: it has no end marker')
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+    if image is None:
+        raise ValueError('not an image that OpenCV reads')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The image (H, W, 3) stretched to `size` = height, width; bilinear, whatever its aspect."""
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """The bytes of a JPEG of an image (H, W, 3) uint8 RGB; quality 1..100."""
+    return _encode(image, '.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """The bytes of a PNG of an image (H, W, 3) uint8 RGB."""
+    return _encode(image, '.png', [])
+
+
+def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f'OpenCV could not write an image of shape {image.shape} as {suffix}')
+    return data.tobytes()

@@ -1,0 +1,131 @@
+"""Detects objects in image files: draws them and writes `detections.json`.
+
+  python -m yolo.predict --model_dir=runs/voc --images=photos --out_dir=found
+"""
+
+import json
+import posixpath
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+
+from yolo import checkpoints, detection, evaluation, images
+from yolo.draw import draw_detections
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags of the command; not when the module is only imported."""
+    flags.DEFINE_string('model_dir', None, 'Folder of a run of train.py.', required=True)
+    flags.DEFINE_string('images', None, 'An image, a folder of images, or a pattern such as photos/a*.jpg.',
+                        required=True)  # fmt: skip
+    flags.DEFINE_string('out_dir', None, 'Folder for the drawn images and detections.json.', required=True)
+    flags.DEFINE_string('checkpoint', '', 'best, latest, or the path of one; the default is the best if there is one.')
+    flags.DEFINE_float('score_threshold', 0.25, 'Lowest score, objectness x class, of a detection.', 0, 1)
+    flags.DEFINE_float('nms_iou', detection.IOU_THRESHOLD, 'IoU over which a better box of its class suppresses a box.',
+                       0, 1)  # fmt: skip
+    flags.DEFINE_integer('max_detections', 100, 'Most detections an image.', 1)
+    flags.DEFINE_integer('batch_size', 8, 'Images at once.', 1)
+
+
+def find_images(path: str) -> list[str]:
+    """The image files that a path or pattern means, or those in a folder, sorted; ValueError if there are none."""
+    if tf.io.gfile.isdir(path):
+        names = sorted(name for name in tf.io.gfile.listdir(path) if name.lower().endswith(SUFFIXES))
+        if not names:
+            raise ValueError(f'--images={path}: no image in this folder; looked for {", ".join(SUFFIXES)}')
+        return [posixpath.join(path, name) for name in names]
+    paths = [path] if tf.io.gfile.exists(path) else sorted(tf.io.gfile.glob(path))
+    if not paths:
+        raise ValueError(f'--images={path}: no such file or folder')
+    return paths
+
+
+def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`."""
+    for path in paths:
+        try:
+            with tf.io.gfile.GFile(path, 'rb') as file:
+                yield path, images.decode(file.read())
+        except (ValueError, tf.errors.OpError) as error:
+            problems[path] = str(error)
+            logging.error('%s left out: %s', path, error)
+
+
+def predict_files(paths: Sequence[str], predict, size: tuple[int, int], class_names: Sequence[str], out_dir: str,
+                  batch_size: int) -> tuple[list[dict], dict[str, str]]:  # fmt: skip
+    """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
+
+    Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
+    pixels of the file from its corner (0, 0); and the files that could not be read with the reason.
+    """
+    problems: dict[str, str] = {}
+    results, batch = [], []
+    for path, image in read_images(paths, problems):
+        batch.append((path, image))
+        if len(batch) == batch_size:
+            results += _predict_batch(batch, predict, size, class_names, out_dir, batch_size)
+            batch = []
+    if batch:
+        results += _predict_batch(batch, predict, size, class_names, out_dir, batch_size)
+    return results, problems
+
+
+def _predict_batch(batch, predict, size, class_names, out_dir: str, batch_size: int) -> list[dict]:
+    inputs = np.zeros((batch_size, *size, 3), np.uint8)  # always full, so that the graph is traced once
+    for i, (_, image) in enumerate(batch):
+        inputs[i] = images.resize(image, size)
+    found = {name: value.numpy() for name, value in predict(inputs).items()}
+    results = []
+    for i, (path, image) in enumerate(batch):
+        boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
+        drawn = draw_detections(image, boxes, classes, scores, class_names)
+        with tf.io.gfile.GFile(posixpath.join(out_dir, posixpath.basename(path) + '.png'), 'wb') as file:
+            file.write(images.encode_png(drawn))
+        height, width = image.shape[:2]
+        pixels = (boxes * [width, height, width, height]).round(2).tolist()
+        results.append({
+            'image': path, 'width': width, 'height': height,
+            'detections': [{'label': class_names[k], 'score': round(float(score), 5),
+                            **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), box, strict=True))}
+                           for k, score, box in zip(classes, scores, pixels, strict=True)]})  # fmt: skip
+    return results
+
+
+def run() -> int:
+    """Flags to library; returns the number of files that could not be read."""
+    paths = find_images(FLAGS.images)
+    model, config, _ = checkpoints.load_trained(FLAGS.model_dir, FLAGS.checkpoint)
+    thresholds = evaluation.Thresholds(FLAGS.score_threshold, FLAGS.nms_iou, FLAGS.max_detections)
+    predict = evaluation.make_predict(model, config.anchors, thresholds)
+    tf.io.gfile.makedirs(FLAGS.out_dir)
+    results, problems = predict_files(paths, predict, config.image_size, config.classes, FLAGS.out_dir,
+                                      FLAGS.batch_size)  # fmt: skip
+    path = posixpath.join(FLAGS.out_dir, 'detections.json')
+    with tf.io.gfile.GFile(path, 'w') as file:
+        file.write(json.dumps(results, indent=1) + '\n')
+    print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
+    return len(problems)
+
+
+def main(argv: list[str]) -> None:
+    """Runs, and turns bad input into a line."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    try:
+        left_out = run()
+    except ValueError as error:
+        logging.error('%s', error)
+        sys.exit(1)
+    sys.exit(1 if left_out else 0)
+
+
+if __name__ == '__main__':
+    define_flags()
+    app.run(main)
