@@ -7,6 +7,7 @@ first ones as they are, and no test image is in the training split.
 """
 
 import dataclasses
+import math
 import os
 import sys
 import xml.etree.ElementTree as ET  # for writing only
@@ -43,7 +44,8 @@ def draw_image(seed: int, split: int, index: int) -> tuple[np.ndarray, list[Obje
     height, width = (int(side) for side in rng.integers(240, 401, 2))
     image = _background(rng, height, width)
     mean = image.mean((0, 1))
-    shapes, visible = [], []
+    shapes: list[tuple[str, int, bool]] = []
+    visible: list[np.ndarray] = []
     for centre, radius in _layout(rng, height, width):
         name = CLASSES[rng.integers(len(CLASSES))]
         contours = _contours(rng, name, centre, radius)
@@ -52,14 +54,16 @@ def draw_image(seed: int, split: int, index: int) -> tuple[np.ndarray, list[Obje
         solid = alpha >= 0.5
         visible = [seen & ~solid for seen in visible] + [solid]
         points = np.concatenate(contours)
-        shapes.append((name, solid.sum(), (points < -0.5).any() or (points > (width - 0.5, height - 0.5)).any()))
-    image += rng.normal(0, rng.uniform(1, 5), (height, width, 1))  # grain of a sensor, over shapes and background
+        outside = (points < -0.5).any() or (points > (width - 0.5, height - 0.5)).any()
+        shapes.append((name, int(solid.sum()), bool(outside)))
+    grain = rng.standard_normal((height, width, 1), np.float32)  # of a sensor, over shapes and background
+    image += rng.uniform(1, 5) * grain
     objects = []
     for seen, (name, area, truncated) in zip(visible, shapes, strict=True):
-        cover = 1 - seen.sum() / area
+        cover = 1 - int(seen.sum()) / area
         if cover <= DROPPED_COVER:
-            objects.append(Object(name, _tight_box(seen), bool(truncated), bool(cover > DIFFICULT_COVER)))
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8), objects
+            objects.append(Object(name, _tight_box(seen), truncated, cover > DIFFICULT_COVER))
+    return np.clip(np.rint(image, out=image), 0, 255).astype(np.uint8), objects
 
 
 def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -72,13 +76,18 @@ def _layout(rng, height: int, width: int) -> list[tuple[np.ndarray, float]]:
     """Centres (x, y) and radii in pixels: mostly beside each other, some overlapping, some images crowded."""
     crowded = rng.random() < 0.15
     count = rng.integers(6, 11) if crowded else 1 + rng.binomial(5, 0.4)
-    radii = np.exp(rng.uniform(np.log(13), np.log(28), count) if crowded else rng.uniform(np.log(18), np.log(78), count))
+    smallest, largest = (13, 28) if crowded else (18, 80)
+    radii = np.exp(rng.uniform(math.log(smallest), math.log(largest), count))
     places: list[tuple[np.ndarray, float]] = []
     for radius in np.sort(radii)[::-1]:  # large ones first, so that they do not bury the small ones
-        inside = 0.55 if rng.random() < 0.12 else 1.02  # some leave the image a little
+        if places and rng.random() < 0.06:  # on top of another, which becomes difficult or goes unseen
+            other, size = places[rng.integers(len(places))]
+            places.append((other + rng.uniform(-0.4, 0.4, 2) * size, size * rng.uniform(0.9, 1.1)))
+            continue
+        inside = 0.55 if rng.random() < 0.2 else 1.02  # some leave the image a little
         low, high = inside * radius, np.array([width, height]) - 1 - inside * radius
         centres = rng.uniform(low, high, (24, 2))  # candidates: the first that is free, or the freest
-        limit = 0.45 if rng.random() < 0.12 else 0.85 if rng.random() < 0.35 else 1.0  # 1: circles may touch
+        limit = rng.choice([0.3, 0.65, 0.85, 1.0], p=[0.08, 0.2, 0.3, 0.42])  # 1: circles may touch
         room = np.full(len(centres), 1.0)
         for other, size in places:
             room = np.minimum(room, np.hypot(*(centres - other).T) / (radius + size))
@@ -103,7 +112,7 @@ def _contours(rng, name: str, centre: np.ndarray, radius: float) -> list[np.ndar
     }[name]()
     angle, spin = rng.uniform(0, 2 * np.pi, 2)  # stretch along any direction, turn by any angle
     turn = [np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) for a in (angle, spin)]
-    stretch = np.diag([1.0, rng.uniform(0.78, 1.0)])
+    stretch = np.diag([1.0, rng.uniform(0.8, 1.0)])
     return [centre + radius * (points @ turn[0] @ stretch @ turn[1]) for points in unit]
 
 
@@ -126,14 +135,14 @@ def _paint(rng, image: np.ndarray, alpha: np.ndarray, colour: np.ndarray, centre
     shadow = cv2.GaussianBlur(cv2.warpAffine(alpha, shift, (width, height)), (0, 0), 3.5)
     image *= 1 - rng.uniform(0.15, 0.5) * shadow[..., None]
 
-    rows, columns = np.mgrid[:height, :width]
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
-    light = ((columns - width / 2) * np.cos(angle) + (rows - height / 2) * np.sin(angle)) / radius
+    light = ((columns - width / 2) * math.cos(angle) + (rows - height / 2) * math.sin(angle)) / radius
     shade = 1 + rng.uniform(0, 0.25) * np.clip(light, -1, 1) + _texture(rng, rows, columns, radius)
-    ink = colour * shade[..., None].astype(np.float32)
+    ink = colour * shade[..., None]
     rim = max(1, round(radius * rng.uniform(0.04, 0.12)))
     inner = cv2.erode(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1)))
-    ink *= 1 - rng.choice([0.0, 0.35, 0.55]) * (1 - inner[..., None])
+    ink *= 1 - float(rng.choice([0.0, 0.35, 0.55])) * (1 - inner[..., None])
     image += alpha[..., None] * (np.clip(ink, 0, 255) - image)
 
 
@@ -142,11 +151,11 @@ def _texture(rng, rows: np.ndarray, columns: np.ndarray, radius: float) -> np.nd
     kind = rng.choice(['plain', 'cloudy', 'striped', 'dotted'], p=[0.4, 0.2, 0.2, 0.2])
     strength, period, angle = rng.uniform(0.06, 0.16), max(5.0, radius * rng.uniform(0.2, 0.5)), rng.uniform(0, np.pi)
     if kind == 'plain':
-        return np.zeros(rows.shape)
+        return np.zeros_like(rows)
     if kind == 'cloudy':
-        return 2 * strength * (_clouds(rng, *rows.shape, octaves=3) - 0.5)
-    along = np.sin((columns * np.cos(angle) + rows * np.sin(angle)) * (2 * np.pi / period))
-    across = np.sin((rows * np.cos(angle) - columns * np.sin(angle)) * (2 * np.pi / period))
+        return 2 * strength * (_clouds(rng, rows.shape[0], rows.shape[1], octaves=3) - 0.5)
+    along = np.sin((columns * math.cos(angle) + rows * math.sin(angle)) * (2 * math.pi / period))
+    across = np.sin((rows * math.cos(angle) - columns * math.sin(angle)) * (2 * math.pi / period))
     return strength * np.tanh(3 * along) if kind == 'striped' else strength * np.tanh(6 * (along * across - 0.3))
 
 
@@ -169,30 +178,30 @@ def _clouds(rng, height: int, width: int, octaves: int) -> np.ndarray:
     for octave in range(octaves):
         grid = rng.random((3 * 2**octave, 3 * 2**octave), np.float32)
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
-    return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
+    return (total - total.min()) / np.ptp(total)
 
 
 def _background(rng, height: int, width: int) -> np.ndarray:
     """A textured background (H, W, 3) float32 RGB of low contrast, in one of five manners."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(10, 60)
-    along = columns * np.cos(angle) + rows * np.sin(angle)
-    across = rows * np.cos(angle) - columns * np.sin(angle)
+    along = columns * math.cos(angle) + rows * math.sin(angle)
+    across = rows * math.cos(angle) - columns * math.sin(angle)
     kind = rng.choice(['clouds', 'gradient', 'stripes', 'checks', 'clutter'])
     if kind == 'gradient':
         field = (along - along.min()) / np.ptp(along)
     elif kind == 'stripes':
-        field = 0.5 + 0.5 * np.tanh(rng.uniform(0.5, 4) * np.sin(along * (2 * np.pi / period)))
+        field = 0.5 + 0.5 * np.tanh(rng.uniform(0.5, 4) * np.sin(along * (2 * math.pi / period)))
     elif kind == 'checks':
-        field = 0.5 + 0.5 * np.tanh(6 * np.sin(along * (np.pi / period)) * np.sin(across * (np.pi / period)))
+        field = 0.5 + 0.5 * np.tanh(6 * np.sin(along * (math.pi / period)) * np.sin(across * (math.pi / period)))
     elif kind == 'clutter':
         field = _clutter(rng, height, width)
     else:
         field = _clouds(rng, height, width, octaves=5)
     field = 0.8 * field + 0.2 * _clouds(rng, height, width, octaves=4)
     dark, light = _colours(rng, 2, saturation=(10, 110), value=(40, 230))
-    light = dark + (light - dark) * min(1, 75 / (np.linalg.norm(light - dark) + 1e-6))  # kept a low contrast
-    return (dark + (light - dark) * field[..., None]).astype(np.float32)
+    light = dark + (light - dark) * min(1.0, 75 / (float(np.linalg.norm(light - dark)) + 1e-6))  # kept a low contrast
+    return dark + (light - dark) * field[..., None]
 
 
 def _clutter(rng, height: int, width: int) -> np.ndarray:
@@ -232,7 +241,7 @@ def _write(path: str, data: bytes) -> None:
 
 
 def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict[str, int]:
-    """Writes `num_train` images into the split trainval and `num_test` into test; returns how many objects of each class.
+    """Writes `num_train` images into the split trainval and `num_test` into test; returns the objects of each class.
 
     ValueError if `out_dir` holds something that this function did not write.
     """

@@ -71,7 +71,8 @@ def voc_average_precision(truth: Truth, detections: Detections, num_classes: int
     _check(truth, num_classes, truth.difficult, 'truth')
     _check(detections, num_classes, detections.scores, 'detections')
     order = np.argsort(-np.asarray(detections.scores, float), kind='stable')
-    ranked = Detections(*(np.asarray(getattr(detections, field.name))[order] for field in dataclasses.fields(Detections)))
+    names = [field.name for field in dataclasses.fields(Detections)]
+    ranked = Detections(*(np.asarray(getattr(detections, name))[order] for name in names))
     best, overlap = _best_objects(truth, ranked)
     difficult = np.asarray(truth.difficult, bool)
 
@@ -107,7 +108,7 @@ def _check(items: Truth | Detections, num_classes: int, values: np.ndarray, name
             raise ValueError(f'{name}: {key}[{wrong[0]}] is {array[wrong[0]]}, not finite')
     wrong = np.flatnonzero((items.classes < 0) | (items.classes >= num_classes))
     if wrong.size:
-        raise ValueError(f'{name}: classes[{wrong[0]}] is {items.classes[wrong[0]]}, but there are {num_classes} classes')
+        raise ValueError(f'{name}: classes[{wrong[0]}] is {items.classes[wrong[0]]}, not one of {num_classes} classes')
 
 
 def _best_objects(truth: Truth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ class Record:
     """One image with its objects, as stored.
 
     image: encoded JPEG bytes; size: original (height, width) in pixels; boxes (N, 4) float32 xmin, ymin, xmax, ymax
-    relative 0..1; labels (N,) index into the classes; difficult (N,) 0 or 1; places (N, 3) row, column, anchor.
+    relative 0..1; labels (N,) index into the classes; difficult (N,) bool; places (N, 3) row, column, anchor.
     """
 
     image_id: str
@@ -138,7 +138,7 @@ def serialize(record: Record) -> bytes:
         SIZE: ints(record.size),
         BOX: tf.train.Feature(float_list=tf.train.FloatList(value=boxes)),
         LABEL: ints(record.labels),
-        DIFFICULT: ints(record.difficult),
+        DIFFICULT: ints(np.asarray(record.difficult, np.int64)),
         PLACE: ints(record.places),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

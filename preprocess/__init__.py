@@ -1,0 +1,1 @@
+"""The offline stage: VOC XML and images -> TFRecords that training and evaluation read."""

@@ -1,0 +1,145 @@
+"""VOC-style annotations and images -> TFRecords.
+
+  python -m preprocess --voc_dir=VOCdevkit/VOC2012 --splits=trainval,test --out_dir=data/voc416
+  python -m preprocess --annotations_dir=A --images_dir=I --split_files=train=a.txt,test=b.txt --out_dir=data/mine
+  python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
+  python -m preprocess shapes --out_dir=demo/VOC
+"""
+
+import importlib
+import os
+import posixpath
+import sys
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from preprocess import anchors, build, report, voc
+from preprocess.examples import LEFT_OUT_IMAGE
+from yolo import records
+
+COMMANDS = {'show': 'preprocess.show', 'shapes': 'preprocess.shapes'}
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags of the conversion; the other commands have their own."""
+    flags.DEFINE_string('voc_dir', None, 'Folder with Annotations, JPEGImages and ImageSets/Main.')
+    flags.DEFINE_list('splits', 'trainval,test', 'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the '
+                      'first.')  # fmt: skip
+    flags.DEFINE_string('annotations_dir', None, 'Folder of XML files, in place of --voc_dir.')
+    flags.DEFINE_string('images_dir', None, 'Folder of images, in place of --voc_dir.')
+    flags.DEFINE_list('split_files', None, 'Lists of image ids as name=file, in place of --voc_dir and --splits.')
+    flags.DEFINE_string('out_dir', None, 'Folder for the records.', required=True)
+    flags.DEFINE_string('labels', None, 'Names of the classes: a comma list, a file with one a line, or voc; the '
+                        'default is all names found, sorted.')  # fmt: skip
+    flags.DEFINE_string('image_size', '416', 'Pixels of the stored images: a number or WIDTHxHEIGHT, multiples of 32.')
+    flags.DEFINE_string('anchors', 'kmeans:5', f'kmeans:K fits K to the first split; or {", ".join(anchors.NAMED)}; or '
+                        'a list w,h, w,h, ... in cells of 32 pixels.')  # fmt: skip
+    flags.DEFINE_integer('num_shards', 0, f'Files a split; the default is one to {build.IMAGES_PER_SHARD} images.', 0)
+    flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Processes; the default is one a core.', 1)
+    flags.DEFINE_integer('jpeg_quality', 95, 'Of the stored images.', 1, 100)
+    flags.DEFINE_integer('allow_errors', 0, 'Images that may be left out without the exit status telling.', 0)
+    flags.DEFINE_bool('overwrite', False, 'Replace the records that are in --out_dir.')
+
+
+def settings_from_flags() -> build.Settings:
+    """What the flags ask for; ValueError if they do not make sense."""
+    if bool(FLAGS.voc_dir) == bool(FLAGS.annotations_dir or FLAGS.images_dir or FLAGS.split_files):
+        raise ValueError('give either --voc_dir or --annotations_dir, --images_dir and --split_files')
+    if FLAGS.voc_dir:
+        source = voc.Source(posixpath.join(FLAGS.voc_dir, 'Annotations'), posixpath.join(FLAGS.voc_dir, 'JPEGImages'))
+        lists = posixpath.join(FLAGS.voc_dir, 'ImageSets', 'Main')
+        splits = {name: posixpath.join(lists, f'{name}.txt') for name in FLAGS.splits}
+    else:
+        if not (FLAGS.annotations_dir and FLAGS.images_dir and FLAGS.split_files):
+            raise ValueError('--annotations_dir, --images_dir and --split_files go together')
+        source = voc.Source(FLAGS.annotations_dir, FLAGS.images_dir)
+        splits = dict(_split_file(text) for text in FLAGS.split_files)
+    for folder in (source.annotations_dir, source.images_dir):
+        if not tf.io.gfile.isdir(folder):
+            raise ValueError(f'{folder} is not a folder')
+    if not splits:
+        raise ValueError('--splits is empty')
+    return build.Settings(source, splits, FLAGS.out_dir, _labels(), _image_size(), FLAGS.anchors, FLAGS.jpeg_quality,
+                          FLAGS.num_shards, FLAGS.workers)  # fmt: skip
+
+
+def _split_file(text: str) -> tuple[str, str]:
+    name, equals, path = text.partition('=')
+    if not (name and equals and path):
+        raise ValueError(f'--split_files: {text!r} is not name=file')
+    return name, path
+
+
+def _labels() -> tuple[str, ...] | None:
+    if FLAGS.labels is None:
+        return None
+    if FLAGS.labels == 'voc':
+        return voc.CLASSES
+    text = FLAGS.labels.replace(',', '\n')
+    if ',' not in FLAGS.labels and tf.io.gfile.exists(FLAGS.labels):
+        with tf.io.gfile.GFile(FLAGS.labels) as file:
+            text = file.read()
+    names = tuple(name.strip() for name in text.splitlines() if name.strip())
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f'--labels={FLAGS.labels}: {"no names" if not names else "a name is there twice"}')
+    return names
+
+
+def _image_size() -> tuple[int, int]:
+    """Height, width."""
+    width, _, height = FLAGS.image_size.lower().partition('x')
+    try:
+        size = int(height or width), int(width)
+    except ValueError:
+        size = 0, 0
+    if min(size) < 32 or size[0] % 32 or size[1] % 32:
+        raise ValueError(f'--image_size={FLAGS.image_size}: not a multiple of 32 or WIDTHxHEIGHT of such, as 640x480')
+    return size
+
+
+def convert() -> bool:
+    """Flags to library; whether few enough images were left out. ValueError if nothing could be done."""
+    settings = settings_from_flags()
+    if tf.io.gfile.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
+        if not FLAGS.overwrite:
+            raise ValueError(f'{settings.out_dir} holds records already; --overwrite replaces them')
+        build.clear(settings.out_dir)
+    description, summaries = build.build(settings)
+    print(report.format_summary(description, summaries))
+    path = report.write_report(settings.out_dir, description, summaries)
+    left_out = sum(summary.count(LEFT_OUT_IMAGE) for summary in summaries.values())
+    print(f'records in {settings.out_dir}, all that was noticed in {path}')
+    if left_out > FLAGS.allow_errors:
+        print(f'{left_out} images were left out, --allow_errors={FLAGS.allow_errors} were allowed: the records are '
+              f'good without them; mend the files and run again, or give --allow_errors={left_out}')  # fmt: skip
+    return left_out <= FLAGS.allow_errors
+
+
+def main(argv: list[str]) -> None:
+    """Runs, and turns bad input into a line."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    try:
+        good = convert()
+    except ValueError as error:
+        logging.error('%s', error)
+        sys.exit(1)
+    sys.exit(0 if good else 1)
+
+
+def dispatch(argv: list[str]) -> None:
+    """Runs the command that the first word names, or the conversion."""
+    if len(argv) > 1 and not argv[1].startswith('-'):
+        if argv[1] not in COMMANDS:
+            sys.exit(f'python -m preprocess: no command {argv[1]!r}; there are {", ".join(COMMANDS)}, and flags alone '
+                     'for the conversion (--help)')  # fmt: skip
+        importlib.import_module(COMMANDS[argv[1]]).main(argv[1:])
+        return
+    define_flags()
+    app.run(main, argv)
+
+
+if __name__ == '__main__':
+    dispatch(sys.argv)

@@ -1,0 +1,246 @@
+"""Lists of images -> shards of records and their description, by several processes."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import math
+import multiprocessing
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from preprocess import anchors as anchor_tools
+from preprocess import examples, voc
+from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from yolo import images, records
+from yolo.targets import encode_targets
+
+VERSION = '0.1.0'
+IMAGES_PER_SHARD = 512
+CHUNK = 64  # images whose targets are encoded at once
+SCAN_CHUNK = 2000  # annotations that are looked through at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to build. splits: name -> path of its list; labels: None for all names found; image_size: height, width."""
+
+    source: voc.Source
+    splits: dict[str, str]
+    out_dir: str
+    labels: tuple[str, ...] | None
+    image_size: tuple[int, int]
+    anchors: str
+    jpeg_quality: int
+    num_shards: int  # of each split; 0 for one to 512 images
+    workers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What a look through annotations found: objects by name, and relative sizes (N, 2) w, h of usable boxes."""
+
+    counts: collections.Counter
+    sizes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """One file to write."""
+
+    settings: Settings
+    classes: tuple[str, ...]
+    anchors: np.ndarray
+    split: str
+    index: int
+    num_shards: int
+    ids: tuple[str, ...]
+
+
+@dataclasses.dataclass
+class Summary:
+    """What became of the images of a split or a part of it."""
+
+    num_images: int = 0
+    num_difficult: int = 0
+    max_boxes: int = 0
+    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    def add(self, other: 'Summary') -> None:
+        """Takes another part in."""
+        self.num_images += other.num_images
+        self.num_difficult += other.num_difficult
+        self.max_boxes = max(self.max_boxes, other.max_boxes)
+        self.objects.update(other.objects)
+        self.problems += other.problems
+
+    def count(self, kind: str) -> int:
+        """Problems of a kind."""
+        return sum(problem.kind == kind for problem in self.problems)
+
+
+def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
+    """Writes the records of all splits and, last, their description; ValueError if the settings do not fit the data."""
+    ids, repeated = {}, {}
+    for split, path in settings.splits.items():
+        listed = voc.read_split(path)
+        ids[split] = list(dict.fromkeys(listed))
+        repeated[split] = [name for name, times in collections.Counter(listed).items() if times > 1]
+    files = sum(_num_shards(settings, names) for names in ids.values())
+    with _pool(min(settings.workers, files)) as run:
+        scans = {split: _scan(settings, names, run) for split, names in ids.items()}
+        counts = sum((scan.counts for scan in scans.values()), collections.Counter())
+        classes = settings.labels or tuple(sorted(counts))
+        if not classes:
+            raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
+        sizes = scans[next(iter(ids))].sizes
+        anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
+        tf.io.gfile.makedirs(settings.out_dir)
+        summaries = {}
+        for split, names in ids.items():
+            summaries[split] = Summary(problems=[Problem(split, name, NOTED, 'listed more than once; written once')
+                                                 for name in repeated[split]])  # fmt: skip
+            shards = _shards(settings, classes, anchors, split, names)
+            with tqdm(total=len(names), desc=split, unit=' images', disable=None) as bar:
+                for shard, summary in zip(shards, run(write_shard, shards), strict=True):
+                    summaries[split].add(summary)
+                    bar.update(len(shard.ids))
+    mean_iou = anchor_tools.mean_iou(sizes * _grid(settings)[::-1], anchors)
+    parts = {split: (_num_shards(settings, names), summaries[split]) for split, names in ids.items()}
+    description = _describe(settings, classes, anchors, mean_iou, parts)
+    records.write_description(settings.out_dir, description)
+    return description, summaries
+
+
+def _grid(settings: Settings) -> tuple[int, int]:
+    return settings.image_size[0] // 32, settings.image_size[1] // 32
+
+
+class _pool:  # noqa: N801  a context manager, used as a function
+    """Gives a `map` over worker processes, or over nothing with one worker."""
+
+    def __init__(self, workers: int):
+        # spawn: TensorFlow's threads do not survive a fork
+        context = multiprocessing.get_context('spawn')
+        self.executor = (concurrent.futures.ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,))
+                         if workers > 1 else None)  # fmt: skip
+
+    def __enter__(self) -> Callable[[Callable, Sequence], Iterator]:
+        return self.executor.map if self.executor else map
+
+    def __exit__(self, *error) -> None:
+        if self.executor:
+            self.executor.shutdown(cancel_futures=True)
+
+
+def _scan(settings: Settings, ids: Sequence[str], run) -> Scan:
+    jobs = [(settings, ids[start : start + SCAN_CHUNK]) for start in range(0, len(ids), SCAN_CHUNK)]
+    scans = list(run(scan_annotations, jobs))
+    return Scan(sum((scan.counts for scan in scans), collections.Counter()), np.concatenate([s.sizes for s in scans]))
+
+
+def scan_annotations(job: tuple[Settings, Sequence[str]]) -> Scan:
+    """Looks through the annotations of some images; those that cannot be read are passed over here."""
+    settings, ids = job
+    classes = frozenset(settings.labels) if settings.labels else None
+    counts: collections.Counter = collections.Counter()
+    sizes = [np.zeros((0, 2), np.float32)]
+    for image_id in ids:
+        try:
+            annotation = examples.read_annotation(settings.source, image_id)
+            size = annotation.size or examples.read_image(settings.source, image_id, annotation).shape[:2]
+        except ValueError:
+            continue  # `write_shard` reads it again and reports it
+        objects = examples.usable_objects(annotation, size, classes)
+        counts.update(objects.names)
+        sizes.append(objects.boxes[:, 2:] - objects.boxes[:, :2])
+    return Scan(counts, np.concatenate(sizes))
+
+
+def _num_shards(settings: Settings, ids: Sequence[str]) -> int:
+    return min(settings.num_shards or math.ceil(len(ids) / IMAGES_PER_SHARD), len(ids))
+
+
+def _shards(settings: Settings, classes, anchors: np.ndarray, split: str, ids: Sequence[str]) -> list[_Shard]:
+    num = _num_shards(settings, ids)
+    bounds = np.linspace(0, len(ids), num + 1).astype(int)
+    return [_Shard(settings, classes, anchors, split, i, num, tuple(ids[bounds[i] : bounds[i + 1]]))
+            for i in range(num)]  # fmt: skip
+
+
+def write_shard(shard: _Shard) -> Summary:
+    """Writes one file of records under another name first, and tells what became of its images."""
+    summary = Summary()
+    path = records.shard_path(shard.settings.out_dir, shard.split, shard.index, shard.num_shards)
+    with tf.io.TFRecordWriter(path + '.partial') as writer:
+        for start in range(0, len(shard.ids), CHUNK):
+            for record in _make_records(shard, shard.ids[start : start + CHUNK], summary):
+                writer.write(records.serialize(record))
+    tf.io.gfile.rename(path + '.partial', path, overwrite=True)
+    return summary
+
+
+def _make_records(shard: _Shard, ids: Sequence[str], summary: Summary) -> list[records.Record]:
+    """The records of some images, in order; what goes wrong is told in `summary`."""
+    made = []
+    for image_id in ids:
+        try:
+            made.append(_make_record(shard, image_id, summary))
+        except ValueError as error:
+            summary.problems.append(Problem(shard.split, image_id, LEFT_OUT_IMAGE, str(error)))
+    if not made:
+        return []
+    most = max(len(record.labels) for record in made)
+    boxes, labels = np.zeros((len(made), most, 4), np.float32), np.full((len(made), most), -1)
+    for i, record in enumerate(made):
+        boxes[i, : len(record.labels)], labels[i, : len(record.labels)] = record.boxes, record.labels
+    places = encode_targets(boxes, labels, shard.anchors, _grid(shard.settings)).numpy()
+    return [dataclasses.replace(record, places=places[i, : len(record.labels)]) for i, record in enumerate(made)]
+
+
+def _make_record(shard: _Shard, image_id: str, summary: Summary) -> records.Record:
+    """The record of one image, its places still missing; ValueError with the reason if it must be left out."""
+    settings = shard.settings
+    annotation = examples.read_annotation(settings.source, image_id)
+    image = examples.read_image(settings.source, image_id, annotation)
+    size = image.shape[:2]
+    objects = examples.usable_objects(annotation, size, frozenset(shard.classes))
+    problems = list(objects.problems)
+    if annotation.size is not None and annotation.size != size:
+        problems.append((NOTED, f'the XML says {annotation.size[1]} x {annotation.size[0]}, the image is '
+                         f'{size[1]} x {size[0]}; the image was followed'))
+    encoded = images.encode_jpeg(images.resize(image, settings.image_size), settings.jpeg_quality)
+    summary.num_images += 1
+    summary.num_difficult += int(objects.difficult.sum())
+    summary.max_boxes = max(summary.max_boxes, len(objects.names))
+    summary.objects.update(objects.names)
+    summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
+    labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
+    return records.Record(image_id, encoded, size, objects.boxes, labels, objects.difficult, np.zeros((0, 3)))
+
+
+def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
+              parts: dict[str, tuple[int, Summary]]) -> records.Description:  # fmt: skip
+    splits = {
+        split: records.Split(
+            num_images=summary.num_images, num_shards=num_shards, num_objects=sum(summary.objects.values()),
+            num_difficult=summary.num_difficult, objects_per_class={name: summary.objects[name] for name in classes},
+            max_boxes=summary.max_boxes, images_left_out=summary.count(LEFT_OUT_IMAGE),
+            boxes_left_out=summary.count(LEFT_OUT_BOX))
+        for split, (num_shards, summary) in parts.items()
+    }  # fmt: skip
+    return records.Description(
+        tuple(classes), settings.image_size, tuple((float(w), float(h)) for w, h in anchors), settings.anchors,
+        mean_iou, settings.jpeg_quality, splits, VERSION)  # fmt: skip
+
+
+def clear(out_dir: str) -> None:
+    """Removes the records and their description from a folder, the description first."""
+    for pattern in (records.DESCRIPTION, '*.tfrecord-*', 'report.json'):
+        for path in tf.io.gfile.glob(posixpath.join(out_dir, pattern)):
+            tf.io.gfile.remove(path)
