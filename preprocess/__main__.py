@@ -10,6 +10,9 @@ import importlib
 import os
 import posixpath
 import sys
+from concurrent.futures.process import BrokenProcessPool
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # worker processes inherit it
 
 import tensorflow as tf
 from absl import app, flags, logging
@@ -56,6 +59,8 @@ def settings_from_flags() -> build.Settings:
             raise ValueError('--annotations_dir, --images_dir and --split_files go together')
         source = voc.Source(FLAGS.annotations_dir, FLAGS.images_dir)
         splits = dict(_split_file(text) for text in FLAGS.split_files)
+        if len(splits) < len(FLAGS.split_files):
+            raise ValueError(f'--split_files={",".join(FLAGS.split_files)}: a name is there twice')
     for folder in (source.annotations_dir, source.images_dir):
         if not tf.io.gfile.isdir(folder):
             raise ValueError(f'{folder} is not a folder')
@@ -78,9 +83,11 @@ def _labels() -> tuple[str, ...] | None:
     if FLAGS.labels == 'voc':
         return voc.CLASSES
     text = FLAGS.labels.replace(',', '\n')
-    if ',' not in FLAGS.labels and tf.io.gfile.exists(FLAGS.labels):
+    if ',' not in FLAGS.labels and tf.io.gfile.exists(FLAGS.labels) and not tf.io.gfile.isdir(FLAGS.labels):
         with tf.io.gfile.GFile(FLAGS.labels) as file:
             text = file.read()
+    elif ',' not in FLAGS.labels and ('/' in FLAGS.labels or FLAGS.labels.endswith('.txt')):
+        raise ValueError(f'--labels={FLAGS.labels}: there is no such file')
     names = tuple(name.strip() for name in text.splitlines() if name.strip())
     if not names or len(set(names)) < len(names):
         raise ValueError(f'--labels={FLAGS.labels}: {"no names" if not names else "a name is there twice"}')
@@ -102,10 +109,8 @@ def _image_size() -> tuple[int, int]:
 def convert() -> bool:
     """Flags to library; whether few enough images were left out. ValueError if nothing could be done."""
     settings = settings_from_flags()
-    if tf.io.gfile.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
-        if not FLAGS.overwrite:
-            raise ValueError(f'{settings.out_dir} holds records already; --overwrite replaces them')
-        build.clear(settings.out_dir)
+    if not FLAGS.overwrite and tf.io.gfile.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
+        raise ValueError(f'{settings.out_dir} holds records already; --overwrite replaces them')
     description, summaries = build.build(settings)
     print(report.format_summary(description, summaries))
     path = report.write_report(settings.out_dir, description, summaries)
@@ -113,7 +118,8 @@ def convert() -> bool:
     print(f'records in {settings.out_dir}, all that was noticed in {path}')
     if left_out > FLAGS.allow_errors:
         print(f'{left_out} images were left out, --allow_errors={FLAGS.allow_errors} were allowed: the records are '
-              f'good without them; mend the files and run again, or give --allow_errors={left_out}')  # fmt: skip
+              f'good without them; mend the files and run again with --overwrite, or accept it by '
+              f'--allow_errors={left_out}')  # fmt: skip
     return left_out <= FLAGS.allow_errors
 
 
@@ -121,9 +127,13 @@ def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    tf.config.set_visible_devices([], 'GPU')  # nothing here needs one
     try:
         good = convert()
-    except ValueError as error:
+    except BrokenProcessPool:
+        logging.error('a worker process died, perhaps for want of memory: run again with fewer --workers')
+        sys.exit(1)
+    except (ValueError, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)
     sys.exit(0 if good else 1)

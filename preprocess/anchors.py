@@ -29,7 +29,7 @@ def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndar
         values = np.array([float(value) for value in text.split(',')])
     except ValueError:
         values = np.zeros(1)
-    if len(values) % 2 or not (values > 0).all():
+    if len(values) % 2 or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f'--anchors={text}: not kmeans:K, {", ".join(NAMED)}, or a list w,h, w,h, ... above 0')
     return values.reshape(-1, 2)
 

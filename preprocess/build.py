@@ -2,11 +2,13 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import math
 import multiprocessing
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -85,7 +87,10 @@ class Summary:
 
 
 def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
-    """Writes the records of all splits and, last, their description; ValueError if the settings do not fit the data."""
+    """Writes the records of all splits and, last, their description; ValueError if the settings do not fit the data.
+
+    What an earlier run wrote to the folder is replaced, but not before the settings have proven to fit.
+    """
     ids, repeated = {}, {}
     for split, path in settings.splits.items():
         listed = voc.read_split(path)
@@ -101,6 +106,7 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
         sizes = scans[next(iter(ids))].sizes
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
         tf.io.gfile.makedirs(settings.out_dir)
+        clear(settings.out_dir, ids)
         summaries = {}
         for split, names in ids.items():
             summaries[split] = Summary(problems=[Problem(split, name, NOTED, 'listed more than once; written once')
@@ -127,7 +133,7 @@ class _pool:  # noqa: N801  a context manager, used as a function
     def __init__(self, workers: int):
         # spawn: TensorFlow's threads do not survive a fork
         context = multiprocessing.get_context('spawn')
-        self.executor = (concurrent.futures.ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,))
+        self.executor = (concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker)
                          if workers > 1 else None)  # fmt: skip
 
     def __enter__(self) -> Callable[[Callable, Sequence], Iterator]:
@@ -136,6 +142,14 @@ class _pool:  # noqa: N801  a context manager, used as a function
     def __exit__(self, *error) -> None:
         if self.executor:
             self.executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread a process, and no worker takes the memory of a GPU."""
+    cv2.setNumThreads(1)
+    tf.config.set_visible_devices([], 'GPU')
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _scan(settings: Settings, ids: Sequence[str], run) -> Scan:
@@ -239,8 +253,12 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
         mean_iou, settings.jpeg_quality, splits, VERSION)  # fmt: skip
 
 
-def clear(out_dir: str) -> None:
-    """Removes the records and their description from a folder, the description first."""
-    for pattern in (records.DESCRIPTION, '*.tfrecord-*', 'report.json'):
-        for path in tf.io.gfile.glob(posixpath.join(out_dir, pattern)):
-            tf.io.gfile.remove(path)
+def clear(out_dir: str, splits: Iterable[str]) -> None:
+    """Removes the description from a folder, then the files of these splits and of those it named; others stay."""
+    with contextlib.suppress(ValueError):  # no description, or not one of this version
+        splits = {*splits, *records.read_description(out_dir).splits}
+    names = '|'.join(re.escape(split) for split in splits)
+    ours = re.compile(rf'report\.json|({names})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
+    there = tf.io.gfile.listdir(out_dir)
+    for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if ours.fullmatch(n)]:
+        tf.io.gfile.remove(posixpath.join(out_dir, name))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
@@ -59,7 +60,7 @@ def read_image(source: voc.Source, image_id: str, annotation: voc.Annotation) ->
     path = voc.find_image(source, image_id, annotation.filename)
     try:
         return images.decode(read_file(path))
-    except ValueError as error:
+    except (ValueError, cv2.error) as error:  # cv2.error: more pixels than OpenCV takes
         raise ValueError(f'{path}: {error}') from error
 
 
@@ -73,20 +74,20 @@ def usable_objects(annotation: voc.Annotation, size: tuple[int, int], classes: f
     pixels = annotation.boxes
     relative = (pixels - [1, 1, 0, 0]) / [width, height, width, height]
     clipped = np.clip(relative, 0, 1)
-    finite = np.isfinite(pixels).all(1)
-    with_area = (pixels[:, 2:] > pixels[:, :2]).all(1)
-    inside = (clipped[:, 2:] > clipped[:, :2]).all(1)
+    finite = np.all(np.isfinite(pixels), axis=1)
+    with_area = np.all(pixels[:, 2:] > pixels[:, :2], axis=1)
+    inside = np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
     known = np.array([bool(name) and (classes is None or name in classes) for name in annotation.names], bool)
     kept = finite & with_area & inside & known
     problems = []
-    for i in np.flatnonzero(~kept):
+    for i in np.flatnonzero(~kept).tolist():
         reason = ('its coordinates are not numbers' if not finite[i] else 'it has no area' if not with_area[i]
                   else f'it is outside of the image of {width} x {height}' if not inside[i]
                   else 'it has no name' if not annotation.names[i] else 'its name is not among the labels')  # fmt: skip
         problems.append((LEFT_OUT_BOX, f'{_say(annotation, i)}: {reason}'))
     moved = np.abs(clipped - relative).max(1, initial=0) > CLIP_NOTED
     problems += [(REPAIRED, f'{_say(annotation, i)}: clipped to the image of {width} x {height}')
-                 for i in np.flatnonzero(kept & moved)]  # fmt: skip
+                 for i in np.flatnonzero(kept & moved).tolist()]  # fmt: skip
     return Objects(tuple(name for name, keep in zip(annotation.names, kept, strict=True) if keep),
                    clipped[kept].astype(np.float32), annotation.difficult[kept], tuple(problems))  # fmt: skip
 

@@ -11,6 +11,7 @@ from defusedxml import DefusedXmlException
 
 CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
            'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')  # fmt: skip
+FLAGS = ('-1', '0', '1')
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
 
@@ -42,10 +43,10 @@ def read_annotation(data: bytes) -> Annotation:
     """Reads the bytes of a VOC XML; ValueError if it is not one, or has a document type or entities."""
     try:
         root = defusedxml.ElementTree.fromstring(data, forbid_dtd=True)
-    except ET.ParseError as error:
-        raise ValueError(f'malformed XML: {error}') from error
     except DefusedXmlException as error:
         raise ValueError(f'XML with a document type or entities is refused: {error}') from error
+    except (ET.ParseError, LookupError, ValueError) as error:  # the last two: encodings that expat does not know
+        raise ValueError(f'malformed XML: {error}') from error
     if root.tag != 'annotation':
         raise ValueError(f'the XML is a <{root.tag}>, not a VOC <annotation>')
     objects = root.findall('object')  # direct children: the parts of an object are no objects
@@ -68,34 +69,38 @@ def _number(text: str | None) -> float:
 
 def _size(root: ET.Element) -> tuple[int, int] | None:
     height, width = _number(root.findtext('size/height')), _number(root.findtext('size/width'))
-    return (int(height), int(width)) if height >= 1 and width >= 1 else None
+    known = np.isfinite([height, width]).all() and height >= 1 and width >= 1
+    return (int(height), int(width)) if known else None
 
 
 def read_split(path: str) -> list[str]:
-    """The image ids of a list, one a line with or without a flag behind it; ValueError if there are none.
+    """The image ids of a list, one a line; ValueError if there are none.
 
-    Ids are returned as listed, also those that are there twice.
+    If every line has VOC's flag -1, 0 or 1 behind the id, that is taken off. Ids listed twice are returned twice.
     """
     if not tf.io.gfile.exists(path):
-        folder = posixpath.dirname(path)
+        folder = posixpath.dirname(path) or '.'
         there = sorted(tf.io.gfile.listdir(folder)) if tf.io.gfile.isdir(folder) else []
         raise ValueError(f'no list {path}; this folder has {", ".join(there) or "nothing"}')
     with tf.io.gfile.GFile(path, 'rb') as file:
-        lines = file.read().decode('utf-8-sig').splitlines()
-    ids = [_without_flag(line.strip()) for line in lines if line.strip()]
+        data = file.read()
+    try:
+        lines = data.decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not a list of image ids in UTF-8: {error}') from error
+    ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise ValueError(f'{path} lists no images')
+    parts = [line.rsplit(None, 1) for line in ids]
+    if all(len(part) == 2 and part[1] in FLAGS for part in parts):  # names may have spaces, and numbers behind them
+        ids = [part[0] for part in parts]
     return ids
 
 
-def _without_flag(line: str) -> str:
-    """The id of a line; a name with spaces stays whole unless VOC's flag -1, 0 or 1 is behind it."""
-    name, _, flag = line.rpartition(' ')
-    return name.strip() if name and flag in ('-1', '0', '1') else line
-
-
 def annotation_path(source: Source, image_id: str) -> str:
-    """Where the XML of an image is."""
+    """Where the XML of an image is; ValueError if the id leads out of the folder."""
+    if image_id.startswith('/') or '..' in image_id.replace('\\', '/').split('/'):
+        raise ValueError(f'the id {image_id!r} leads out of {source.annotations_dir}')
     return posixpath.join(source.annotations_dir, image_id + '.xml')
 
 

@@ -1,17 +1,20 @@
-"""VOC average precision in NumPy: the devkit's rules, without a loop over boxes."""
+"""VOC average precision in NumPy: the devkit's rules, without a loop over detections, boxes or images."""
 
 import dataclasses
 
 import numpy as np
 
-# MATLAB's 0:0.1:1 as the devkit's loop over it makes the values.
-RECALLS = np.arange(11) * 0.1
-_PAIRS = 4_000_000  # pairs of a detection and an object that are overlapped at once
+RECALLS = np.arange(11) * 0.1  # as Octave makes 0:0.1:1: the fourth is 0.30000000000000004, over a recall of 3 / 10
+PAIRS_AT_ONCE = 500_000  # pairs of a detection and an object that are compared at a time: bounds the memory
 
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """Annotated objects: images (T,) any integers, classes (T,), boxes (T, 4) VOC pixels, difficult (T,) bool."""
+    """Annotated objects, in the order of the annotations.
+
+    images (T,) integer index of the image; classes (T,) integer; boxes (T, 4) xmin, ymin, xmax, ymax in VOC pixels
+    (1-based, inclusive); difficult (T,) bool.
+    """
 
     images: np.ndarray
     classes: np.ndarray
@@ -21,7 +24,7 @@ class Truth:
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """Detected objects: images (D,) as in Truth, classes (D,), scores (D,), boxes (D, 4) VOC pixels."""
+    """Detected objects, in any order: images (D,), classes (D,) and boxes (D, 4) as in Truth; scores (D,)."""
 
     images: np.ndarray
     classes: np.ndarray
@@ -31,9 +34,11 @@ class Detections:
 
 @dataclasses.dataclass(frozen=True)
 class AveragePrecision:
-    """By class (C,): ap_11pt and ap_area (NaN without objects), num_objects (not difficult), num_difficult,
-    num_detections, and the curves: precision, recall and score after each detection that counts, best score first.
-    The means are over the classes with objects.
+    """Results by class, and their means over the classes that have objects (NaN if none has).
+
+    ap_11pt, ap_area (C,) float64, NaN for a class without objects; num_objects (C,) those that are not difficult;
+    num_difficult, num_detections (C,); precision, recall, scores: for each class the curve (K,), best score first,
+    over the detections that count: the right and the wrong ones, but not those of difficult objects.
     """
 
     ap_11pt: np.ndarray
@@ -49,112 +54,134 @@ class AveragePrecision:
 
 
 def to_voc_pixels(boxes: np.ndarray, sizes: np.ndarray, exact: bool = False) -> np.ndarray:
-    """Relative corners (N, 4) and original sizes (N, 2) height, width -> VOC pixels (N, 4), 1-based and inclusive.
+    """Boxes as in a record -> VOC pixels, 1-based and inclusive.
 
-    exact: rounded to 1/1000 pixel, which gives back an annotation's numbers in spite of a record's float32.
+    boxes (..., 4) xmin, ymin, xmax, ymax relative 0..1; sizes (..., 2) original height, width of each box's image.
+    Returns (..., 4) float64: [xmin W + 1, ymin H + 1, xmax W, ymax H]. Detections are clipped to the image. Annotated
+    boxes take `exact` instead: rounded to 1/1000 pixel and not clipped. A record's float32 is off by less than that in
+    images of up to 16,000 pixels, so the annotation's own numbers come back, and an overlap of exactly 0.5 stays one.
+    (Clipped as Darknet does, examples/detector.c, print_detector_detections.)
     """
-    height, width = np.asarray(sizes, float).reshape(-1, 2).T
-    extent = np.stack([width, height, width, height], -1)
-    pixels = np.asarray(boxes, float).reshape(-1, 4) * extent + [1, 1, 0, 0]
-    return pixels.round(3) if exact else pixels
+    sizes = np.asarray(sizes, np.float64)
+    extent = sizes[..., [1, 0, 1, 0]]  # width, height, width, height
+    pixels = np.asarray(boxes, np.float64) * extent + [1, 1, 0, 0]
+    if exact:
+        return pixels.round(3)
+    return np.concatenate([np.maximum(pixels[..., :2], 1), np.minimum(pixels[..., 2:], extent[..., 2:])], -1)
 
 
 def voc_average_precision(truth: Truth, detections: Detections, num_classes: int,
                           iou_threshold: float = 0.5) -> AveragePrecision:  # fmt: skip
-    """The devkit's AP of every class, by 11 points (VOC 2007) and by area (VOC 2010 and later).
+    """The devkit's AP of every class, over 11 points (VOC 2007) and as the area (from VOC 2010 on).
 
-    Detections are taken by falling score, equal ones in the order given; each goes to the object of its class and
-    image that it overlaps most, the first of equals. From `iou_threshold` on it is right if the object was not taken
-    before, wrong if it was, and does not count if the object is difficult; below, it is wrong. ValueError for arrays
-    that do not fit, scores or boxes that are not finite, and classes out of range. (VOCdevkit VOCcode/VOCevaldet.m.)
+    Detections of a class are taken by falling score, equal scores in the order given. Each goes to the object of its
+    image with the highest overlap, the first one on a tie. An overlap of `iou_threshold` or more is a true positive
+    if that object is not yet taken, a false positive if it is, and ignored if the object is difficult; less is a
+    false positive. ValueError, with the index, for arrays that do not fit together, classes out of range, and scores
+    or boxes that are not finite. (VOCdevkit, VOCcode/VOCevaldet.m.)
     """
-    _check(truth, num_classes, truth.difficult, 'truth')
-    _check(detections, num_classes, detections.scores, 'detections')
-    order = np.argsort(-np.asarray(detections.scores, float), kind='stable')
-    names = [field.name for field in dataclasses.fields(Detections)]
-    ranked = Detections(*(np.asarray(getattr(detections, name))[order] for name in names))
-    best, overlap = _best_objects(truth, ranked)
-    difficult = np.asarray(truth.difficult, bool)
-
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f'iou_threshold is {iou_threshold}, not in (0, 1]')
+    truth, detections = _checked(truth, num_classes), _checked(detections, num_classes)
+    order = np.argsort(-detections.scores, kind='stable')
+    ranked = Detections(*(array[order] for array in vars(detections).values()))
+    taken, overlap = _best_objects(truth, ranked)
     matched = overlap >= iou_threshold
-    counts = ~matched
-    counts[matched] = ~difficult[best[matched]]
-    found = np.flatnonzero(matched & counts)
+    ignored = matched.copy()
+    ignored[matched] = truth.difficult[taken[matched]]
+    candidates = np.flatnonzero(matched & ~ignored)
     right = np.zeros(len(order), bool)
-    right[found[np.unique(best[found], return_index=True)[1]]] = True  # the first to take each object
+    right[candidates[np.unique(taken[candidates], return_index=True)[1]]] = True  # the first to take each object
 
-    num_objects = np.bincount(truth.classes[~difficult], minlength=num_classes)
-    curves = [_curve(right[mask], ranked.scores[mask], num_objects[k])
-              for k in range(num_classes) for mask in [(ranked.classes == k) & counts]]  # fmt: skip
-    ap_11pt = np.array([_ap_11pt(precision, recall) for precision, recall, _ in curves])
-    ap_area = np.array([_ap_area(precision, recall) for precision, recall, _ in curves])
+    num_objects = np.bincount(truth.classes[~truth.difficult], minlength=num_classes)
+    counted = [np.flatnonzero((ranked.classes == k) & ~ignored) for k in range(num_classes)]
+    curves = [_curve(right[of_class], num) for of_class, num in zip(counted, num_objects, strict=True)]
     known = num_objects > 0
-    ap_11pt[~known] = ap_area[~known] = np.nan
+    ap_11pt = np.where(known, [_ap_11pt(precision, recall) for precision, recall in curves], np.nan)
+    ap_area = np.where(known, [_ap_area(precision, recall) for precision, recall in curves], np.nan)
     return AveragePrecision(
-        ap_11pt, ap_area, num_objects, np.bincount(truth.classes[difficult], minlength=num_classes),
-        np.bincount(ranked.classes, minlength=num_classes), *(list(parts) for parts in zip(*curves, strict=True)),
-        map_11pt=float(ap_11pt[known].mean()) if known.any() else np.nan,
-        map_area=float(ap_area[known].mean()) if known.any() else np.nan)  # fmt: skip
+        ap_11pt=ap_11pt,
+        ap_area=ap_area,
+        num_objects=num_objects,
+        num_difficult=np.bincount(truth.classes[truth.difficult], minlength=num_classes),
+        num_detections=np.bincount(ranked.classes, minlength=num_classes),
+        precision=[precision for precision, _ in curves],
+        recall=[recall for _, recall in curves],
+        scores=[ranked.scores[of_class] for of_class in counted],
+        map_11pt=float(ap_11pt[known].mean()) if known.any() else float('nan'),
+        map_area=float(ap_area[known].mean()) if known.any() else float('nan'),
+    )
 
 
-def _check(items: Truth | Detections, num_classes: int, values: np.ndarray, name: str) -> None:
-    shapes = {field.name: np.shape(getattr(items, field.name)) for field in dataclasses.fields(items)}
-    num = len(values)
-    if any(shape != ((num, 4) if key == 'boxes' else (num,)) for key, shape in shapes.items()):
-        raise ValueError(f'{name} must be arrays of one length, boxes (N, 4), not {shapes}')
-    for key, array in (('boxes', items.boxes), ('scores', values)):
-        wrong = np.flatnonzero(~np.isfinite(np.asarray(array, float)).reshape(num, -1).all(1))
-        if wrong.size:
-            raise ValueError(f'{name}: {key}[{wrong[0]}] is {array[wrong[0]]}, not finite')
-    wrong = np.flatnonzero((items.classes < 0) | (items.classes >= num_classes))
-    if wrong.size:
-        raise ValueError(f'{name}: classes[{wrong[0]}] is {items.classes[wrong[0]]}, not one of {num_classes} classes')
+def _checked(items, num_classes: int):
+    """Truth or Detections with arrays of the types that the rest relies on; ValueError if they cannot be."""
+    kind = type(items).__name__
+    arrays = {name: np.asarray(value) for name, value in vars(items).items()}
+    num = arrays['images'].size
+    for name, array in arrays.items():
+        wanted = (num, 4) if name == 'boxes' else (num,)
+        if array.shape != wanted:
+            raise ValueError(f'{kind}.{name} has shape {array.shape}; it should be {wanted}, as images has {num}')
+        if name in ('images', 'classes') and num and not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(f'{kind}.{name} has type {array.dtype}; it should be integers')
+    types = {'images': np.int64, 'classes': np.int64, 'difficult': bool}
+    arrays = {name: array.astype(types.get(name, np.float64)) for name, array in arrays.items()}
+    for name in set(arrays) & {'scores', 'boxes'}:
+        for i in np.flatnonzero(~np.isfinite(arrays[name]).reshape(num, arrays[name].size // max(num, 1)).all(1))[:1]:
+            raise ValueError(f'{kind}.{name}[{i}] is {arrays[name][i]}: not finite; has the training diverged?')
+    for i in np.flatnonzero((arrays['classes'] < 0) | (arrays['classes'] >= num_classes))[:1]:
+        raise ValueError(f'{kind}.classes[{i}] is {arrays["classes"][i]}; it should be in 0..{num_classes - 1}')
+    return type(items)(**arrays)
 
 
 def _best_objects(truth: Truth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """For each detection the object of its image and class with most overlap, and that; (D,) index or -1, (D,) IoU."""
+    """The object of its image and class that each detection overlaps most, the first on a tie, and that overlap.
+
+    Returns (D,) index into truth, -1 where nothing overlaps, and (D,) overlap, -inf there.
+    """
     images, keys = np.unique(np.concatenate([truth.images, detections.images]), return_inverse=True)
-    keys = keys + len(images) * np.concatenate([truth.classes, detections.classes]).astype(np.int64)
-    truth_keys, keys = keys[: len(truth.images)], keys[len(truth.images) :]
+    keys = keys + np.concatenate([truth.classes, detections.classes]) * len(images)  # one number an image and class
+    truth_keys, keys = np.split(keys, [len(truth.images)])
     objects = np.argsort(truth_keys, kind='stable')
-    start = np.searchsorted(truth_keys[objects], keys, 'left')
+    start = np.searchsorted(truth_keys[objects], keys, 'left')  # each detection's objects: objects[start:start + count]
     count = np.searchsorted(truth_keys[objects], keys, 'right') - start
     best, overlap = np.full(len(keys), -1), np.full(len(keys), -np.inf)
-    boxes, truth_boxes = np.asarray(detections.boxes, float), np.asarray(truth.boxes, float)
-    with_objects = np.flatnonzero(count)
-    for part in np.split(with_objects, np.flatnonzero(np.diff(np.cumsum(count[with_objects]) // _PAIRS)) + 1):
-        if not part.size:
-            continue
-        first = np.cumsum(count[part]) - count[part]  # of each detection's pairs
-        rank = np.arange(count[part].sum()) - np.repeat(first, count[part])
-        candidates = objects[np.repeat(start[part], count[part]) + rank]
-        iou = _iou(np.repeat(boxes[part], count[part], axis=0), truth_boxes[candidates])
-        most = np.maximum.reduceat(iou, first)
-        is_most = np.flatnonzero(iou == np.repeat(most, count[part]))
-        of = np.repeat(np.arange(len(part)), count[part])[is_most]
-        best[part] = candidates[is_most[np.unique(of, return_index=True)[1]]]
-        overlap[part] = most
+    paired = np.flatnonzero(count)
+    chunk = np.cumsum(count[paired]) // PAIRS_AT_ONCE
+    for part in np.split(paired, np.flatnonzero(np.diff(chunk)) + 1) if len(paired) else []:
+        first = np.cumsum(count[part]) - count[part]  # where each detection's pairs begin
+        of = np.repeat(np.arange(len(part)), count[part])  # (P,) the detection of each pair
+        candidates = objects[np.arange(len(of)) - first[of] + start[part][of]]  # (P,) the object of each pair
+        pair_overlap = _overlap(detections.boxes[part][of], truth.boxes[candidates])
+        overlap[part] = np.maximum.reduceat(pair_overlap, first)
+        is_best = np.flatnonzero((pair_overlap == overlap[part][of]) & (pair_overlap > 0))
+        found, at = np.unique(of[is_best], return_index=True)
+        best[part[found]] = candidates[is_best[at]]
     return best, overlap
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (N,) of VOC pixel boxes (N, 4), whose ends count: widths and heights are one more than the difference."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    shared = np.maximum(high - low + 1, 0).prod(1)
-    return shared / ((a[:, 2:] - a[:, :2] + 1).prod(1) + (b[:, 2:] - b[:, :2] + 1).prod(1) - shared)
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU (P,) of boxes (P, 4) in VOC pixels, whose both ends count: + 1; -inf where they share no pixel."""
+    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + 1  # (P, 2) width, height
+    common = shared[:, 0] * shared[:, 1]
+    both = np.prod(a[:, 2:] - a[:, :2] + 1, 1) + np.prod(b[:, 2:] - b[:, :2] + 1, 1)
+    share = (shared > 0).all(1)
+    return np.divide(common, both - common, out=np.full(len(a), -np.inf), where=share)
 
 
-def _curve(right: np.ndarray, scores: np.ndarray, num_objects: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and score after each detection, from which of them are right, best score first."""
+def _curve(right: np.ndarray, num_objects: int) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall (K,) after each of the detections (K,), which are right or wrong, best score first."""
     hits = np.cumsum(right)
-    return hits / np.arange(1, len(right) + 1), hits / max(num_objects, 1), scores
+    return hits / np.arange(1, len(right) + 1), hits / max(num_objects, 1)
 
 
 def _ap_11pt(precision: np.ndarray, recall: np.ndarray) -> float:
-    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)  # at that recall or more
-    return float(best[np.searchsorted(recall, RECALLS)].sum() / 11)
+    """Mean over 11 recalls of the best precision at that recall or more, 0 where it is not reached."""
+    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
+    return float(best[np.searchsorted(recall, RECALLS)].mean())
 
 
 def _ap_area(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Area under the curve after it was made to fall only."""
     best = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0) * best))

@@ -14,12 +14,20 @@ def decode(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ValueError('the file is empty')
-    if data[:2] == b'\xff\xd8' and b'\xff\xd9' not in data[-1024:]:
+    if data[:2] == b'\xff\xd8' and not _has_end(data):
         raise ValueError('the JPEG is cut off: it has no end marker')
     image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     if image is None:
         raise ValueError('not an image that OpenCV reads')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether a JPEG has its end marker, behind the headers: those may hold a thumbnail with an end of its own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # header after header, up to the scan
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+    return data.find(b'\xff\xd9', at) >= 0
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -141,7 +141,7 @@ def serialize(record: Record) -> bytes:
         DIFFICULT: ints(np.asarray(record.difficult, np.int64)),
         PLACE: ints(record.places),
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
 def parse_image(serialized: tf.Tensor) -> tf.Tensor:

@@ -36,5 +36,14 @@ def test_bad_bytes_are_refused(data, reason):
         images.decode(data)
 
 
+def test_an_end_is_looked_for_behind_the_headers():
+    data = images.encode_jpeg(picture(), 90)
+    thumbnail = b'\xff\xe1' + (2 + len(data)).to_bytes(2, 'big') + data  # an EXIF segment with a JPEG in it
+    whole = data[:2] + thumbnail + data[2:]
+    np.testing.assert_array_equal(images.decode(whole + bytes(5000)), images.decode(data))  # more behind the end
+    with pytest.raises(ValueError, match='cut off'):
+        images.decode(whole[:-300])
+
+
 def test_resize_stretches():
     assert images.resize(picture(), (32, 96)).shape == (32, 96, 3)

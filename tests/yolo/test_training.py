@@ -203,7 +203,7 @@ def test_the_notebooks_rate_changes_with_the_epoch():
 
 def test_it_learns(tmp_path):
     data_dir = write_records(tmp_path / 'data', num_images=24)
-    config = make_config(data_dir, tmp_path / 'run', eval_split='train', num_steps=150, optimizer='adam', width=0.25,
-                         learning_rate=5e-3, lr_schedule='cosine', decay_steps=(), burn_in=10, augment=False,
-                         batch_size=8, log_every=50, jit_compile=True)  # fmt: skip
+    config = make_config(data_dir, tmp_path / 'run', eval_split='train', num_steps=400, optimizer='adam', width=0.25,
+                         learning_rate=2e-3, lr_schedule='cosine', decay_steps=(), burn_in=10, augment=False,
+                         batch_size=8, log_every=100, jit_compile=True)  # fmt: skip
     assert training.train(config, one_device())['map_11pt'] > 0.8
