@@ -3,6 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
+# A small network on small images, so that it learns from nothing within minutes on two cores.
+DEMO_SIZE := 128
+DEMO_TRAIN := --model=yolov2-tiny --width=0.35 --batch_size=8 --num_steps=2400 --optimizer=adam --learning_rate=3e-3 \
+	--lr_schedule=cosine --weight_decay=0 --jitter=0.1 --scale=1,1 --hue=0.02 --saturation=1.2 --exposure=1.2
 export TF_CPP_MIN_LOG_LEVEL = 3
 
 .PHONY: demo test lint tests clean
@@ -15,10 +19,12 @@ export TF_CPP_MIN_LOG_LEVEL = 3
 demo: .venv/installed
 	rm -rf $(DEMO)
 	$(BIN)/python -m preprocess shapes --out_dir=$(DEMO)/VOC
-	$(BIN)/python -m preprocess --voc_dir=$(DEMO)/VOC --splits=trainval,test --out_dir=$(DEMO)/data --image_size=$(DEMO_SIZE)
+	$(BIN)/python -m preprocess --voc_dir=$(DEMO)/VOC --splits=trainval,test --out_dir=$(DEMO)/data \
+		--image_size=$(DEMO_SIZE)
 	$(BIN)/python -m preprocess show --data_dir=$(DEMO)/data --split=test --out=$(DEMO)/records.png
 	$(BIN)/python train.py --data_dir=$(DEMO)/data --train_split=trainval --model_dir=$(DEMO)/run $(DEMO_TRAIN)
-	$(BIN)/python -m yolo.predict --model_dir=$(DEMO)/run --images=$(DEMO)/VOC/JPEGImages --out_dir=$(DEMO)/predictions
+	$(BIN)/python -m yolo.predict --model_dir=$(DEMO)/run --images='$(DEMO)/VOC/JPEGImages/test_*.jpg' \
+		--out_dir=$(DEMO)/predictions --sheet=12
 	$(BIN)/python eval.py --data_dir=$(DEMO)/data --split=test --model_dir=$(DEMO)/run --report_dir=$(DEMO)/report
 
 lint: .venv/installed

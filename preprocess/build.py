@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+import yolo
 from preprocess import anchors as anchor_tools
 from preprocess import examples, voc
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from yolo import images, records
 from yolo.targets import encode_targets
 
-VERSION = '0.1.0'
 IMAGES_PER_SHARD = 512
 CHUNK = 64  # images whose targets are encoded at once
 SCAN_CHUNK = 2000  # annotations that are looked through at once
@@ -250,7 +250,7 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
     }  # fmt: skip
     return records.Description(
         tuple(classes), settings.image_size, tuple((float(w), float(h)) for w, h in anchors), settings.anchors,
-        mean_iou, settings.jpeg_quality, splits, VERSION)  # fmt: skip
+        mean_iou, settings.jpeg_quality, splits, yolo.__version__)  # fmt: skip
 
 
 def clear(out_dir: str, splits: Iterable[str]) -> None:

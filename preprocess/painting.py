@@ -5,6 +5,7 @@ import math
 import cv2
 import numpy as np
 
+HUE_SPREAD = 0.09  # of a turn, either way; the classes are 0.2 apart
 MIN_CONTRAST = 130.0  # Euclidean RGB distance of a shape's colour from the background's mean
 
 
@@ -71,16 +72,17 @@ def _texture(rng, rows: np.ndarray, columns: np.ndarray, radius: float) -> np.nd
     return strength * np.tanh(3 * along) if kind == 'striped' else strength * np.tanh(6 * (along * across - 0.3))
 
 
-def contrasting(rng, mean: np.ndarray) -> np.ndarray:
-    """A vivid colour (3,) RGB that stands out from the background's mean (3,)."""
-    colours = _colours(rng, 16, saturation=(90, 256), value=(70, 256))
+def contrasting(rng, mean: np.ndarray, hue: float) -> np.ndarray:
+    """A vivid colour (3,) RGB around a hue (0..1) that stands out from the background's mean (3,)."""
+    colours = _colours(rng, 16, hue=(hue - HUE_SPREAD, hue + HUE_SPREAD), saturation=(90, 256), value=(70, 256))
     far = np.linalg.norm(colours - mean, axis=-1)
     return colours[(far > MIN_CONTRAST).argmax() if (far > MIN_CONTRAST).any() else far.argmax()]
 
 
-def _colours(rng, count: int, saturation: tuple[int, int], value: tuple[int, int]) -> np.ndarray:
-    """Random colours (count, 3) float32 RGB 0..255 of any hue."""
-    hsv = np.stack([rng.integers(0, 180, count), rng.integers(*saturation, count), rng.integers(*value, count)], -1)
+def _colours(rng, count: int, saturation: tuple[int, int], value: tuple[int, int], hue=(0.0, 1.0)) -> np.ndarray:
+    """Random colours (count, 3) float32 RGB 0..255, their hue of a whole turn of 1."""
+    hues = rng.uniform(*hue, count) % 1 * 180
+    hsv = np.stack([hues, rng.integers(*saturation, count), rng.integers(*value, count)], -1)
     return cv2.cvtColor(hsv[None].astype(np.uint8), cv2.COLOR_HSV2RGB)[0].astype(np.float32)
 
 

@@ -51,7 +51,8 @@ def draw_image(seed: int, split: int, index: int) -> tuple[np.ndarray, list[Obje
         name = CLASSES[rng.integers(len(CLASSES))]
         contours = painting.contours(rng, name, centre, radius)
         alpha = painting.fill(contours, height, width)
-        painting.paint(rng, image, alpha, painting.contrasting(rng, mean), centre, radius)
+        colour = painting.contrasting(rng, mean, CLASSES.index(name) / len(CLASSES))  # each class has its hues
+        painting.paint(rng, image, alpha, colour, centre, radius)
         solid = alpha >= 0.5
         visible = [seen & ~solid for seen in visible] + [solid]
         points = np.concatenate(contours)
@@ -76,12 +77,12 @@ def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def _layout(rng, height: int, width: int) -> list[tuple[np.ndarray, float]]:
     """Centres (x, y) and radii in pixels: mostly beside each other, some overlapping, some images crowded."""
     crowded = rng.random() < 0.15
-    count = rng.integers(6, 11) if crowded else 1 + rng.binomial(5, 0.4)
-    smallest, largest = (13, 28) if crowded else (18, 80)
+    count = rng.integers(5, 9) if crowded else 1 + rng.binomial(4, 0.4)
+    smallest, largest = (26, 44) if crowded else (36, 105)
     radii = np.exp(rng.uniform(math.log(smallest), math.log(largest), count))
     places: list[tuple[np.ndarray, float]] = []
     for radius in np.sort(radii)[::-1]:  # large ones first, so that they do not bury the small ones
-        if places and rng.random() < 0.06:  # on top of another, which becomes difficult or goes unseen
+        if places and rng.random() < 0.04:  # on top of another, which becomes difficult or goes unseen
             other, size = places[rng.integers(len(places))]
             places.append((other + rng.uniform(-0.4, 0.4, 2) * size, size * rng.uniform(0.9, 1.1)))
             continue

@@ -13,10 +13,9 @@ import tensorflow as tf
 from absl import flags, logging
 
 from yolo import images, records
-from yolo.draw import FONT, class_colour, draw_detections
+from yolo.draw import FONT, class_colour, contact_sheet, draw_detections
 
 TILE = 480  # pixels of the longer side of a tile
-CAPTION = 26  # pixels of the strip under a tile
 GRID_COLOUR = (255, 255, 255)
 
 
@@ -96,21 +95,11 @@ def make_sheet(data_dir: str, split: str, num: int, seed: int | None = None) -> 
     """
     found = read_records(data_dir, split, num, seed)
     description = records.read_description(data_dir)
-    tiles = []
-    for each in found:
-        tile = draw_record(each['image'], each['boxes'], each['labels'], each['places'], description.anchors,
-                           description.classes)  # fmt: skip
-        tiles.append(_with_caption(tile, f'{each["image_id"].decode()}  {each["size"][1]} x {each["size"][0]}'))
-    per_row = min(len(tiles), 4)
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % per_row)
-    rows = [np.concatenate(tiles[i : i + per_row], 1) for i in range(0, len(tiles), per_row)]
-    return np.concatenate([*rows, _legend(description, rows[0].shape[1])]), len(found)
-
-
-def _with_caption(tile: np.ndarray, text: str) -> np.ndarray:
-    strip = np.full((CAPTION, tile.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, text, (6, 18), FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return cv2.copyMakeBorder(np.concatenate([tile, strip]), 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    tiles = [draw_record(each['image'], each['boxes'], each['labels'], each['places'], description.anchors,
+                         description.classes) for each in found]  # fmt: skip
+    sheet = contact_sheet(
+        tiles, [f'{each["image_id"].decode()}  {each["size"][1]} x {each["size"][0]}' for each in found])
+    return np.concatenate([sheet, _legend(description, sheet.shape[1])]), len(found)
 
 
 def _legend(description: records.Description, width: int) -> np.ndarray:

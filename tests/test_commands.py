@@ -99,3 +99,13 @@ def test_predict_draws_and_lists(trained, tmp_path):
                        check=False)  # fmt: skip
     assert status == 1
     assert 'no such file or folder' in text
+
+
+def test_predict_takes_a_pattern_and_makes_a_sheet(trained, tmp_path):
+    for name in ('a1', 'a2', 'b1'):
+        (tmp_path / f'{name}.png').write_bytes(images.encode_png(make_image(np.random.default_rng(0), 96, 1)[0]))
+    run('-m', 'yolo.predict', f'--model_dir={trained}/run', f'--images={tmp_path}/a*.png', f'--out_dir={tmp_path}/out',
+        '--sheet=5', '--checkpoint=latest')  # fmt: skip
+    found = json.loads((tmp_path / 'out' / 'detections.json').read_text())
+    assert [os.path.basename(entry['image']) for entry in found] == ['a1.png', 'a2.png']
+    assert images.decode((tmp_path / 'out' / 'sheet.png').read_bytes()).shape == (128, 204, 3)

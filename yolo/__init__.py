@@ -16,6 +16,8 @@ from yolo.losses import notebook_loss, region_loss
 from yolo.network import build_model
 from yolo.targets import encode_targets
 
+__version__ = '0.1.0'
+
 __all__ = [
     'build_model',
     'decode',

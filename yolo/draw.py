@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+CAPTION = 26  # pixels of the strip under a tile of a sheet
 Colour = tuple[int, int, int]  # RGB 0..255
 
 
@@ -76,3 +77,17 @@ def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], colour: Colo
     cv2.rectangle(image, (x, y), (x + tag_width - 1, y + tag_height - 1), colour, cv2.FILLED)
     ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 130 else (255, 255, 255)
     cv2.putText(image, text, (x + pad, y + text_height + pad - 1), FONT, scale, ink, stroke, cv2.LINE_AA)
+
+
+def contact_sheet(tiles: Sequence[np.ndarray], captions: Sequence[str], per_row: int = 4) -> np.ndarray:
+    """Images (H, W, 3) uint8 RGB of any sizes side by side, each with its caption underneath; at least one."""
+    height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    cells = []
+    for tile, text in zip(tiles, captions, strict=True):
+        cell = np.full((height + CAPTION + 6, width + 6, 3), 255, np.uint8)
+        cell[3 : 3 + tile.shape[0], 3 : 3 + tile.shape[1]] = tile
+        cv2.putText(cell, text, (9, tile.shape[0] + 21), FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        cells.append(cell)
+    per_row = min(len(cells), per_row)
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % per_row)
+    return np.concatenate([np.concatenate(cells[i : i + per_row], 1) for i in range(0, len(cells), per_row)])

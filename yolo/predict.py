@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 
 from yolo import checkpoints, detection, evaluation, images
-from yolo.draw import draw_detections
+from yolo.draw import contact_sheet, draw_detections
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
@@ -32,6 +32,7 @@ def define_flags() -> None:
                        0, 1)  # fmt: skip
     flags.DEFINE_integer('max_detections', 100, 'Most detections an image.', 1)
     flags.DEFINE_integer('batch_size', 8, 'Images at once.', 1)
+    flags.DEFINE_integer('sheet', 0, 'Also draws the first so many images on one sheet.png.', 0)
 
 
 def find_images(path: str) -> list[str]:
@@ -51,11 +52,24 @@ def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tupl
     """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`."""
     for path in paths:
         try:
-            with tf.io.gfile.GFile(path, 'rb') as file:
-                yield path, images.decode(file.read())
+            yield path, _read(path)
         except (ValueError, tf.errors.OpError) as error:
             problems[path] = str(error)
             logging.error('%s left out: %s', path, error)
+
+
+def _read(path: str) -> np.ndarray:
+    with tf.io.gfile.GFile(path, 'rb') as file:
+        return images.decode(file.read())
+
+
+def _write(path: str, data: bytes) -> None:
+    with tf.io.gfile.GFile(path, 'wb') as file:
+        file.write(data)
+
+
+def _drawn_path(out_dir: str, path: str) -> str:
+    return posixpath.join(out_dir, posixpath.basename(path) + '.png')
 
 
 def predict_files(paths: Sequence[str], predict, size: tuple[int, int], class_names: Sequence[str], out_dir: str,
@@ -86,8 +100,7 @@ def _predict_batch(batch, predict, size, class_names, out_dir: str, batch_size: 
     for i, (path, image) in enumerate(batch):
         boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
         drawn = draw_detections(image, boxes, classes, scores, class_names)
-        with tf.io.gfile.GFile(posixpath.join(out_dir, posixpath.basename(path) + '.png'), 'wb') as file:
-            file.write(images.encode_png(drawn))
+        _write(_drawn_path(out_dir, path), images.encode_png(drawn))
         height, width = image.shape[:2]
         pixels = (boxes * [width, height, width, height]).round(2).tolist()
         results.append({
@@ -108,8 +121,11 @@ def run() -> int:
     results, problems = predict_files(paths, predict, config.image_size, config.classes, FLAGS.out_dir,
                                       FLAGS.batch_size)  # fmt: skip
     path = posixpath.join(FLAGS.out_dir, 'detections.json')
-    with tf.io.gfile.GFile(path, 'w') as file:
-        file.write(json.dumps(results, indent=1) + '\n')
+    _write(path, (json.dumps(results, indent=1) + '\n').encode())
+    if FLAGS.sheet and results:
+        drawn = [_read(_drawn_path(FLAGS.out_dir, result['image'])) for result in results[: FLAGS.sheet]]
+        names = [posixpath.basename(result['image']) for result in results[: FLAGS.sheet]]
+        _write(posixpath.join(FLAGS.out_dir, 'sheet.png'), images.encode_png(contact_sheet(drawn, names)))
     print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
     return len(problems)
 

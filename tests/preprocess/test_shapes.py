@@ -98,7 +98,8 @@ def test_shapes_are_of_all_sizes_classes_and_stand_out():
     assert min(sizes) < 35
     assert max(sizes) > 120
     rng = np.random.default_rng(0)
-    far = [np.linalg.norm(painting.contrasting(rng, mean) - mean) for mean in rng.uniform(40, 215, (200, 3))]
+    means = rng.uniform(40, 215, (200, 3))
+    far = [np.linalg.norm(painting.contrasting(rng, mean, rng.random()) - mean) for mean in means]
     assert np.mean(np.array(far) > painting.MIN_CONTRAST) > 0.95
 
 

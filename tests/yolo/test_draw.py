@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from yolo.draw import class_colour, draw_detections, draw_tag
+from yolo.draw import class_colour, contact_sheet, draw_detections, draw_tag
 
 
 @pytest.mark.parametrize('size', [(32, 32), (60, 500), (1200, 900)])
@@ -81,3 +81,12 @@ def test_boxes_beyond_the_image_are_clipped():
 def test_bad_input_is_named(image, box, scores, message):
     with pytest.raises(ValueError, match=message):
         draw_detections(image, np.array([box]), np.array([0]), np.array(scores), ['cat'])
+
+
+def test_a_sheet_holds_every_image():
+    tiles = [np.full((20 + i, 60, 3), 10 * i, np.uint8) for i in range(5)]
+    sheet = contact_sheet(tiles, [f'number {i}' for i in range(5)], per_row=3)
+    assert sheet.shape == (2 * (24 + 32), 3 * 66, 3)
+    for i, (row, column) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]):
+        np.testing.assert_array_equal(sheet[56 * row + 3 :, 66 * column + 3 :][: 20 + i, :60], tiles[i])
+    assert (sheet[57:, 133:] == 255).all()
