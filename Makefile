@@ -4,9 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 # A small network on small images, so that it learns from nothing within minutes on two cores.
-DEMO_SIZE := 128
-DEMO_TRAIN := --model=yolov2-tiny --width=0.35 --batch_size=8 --num_steps=2400 --optimizer=adam --learning_rate=3e-3 \
-	--lr_schedule=cosine --weight_decay=0 --jitter=0.1 --scale=1,1 --hue=0.02 --saturation=1.2 --exposure=1.2
+DEMO_SIZE := 192
+DEMO_TRAIN := --model=yolov2-tiny --width=0.25 --batch_size=8 --num_steps=1700 --optimizer=adam --learning_rate=4e-3 \
+	--lr_schedule=cosine --weight_decay=0 --jitter=0.1 --scale=0.85,1.2 --hue=0.02 --saturation=1.3 --exposure=1.3
 export TF_CPP_MIN_LOG_LEVEL = 3
 
 .PHONY: demo test lint tests clean

@@ -1,6 +1,6 @@
 """A small dataset to try everything on: drawn shapes in the folder layout of VOC.
 
-  python -m preprocess shapes --out_dir=demo/VOC --num_train=480 --num_test=120 --seed=0
+  python -m preprocess shapes --out_dir=demo/VOC --num_train=640 --num_test=120 --seed=0
 
 The same seed gives the same bytes. Image i of a split depends on the seed, the split and i alone: more images leave the
 first ones as they are, and no test image is in the training split.
@@ -78,7 +78,7 @@ def _layout(rng, height: int, width: int) -> list[tuple[np.ndarray, float]]:
     """Centres (x, y) and radii in pixels: mostly beside each other, some overlapping, some images crowded."""
     crowded = rng.random() < 0.15
     count = rng.integers(5, 9) if crowded else 1 + rng.binomial(4, 0.4)
-    smallest, largest = (26, 44) if crowded else (36, 105)
+    smallest, largest = (30, 48) if crowded else (42, 110)
     radii = np.exp(rng.uniform(math.log(smallest), math.log(largest), count))
     places: list[tuple[np.ndarray, float]] = []
     for radius in np.sort(radii)[::-1]:  # large ones first, so that they do not bury the small ones
@@ -154,7 +154,7 @@ def _flags() -> flags.FlagValues:
     """The flags of this command, apart from those of the other commands."""
     values = flags.FlagValues()
     flags.DEFINE_string('out_dir', None, 'Folder to write to.', flag_values=values, required=True)
-    flags.DEFINE_integer('num_train', 480, 'Images of the split trainval.', 1, flag_values=values)
+    flags.DEFINE_integer('num_train', 640, 'Images of the split trainval.', 1, flag_values=values)
     flags.DEFINE_integer('num_test', 120, 'Images of the split test.', 1, flag_values=values)
     flags.DEFINE_integer('seed', 0, 'Another seed, another dataset.', 0, flag_values=values)
     return values
