@@ -95,8 +95,8 @@ def test_shapes_are_of_all_sizes_classes_and_stand_out():
         names |= {each.name for each in objects}
         sizes += [max(each.box[2] - each.box[0], each.box[3] - each.box[1]) + 1 for each in objects]
     assert names == set(shapes.CLASSES)
-    assert min(sizes) < 35
-    assert max(sizes) > 120
+    assert min(sizes) < 60
+    assert max(sizes) > 150
     rng = np.random.default_rng(0)
     means = rng.uniform(40, 215, (200, 3))
     far = [np.linalg.norm(painting.contrasting(rng, mean, rng.random()) - mean) for mean in means]
