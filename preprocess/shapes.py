@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from absl import flags, logging
 
-from preprocess import painting
+from preprocess import commands, painting
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
 DIFFICULT_COVER, DROPPED_COVER = 0.6, 0.9  # share of a shape under later shapes: difficult, not annotated at all
@@ -163,13 +163,9 @@ def _flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
     values = _flags()
-    if {'--help', '-help', '-h'} & set(argv):
-        print(f'{__doc__}\n{values.get_help()}')
-        return
     try:
-        rest = values(argv)[1:]
-        if rest:
-            raise ValueError(f'unexpected arguments: {" ".join(rest)}; this command takes only flags')
+        if not commands.parse(values, argv, __doc__):
+            return
         counts = write_shapes(values.out_dir, values.num_train, values.num_test, values.seed)
     except (ValueError, flags.Error, OSError) as error:
         logging.error('%s', error)

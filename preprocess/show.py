@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
+from preprocess import commands
 from yolo import images, records
 from yolo.draw import FONT, class_colour, contact_sheet, draw_detections
 
@@ -137,13 +138,9 @@ def _flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
     values = _flags()
-    if {'--help', '-help', '-h'} & set(argv):
-        print(f'{__doc__}\n{values.get_help()}')
-        return
     try:
-        rest = values(argv)[1:]
-        if rest:
-            raise ValueError(f'unexpected arguments: {" ".join(rest)}; this command takes only flags')
+        if not commands.parse(values, argv, __doc__):
+            return
         sheet, num = make_sheet(values.data_dir, values.split, values.num, values.seed)
         with tf.io.gfile.GFile(values.out, 'wb') as file:
             file.write(images.encode_png(sheet))
