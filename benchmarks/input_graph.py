@@ -12,7 +12,7 @@ import time
 import tensorflow as tf
 from absl import app, flags
 
-from yolo import augment, records
+from yolo import augment, parsing, records
 from yolo import input as inputs
 
 FLAGS = flags.FLAGS
@@ -28,7 +28,7 @@ def bare(data_dir: str, split: str) -> tf.data.Dataset:
     paths = records.shard_paths(data_dir, split, records.read_description(data_dir))
 
     def decode(serialized):
-        return tf.io.decode_jpeg(records.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
+        return tf.io.decode_jpeg(parsing.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
 
     return tf.data.TFRecordDataset(paths).repeat().map(decode, tf.data.AUTOTUNE, deterministic=False).prefetch(16)
 

@@ -12,14 +12,11 @@ import posixpath
 import sys
 from concurrent.futures.process import BrokenProcessPool
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # worker processes inherit it
-
-import tensorflow as tf
 from absl import app, flags, logging
 
 from preprocess import anchors, build, report, voc
 from preprocess.examples import LEFT_OUT_IMAGE
-from yolo import records
+from yolo import files, records
 
 COMMANDS = {'show': 'preprocess.show', 'shapes': 'preprocess.shapes'}
 FLAGS = flags.FLAGS
@@ -62,7 +59,7 @@ def settings_from_flags() -> build.Settings:
         if len(splits) < len(FLAGS.split_files):
             raise ValueError(f'--split_files={",".join(FLAGS.split_files)}: a name is there twice')
     for folder in (source.annotations_dir, source.images_dir):
-        if not tf.io.gfile.isdir(folder):
+        if not files.is_folder(folder):
             raise ValueError(f'{folder} is not a folder')
     if not splits:
         raise ValueError('--splits is empty')
@@ -83,9 +80,8 @@ def _labels() -> tuple[str, ...] | None:
     if FLAGS.labels == 'voc':
         return voc.CLASSES
     text = FLAGS.labels.replace(',', '\n')
-    if ',' not in FLAGS.labels and tf.io.gfile.exists(FLAGS.labels) and not tf.io.gfile.isdir(FLAGS.labels):
-        with tf.io.gfile.GFile(FLAGS.labels) as file:
-            text = file.read()
+    if ',' not in FLAGS.labels and files.exists(FLAGS.labels) and not files.is_folder(FLAGS.labels):
+        text = files.read(FLAGS.labels).decode()
     elif ',' not in FLAGS.labels and ('/' in FLAGS.labels or FLAGS.labels.endswith('.txt')):
         raise ValueError(f'--labels={FLAGS.labels}: there is no such file')
     names = tuple(name.strip() for name in text.splitlines() if name.strip())
@@ -109,7 +105,7 @@ def _image_size() -> tuple[int, int]:
 def convert() -> bool:
     """Flags to library; whether few enough images were left out. ValueError if nothing could be done."""
     settings = settings_from_flags()
-    if not FLAGS.overwrite and tf.io.gfile.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
+    if not FLAGS.overwrite and files.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
         raise ValueError(f'{settings.out_dir} holds records already; --overwrite replaces them')
     description, summaries = build.build(settings)
     print(report.format_summary(description, summaries))
@@ -127,13 +123,12 @@ def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    tf.config.set_visible_devices([], 'GPU')  # nothing here needs one
     try:
         good = convert()
     except BrokenProcessPool:
         logging.error('a worker process died, perhaps for want of memory: run again with fewer --workers')
         sys.exit(1)
-    except (ValueError, OSError, tf.errors.OpError) as error:
+    except (ValueError, OSError) as error:
         logging.error('%s', error)
         sys.exit(1)
     sys.exit(0 if good else 1)

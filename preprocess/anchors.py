@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from yolo.places import sizes_iou
+
 # Width, height in cells of a 13 x 13 grid.
 NAMED = {
     'voc': ((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071)),
@@ -34,15 +36,9 @@ def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndar
     return values.reshape(-1, 2)
 
 
-def iou(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """IoU (N, A) of sizes (N, 2) and anchors (A, 2), all at the origin and in one unit."""
-    shared = np.minimum(sizes[:, None], anchors).prod(-1)
-    return shared / (sizes.prod(-1)[:, None] + anchors.prod(-1) - shared)
-
-
 def mean_iou(sizes: np.ndarray, anchors: np.ndarray) -> float:
     """The mean over sizes (N, 2) of the IoU with the best anchor; 0 without sizes."""
-    return float(np.mean(iou(sizes, anchors).max(1))) if len(sizes) else 0.0
+    return float(np.mean(sizes_iou(sizes, anchors).max(1))) if len(sizes) else 0.0
 
 
 def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000) -> np.ndarray:
@@ -65,7 +61,7 @@ def _spread(sizes: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """K of the sizes, far from each other: each drawn in proportion to its squared distance from the ones before."""
     chosen = sizes[rng.integers(len(sizes))][None]
     while len(chosen) < k:
-        distance = (1 - iou(sizes, chosen).max(1)).clip(0) ** 2
+        distance = (1 - sizes_iou(sizes, chosen).max(1)).clip(0) ** 2
         chosen = np.concatenate([chosen, sizes[rng.choice(len(sizes), p=distance / distance.sum())][None]])
     return chosen
 
@@ -73,7 +69,7 @@ def _spread(sizes: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
 def _kmeans_once(sizes: np.ndarray, anchors: np.ndarray, most_rounds: int) -> np.ndarray:
     nearest = np.full(len(sizes), -1)
     for _ in range(most_rounds):
-        before, nearest = nearest, iou(sizes, anchors).argmax(1)
+        before, nearest = nearest, sizes_iou(sizes, anchors).argmax(1)
         if (nearest == before).all():
             break
         count = np.bincount(nearest, minlength=len(anchors))[:, None]

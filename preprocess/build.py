@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 import yolo
 from preprocess import anchors as anchor_tools
 from preprocess import examples, voc
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
-from yolo import images, records
-from yolo.targets import encode_targets
+from yolo import files, images, records
+from yolo.places import responsible_places
 
 IMAGES_PER_SHARD = 512
 CHUNK = 64  # images whose targets are encoded at once
@@ -96,8 +95,8 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
         listed = voc.read_split(path)
         ids[split] = list(dict.fromkeys(listed))
         repeated[split] = [name for name, times in collections.Counter(listed).items() if times > 1]
-    files = sum(_num_shards(settings, names) for names in ids.values())
-    with _pool(min(settings.workers, files)) as run:
+    num_files = sum(_num_shards(settings, names) for names in ids.values())
+    with _pool(min(settings.workers, num_files)) as run:
         scans = {split: _scan(settings, names, run) for split, names in ids.items()}
         counts = sum((scan.counts for scan in scans.values()), collections.Counter())
         classes = settings.labels or tuple(sorted(counts))
@@ -105,7 +104,7 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
             raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
         sizes = scans[next(iter(ids))].sizes
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
-        tf.io.gfile.makedirs(settings.out_dir)
+        files.make_folder(settings.out_dir)
         clear(settings.out_dir, ids)
         summaries = {}
         for split, names in ids.items():
@@ -131,7 +130,7 @@ class _pool:  # noqa: N801  a context manager, used as a function
     """Gives a `map` over worker processes, or over nothing with one worker."""
 
     def __init__(self, workers: int):
-        # spawn: TensorFlow's threads do not survive a fork
+        # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
         context = multiprocessing.get_context('spawn')
         self.executor = (concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker)
                          if workers > 1 else None)  # fmt: skip
@@ -145,11 +144,8 @@ class _pool:  # noqa: N801  a context manager, used as a function
 
 
 def _start_worker() -> None:
-    """One thread a process, and no worker takes the memory of a GPU."""
+    """One thread a process."""
     cv2.setNumThreads(1)
-    tf.config.set_visible_devices([], 'GPU')
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _scan(settings: Settings, ids: Sequence[str], run) -> Scan:
@@ -191,11 +187,10 @@ def write_shard(shard: _Shard) -> Summary:
     """Writes one file of records under another name first, and tells what became of its images."""
     summary = Summary()
     path = records.shard_path(shard.settings.out_dir, shard.split, shard.index, shard.num_shards)
-    with tf.io.TFRecordWriter(path + '.partial') as writer:
+    with files.writer(path) as file:
         for start in range(0, len(shard.ids), CHUNK):
             for record in _make_records(shard, shard.ids[start : start + CHUNK], summary):
-                writer.write(records.serialize(record))
-    tf.io.gfile.rename(path + '.partial', path, overwrite=True)
+                file.write(records.frame(records.serialize(record)))
     return summary
 
 
@@ -213,7 +208,7 @@ def _make_records(shard: _Shard, ids: Sequence[str], summary: Summary) -> list[r
     boxes, labels = np.zeros((len(made), most, 4), np.float32), np.full((len(made), most), -1)
     for i, record in enumerate(made):
         boxes[i, : len(record.labels)], labels[i, : len(record.labels)] = record.boxes, record.labels
-    places = encode_targets(boxes, labels, shard.anchors, _grid(shard.settings)).numpy()
+    places = responsible_places(boxes, labels, shard.anchors.astype(np.float32), _grid(shard.settings))
     return [dataclasses.replace(record, places=places[i, : len(record.labels)]) for i, record in enumerate(made)]
 
 
@@ -228,7 +223,7 @@ def _make_record(shard: _Shard, image_id: str, summary: Summary) -> records.Reco
     if annotation.size is not None and annotation.size != size:
         problems.append((NOTED, f'the XML says {annotation.size[1]} x {annotation.size[0]}, the image is '
                          f'{size[1]} x {size[0]}; the image was followed'))
-    encoded = images.encode_jpeg(images.resize(image, settings.image_size), settings.jpeg_quality)
+    encoded = images.encode_bgr_jpeg(images.resize(image, settings.image_size), settings.jpeg_quality)
     summary.num_images += 1
     summary.num_difficult += int(objects.difficult.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
@@ -259,6 +254,6 @@ def clear(out_dir: str, splits: Iterable[str]) -> None:
         splits = {*splits, *records.read_description(out_dir).splits}
     names = '|'.join(re.escape(split) for split in splits)
     ours = re.compile(rf'report\.json|({names})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
-    there = tf.io.gfile.listdir(out_dir)
+    there = files.names(out_dir)
     for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if ours.fullmatch(n)]:
-        tf.io.gfile.remove(posixpath.join(out_dir, name))
+        files.remove(posixpath.join(out_dir, name))

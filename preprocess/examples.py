@@ -4,10 +4,9 @@ import dataclasses
 
 import cv2
 import numpy as np
-import tensorflow as tf
 
 from preprocess import voc
-from yolo import images
+from yolo import files, images
 
 CLIP_NOTED = 1e-6  # a box that is clipped by less, relative, was only rounded
 
@@ -41,25 +40,24 @@ class Objects:
 def read_file(path: str) -> bytes:
     """The bytes of a file; ValueError if it cannot be read."""
     try:
-        with tf.io.gfile.GFile(path, 'rb') as file:
-            return file.read()
-    except tf.errors.OpError as error:
-        raise ValueError(f'{path} cannot be read: {error.message}') from error
+        return files.read(path)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
 
 
 def read_annotation(source: voc.Source, image_id: str) -> voc.Annotation:
     """The annotation of an image; ValueError with the reason if there is none or it is malformed."""
     path = voc.annotation_path(source, image_id)
-    if not tf.io.gfile.exists(path):
+    if not files.exists(path):
         raise ValueError(f'no annotation {path}')
     return voc.read_annotation(read_file(path))
 
 
 def read_image(source: voc.Source, image_id: str, annotation: voc.Annotation) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of an annotation; ValueError with the reason if it cannot be had."""
+    """The image (H, W, 3) uint8 BGR of an annotation; ValueError with the reason if it cannot be had."""
     path = voc.find_image(source, image_id, annotation.filename)
     try:
-        return images.decode(read_file(path))
+        return images.decode_bgr(read_file(path))
     except (ValueError, cv2.error) as error:  # cv2.error: more pixels than OpenCV takes
         raise ValueError(f'{path}: {error}') from error
 

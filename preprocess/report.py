@@ -5,11 +5,9 @@ import json
 import posixpath
 from collections import Counter
 
-import tensorflow as tf
-
 from preprocess.build import Summary
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE
-from yolo import records
+from yolo import files, records
 
 SHOWN = 20  # problems on screen
 
@@ -44,6 +42,5 @@ def write_report(out_dir: str, description: records.Description, summaries: dict
         'splits': {name: dataclasses.asdict(split) for name, split in description.splits.items()},
         'problems': [dataclasses.asdict(p) for summary in summaries.values() for p in summary.problems],
     }
-    with tf.io.gfile.GFile(path, 'w') as file:
-        file.write(json.dumps(report, indent=1, ensure_ascii=False) + '\n')
+    files.write(path, json.dumps(report, indent=1, ensure_ascii=False) + '\n')
     return path

@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import flags, logging
 
 from preprocess import commands
-from yolo import images, records
+from yolo import files, images, parsing, records
 from yolo.draw import FONT, class_colour, contact_sheet, draw_detections
 
 TILE = 480  # pixels of the longer side of a tile
@@ -66,7 +66,7 @@ def _draw_anchor(canvas: np.ndarray, place: np.ndarray, anchor, cell: int, colou
 def read_records(data_dir: str, split: str, num: int, seed: int | None) -> list[dict[str, Any]]:
     """`num` records of a split, or as many as there are: the first ones, or drawn by `seed` and in their order.
 
-    Each as `records.parse_annotations` gives it, without padding, and `image` (H, W, 3) uint8 RGB. ValueError for a
+    Each as `parsing.parse_annotations` gives it, without padding, and `image` (H, W, 3) uint8 RGB. ValueError for a
     folder or a split that is not there, and for one without images.
     """
     description = records.read_description(data_dir)
@@ -81,11 +81,11 @@ def read_records(data_dir: str, split: str, num: int, seed: int | None) -> list[
         dataset = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == chosen)).map(lambda _, record: record)
     found = []
     for serialized in dataset.take(num):
-        parsed = records.parse_annotations(serialized[None], description.max_boxes)
+        parsed = parsing.parse_annotations(serialized[None], description.max_boxes)
         record: dict[str, Any] = {name: value.numpy()[0] for name, value in parsed.items()}
         real = record['labels'] >= 0
         record |= {name: record[name][real] for name in ('boxes', 'labels', 'places', 'difficult')}
-        found.append(record | {'image': images.decode(records.parse_image(serialized).numpy())})
+        found.append(record | {'image': images.decode(parsing.parse_image(serialized).numpy())})
     return found
 
 
@@ -142,8 +142,7 @@ def main(argv: list[str]) -> None:
         if not commands.parse(values, argv, __doc__):
             return
         sheet, num = make_sheet(values.data_dir, values.split, values.num, values.seed)
-        with tf.io.gfile.GFile(values.out, 'wb') as file:
-            file.write(images.encode_png(sheet))
+        files.write(values.out, images.encode_png(sheet))
     except (ValueError, flags.Error, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)

@@ -10,11 +10,15 @@
 | detections | (B, D, ...) + count | boxes as in a record, score = objectness x class, class index |
 """
 
-from yolo.average_precision import voc_average_precision
-from yolo.detection import decode, detect
-from yolo.losses import notebook_loss, region_loss
-from yolo.network import build_model
-from yolo.targets import encode_targets
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yolo.average_precision import voc_average_precision
+    from yolo.detection import decode, detect
+    from yolo.losses import notebook_loss, region_loss
+    from yolo.network import build_model
+    from yolo.targets import encode_targets
 
 __version__ = '0.1.0'
 
@@ -27,3 +31,24 @@ __all__ = [
     'region_loss',
     'voc_average_precision',
 ]
+
+_MODULES = {
+    'build_model': 'network',
+    'decode': 'detection',
+    'detect': 'detection',
+    'encode_targets': 'targets',
+    'notebook_loss': 'losses',
+    'region_loss': 'losses',
+    'voc_average_precision': 'average_precision',
+}
+
+
+def __getattr__(name: str):
+    """Imports what is exported at its first use: the offline stage takes modules from here without TensorFlow."""
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_MODULES[name]}'), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

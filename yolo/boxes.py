@@ -1,4 +1,4 @@
-"""Box conversions and overlaps: the only place that knows them (VOC pixels are in `average_precision`)."""
+"""Box conversions and overlaps of tensors (responsibility is in `places`, VOC pixels in `average_precision`)."""
 
 import tensorflow as tf
 
@@ -29,13 +29,6 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 def area(corners: tf.Tensor) -> tf.Tensor:
     """Area (...) of corners (..., 4); 0 where a box is inside out."""
     return tf.maximum(corners[..., 2] - corners[..., 0], 0) * tf.maximum(corners[..., 3] - corners[..., 1], 0)
-
-
-def sizes_iou(sizes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    """IoU (..., A) of sizes (..., 2) w, h with anchors (A, 2) w, h, all at the origin and in the same unit."""
-    sizes = sizes[..., None, :]
-    shared = tf.reduce_prod(tf.minimum(sizes, anchors), -1)
-    return tf.math.divide_no_nan(shared, tf.reduce_prod(sizes, -1) + tf.reduce_prod(anchors, -1) - shared)
 
 
 def cell_corners(grid) -> tf.Tensor:

@@ -5,7 +5,7 @@ import posixpath
 import keras
 import tensorflow as tf
 
-from yolo import network
+from yolo import files, network
 from yolo.config import TrainConfig, read_config
 
 
@@ -32,7 +32,7 @@ def find(model_dir: str, which: str = '') -> str:
     best = tf.train.latest_checkpoint(best_folder(model_dir))
     latest = tf.train.latest_checkpoint(latest_folder(model_dir))
     path = {'': best or latest, 'best': best, 'latest': latest}.get(which, which)
-    if path is None or not tf.io.gfile.exists(path + '.index'):
+    if path is None or not files.exists(path + '.index'):
         raise ValueError(f'no {which or "best or latest"} checkpoint in {model_dir!r}; train with this --model_dir '
                          'first (a best one is only kept with --eval_split)')
     return path

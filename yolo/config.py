@@ -4,7 +4,7 @@ import dataclasses
 import json
 import posixpath
 
-import tensorflow as tf
+from yolo import files
 
 CONFIG = 'config.json'
 
@@ -53,7 +53,7 @@ _FREE = frozenset({'data_dir', 'model_dir', 'eval_split', 'eval_every', 'checkpo
 def write_config(config: TrainConfig) -> None:
     """Writes `config.json` into the run's folder; ValueError, with the differences, if another run's is there."""
     path = posixpath.join(config.model_dir, CONFIG)
-    if tf.io.gfile.exists(path):
+    if files.exists(path):
         before = dataclasses.asdict(read_config(config.model_dir))
         now = dataclasses.asdict(config)
         differences = [f'{name}: {before[name]} there, {now[name]} now' for name in now
@@ -61,21 +61,17 @@ def write_config(config: TrainConfig) -> None:
         if differences:
             raise ValueError(f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
                              'use its settings to go on with it, or another --model_dir')
-    tf.io.gfile.makedirs(config.model_dir)
-    with tf.io.gfile.GFile(path + '.partial', 'w') as file:
-        file.write(json.dumps(dataclasses.asdict(config), indent=1) + '\n')
-    tf.io.gfile.rename(path + '.partial', path, overwrite=True)
+    files.make_folder(config.model_dir)
+    files.write(path, json.dumps(dataclasses.asdict(config), indent=1) + '\n')
 
 
 def read_config(model_dir: str) -> TrainConfig:
     """Reads the settings of the run in a folder; ValueError if there is none or it is not understood."""
     path = posixpath.join(model_dir, CONFIG)
-    if not tf.io.gfile.exists(path):
+    if not files.exists(path):
         raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
-    with tf.io.gfile.GFile(path) as file:
-        text = file.read()
     try:
-        fields = {name: _frozen(value) for name, value in json.loads(text).items()}
+        fields = {name: _frozen(value) for name, value in json.loads(files.read(path)).items()}
         return TrainConfig(**fields)
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path}: not a configuration that this version reads ({error})') from error

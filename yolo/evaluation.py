@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from yolo import detection, records
+from yolo import detection, files, records
 from yolo import input as inputs
 from yolo.average_precision import Detections, Truth, to_voc_pixels, voc_average_precision
 
@@ -99,10 +99,9 @@ def _number(value: float) -> float | None:
 
 def write_metrics(report_dir: str, metrics: dict) -> str:
     """Writes `metrics.json` into a folder and returns its path."""
-    tf.io.gfile.makedirs(report_dir)
+    files.make_folder(report_dir)
     path = posixpath.join(report_dir, 'metrics.json')
-    with tf.io.gfile.GFile(path, 'w') as file:
-        file.write(json.dumps(metrics, indent=1) + '\n')
+    files.write(path, json.dumps(metrics, indent=1) + '\n')
     return path
 
 

@@ -8,7 +8,12 @@ _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format of OpenCV's.
+    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format of OpenCV's; errors as of `decode_bgr`."""
+    return cv2.cvtColor(decode_bgr(data), cv2.COLOR_BGR2RGB)
+
+
+def decode_bgr(data: bytes) -> np.ndarray:
+    """The image (H, W, 3) uint8 of a file's bytes in OpenCV's order BGR, for use with `encode_bgr_jpeg`.
 
     ValueError if it is empty, not an image, or a JPEG that ends early (which OpenCV would fill up with grey).
     """
@@ -19,7 +24,7 @@ def decode(data: bytes) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     if image is None:
         raise ValueError('not an image that OpenCV reads')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def _has_end(data: bytes) -> bool:
@@ -37,16 +42,21 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     """The bytes of a JPEG of an image (H, W, 3) uint8 RGB; quality 1..100."""
+    return encode_bgr_jpeg(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+
+
+def encode_bgr_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """The same of an image (H, W, 3) uint8 in OpenCV's order BGR."""
     return _encode(image, '.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def encode_png(image: np.ndarray) -> bytes:
     """The bytes of a PNG of an image (H, W, 3) uint8 RGB."""
-    return _encode(image, '.png', [])
+    return _encode(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), '.png', [])
 
 
 def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    done, data = cv2.imencode(suffix, image, options)
     if not done:
         raise ValueError(f'OpenCV could not write an image of shape {image.shape} as {suffix}')
     return data.tobytes()

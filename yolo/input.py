@@ -6,7 +6,7 @@ A training batch is a function of (data, seed, step) alone, so that a run can go
 import tensorflow as tf
 
 from yolo import augment as aug
-from yolo import records
+from yolo import parsing, records
 from yolo.targets import encode_targets
 
 WINDOW = 16384  # serialized records that are shuffled together: a VOC whole, some 600 MiB at 416 x 416
@@ -29,7 +29,7 @@ def training_batches(data_dir: str, split: str, batch_size: int, seed: int, rang
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
-        parsed = records.parse_annotations(serialized, description.max_boxes)
+        parsed = parsing.parse_annotations(serialized, description.max_boxes)
         out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places')}}
         if ranges is not None:
             warp, colour = aug.draw(batch_size, ranges, tf.stack([tf.cast(seed, tf.int64), step]))
@@ -46,13 +46,13 @@ def training_ids(data_dir: str, split: str, batch_size: int, seed: int, step: in
     description = records.read_description(data_dir)
     serialized = _training_records(data_dir, split, description, seed, step * batch_size)
     batch = next(iter(serialized.batch(batch_size).take(1)))
-    return [image_id.decode() for image_id in records.parse_ids(batch).numpy()]
+    return [image_id.decode() for image_id in parsing.parse_ids(batch).numpy()]
 
 
 def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
     """Every record of a split once, in order; the last batch is filled up with blank images.
 
-    A batch holds what `records.parse_annotations` gives, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for
+    A batch holds what `parsing.parse_annotations` gives, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for
     the fill.
     """
     description = records.read_description(data_dir)
@@ -60,7 +60,7 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Da
     images = tf.data.TFRecordDataset(paths).map(_decode(description), tf.data.AUTOTUNE)
 
     def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        out = {'image': image, **records.parse_annotations(serialized, description.max_boxes)}
+        out = {'image': image, **parsing.parse_annotations(serialized, description.max_boxes)}
         out['real'] = tf.ones(tf.shape(image)[:1], tf.bool)
         missing = batch_size - tf.shape(image)[0]
         out = {name: tf.pad(value, [[0, missing]] + [[0, 0]] * (len(value.shape) - 1)) for name, value in out.items()}
@@ -108,7 +108,7 @@ def _decode(description: records.Description):
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # The accurate transform is the one that OpenCV and Darknet use; TensorFlow's default is up to 9 levels off.
-        image = tf.io.decode_jpeg(records.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
+        image = tf.io.decode_jpeg(parsing.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
         return tf.ensure_shape(image, (*description.image_size, 3)), serialized
 
     return decode

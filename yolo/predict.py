@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import checkpoints, detection, evaluation, images
+from yolo import checkpoints, detection, evaluation, files, images
 from yolo.draw import contact_sheet, draw_detections
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -37,12 +36,12 @@ def define_flags() -> None:
 
 def find_images(path: str) -> list[str]:
     """The image files that a path or pattern means, or those in a folder, sorted; ValueError if there are none."""
-    if tf.io.gfile.isdir(path):
-        names = sorted(name for name in tf.io.gfile.listdir(path) if name.lower().endswith(SUFFIXES))
+    if files.is_folder(path):
+        names = [name for name in files.names(path) if name.lower().endswith(SUFFIXES)]
         if not names:
             raise ValueError(f'--images={path}: no image in this folder; looked for {", ".join(SUFFIXES)}')
         return [posixpath.join(path, name) for name in names]
-    paths = [path] if tf.io.gfile.exists(path) else sorted(tf.io.gfile.glob(path))
+    paths = [path] if files.exists(path) else files.glob(path)
     if not paths:
         raise ValueError(f'--images={path}: no such file or folder')
     return paths
@@ -53,19 +52,13 @@ def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tupl
     for path in paths:
         try:
             yield path, _read(path)
-        except (ValueError, tf.errors.OpError) as error:
+        except (ValueError, OSError) as error:
             problems[path] = str(error)
             logging.error('%s left out: %s', path, error)
 
 
 def _read(path: str) -> np.ndarray:
-    with tf.io.gfile.GFile(path, 'rb') as file:
-        return images.decode(file.read())
-
-
-def _write(path: str, data: bytes) -> None:
-    with tf.io.gfile.GFile(path, 'wb') as file:
-        file.write(data)
+    return images.decode(files.read(path))
 
 
 def _drawn_path(out_dir: str, path: str) -> str:
@@ -100,7 +93,7 @@ def _predict_batch(batch, predict, size, class_names, out_dir: str, batch_size: 
     for i, (path, image) in enumerate(batch):
         boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
         drawn = draw_detections(image, boxes, classes, scores, class_names)
-        _write(_drawn_path(out_dir, path), images.encode_png(drawn))
+        files.write(_drawn_path(out_dir, path), images.encode_png(drawn))
         height, width = image.shape[:2]
         pixels = (boxes * [width, height, width, height]).round(2).tolist()
         results.append({
@@ -117,15 +110,15 @@ def run() -> int:
     model, config, _ = checkpoints.load_trained(FLAGS.model_dir, FLAGS.checkpoint)
     thresholds = evaluation.Thresholds(FLAGS.score_threshold, FLAGS.nms_iou, FLAGS.max_detections)
     predict = evaluation.make_predict(model, config.anchors, thresholds)
-    tf.io.gfile.makedirs(FLAGS.out_dir)
+    files.make_folder(FLAGS.out_dir)
     results, problems = predict_files(paths, predict, config.image_size, config.classes, FLAGS.out_dir,
                                       FLAGS.batch_size)  # fmt: skip
     path = posixpath.join(FLAGS.out_dir, 'detections.json')
-    _write(path, (json.dumps(results, indent=1) + '\n').encode())
+    files.write(path, json.dumps(results, indent=1) + '\n')
     if FLAGS.sheet and results:
         drawn = [_read(_drawn_path(FLAGS.out_dir, result['image'])) for result in results[: FLAGS.sheet]]
         names = [posixpath.basename(result['image']) for result in results[: FLAGS.sheet]]
-        _write(posixpath.join(FLAGS.out_dir, 'sheet.png'), images.encode_png(contact_sheet(drawn, names)))
+        files.write(posixpath.join(FLAGS.out_dir, 'sheet.png'), images.encode_png(contact_sheet(drawn, names)))
     print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
     return len(problems)
 

@@ -1,14 +1,18 @@
 """What a folder of records holds: `dataset.json`, sharded TFRecords and the features of one record.
 
-The writer (`preprocess`) and every reader use this module, so that neither can know a feature the other does not.
+The writer (`preprocess`, which starts without TensorFlow) and every reader (`yolo.parsing`) take the features from
+here, so that neither can know one that the other does not.
 """
 
 import dataclasses
 import json
 import posixpath
 
+import google_crc32c
 import numpy as np
-import tensorflow as tf
+
+from yolo import files
+from yolo.example import Example as _Example
 
 DESCRIPTION = 'dataset.json'
 
@@ -79,23 +83,19 @@ class Record:
 
 
 def write_description(data_dir: str, description: Description) -> None:
-    """Writes `dataset.json` under another name first, so that it is there whole or not at all."""
-    path = posixpath.join(data_dir, DESCRIPTION)
-    with tf.io.gfile.GFile(path + '.partial', 'w') as file:
-        file.write(json.dumps(dataclasses.asdict(description), indent=1) + '\n')
-    tf.io.gfile.rename(path + '.partial', path, overwrite=True)
+    """Writes `dataset.json`, whole or not at all."""
+    text = json.dumps(dataclasses.asdict(description), indent=1) + '\n'
+    files.write(posixpath.join(data_dir, DESCRIPTION), text)
 
 
 def read_description(data_dir: str) -> Description:
     """Reads `dataset.json` of a folder of records; ValueError if the folder has none or it is not understood."""
     path = posixpath.join(data_dir, DESCRIPTION)
-    if not tf.io.gfile.exists(path):
+    if not files.exists(path):
         raise ValueError(f'{data_dir!r} has no {DESCRIPTION}: not a folder of records, or `python -m preprocess` '
                          'did not finish there; run it (again) with this --out_dir')
-    with tf.io.gfile.GFile(path) as file:
-        text = file.read()
     try:
-        fields = json.loads(text)
+        fields = json.loads(files.read(path))
         fields['classes'] = tuple(fields['classes'])
         fields['image_size'] = tuple(fields['image_size'])
         fields['anchors'] = tuple((float(w), float(h)) for w, h in fields['anchors'])
@@ -115,7 +115,7 @@ def shard_paths(data_dir: str, split: str, description: Description) -> list[str
     """Paths of a split's TFRecord files in order; ValueError names the ones that are missing."""
     num = description.split(split).num_shards
     paths = [shard_path(data_dir, split, i, num) for i in range(num)]
-    missing = [path for path in paths if not tf.io.gfile.exists(path)]
+    missing = [path for path in paths if not files.exists(path)]
     if missing:
         raise ValueError(f'{len(missing)} of {num} shards of split {split!r} are missing, the first is {missing[0]}; '
                          'run `python -m preprocess` again')
@@ -123,60 +123,27 @@ def shard_paths(data_dir: str, split: str, description: Description) -> list[str
 
 
 def serialize(record: Record) -> bytes:
-    """A record as the bytes of a tf.train.Example."""
-
-    def ints(values) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=np.asarray(values).reshape(-1).tolist()))
-
-    def data(value: bytes) -> tf.train.Feature:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    boxes = np.asarray(record.boxes, np.float32).reshape(-1).tolist()
-    features = {
-        IMAGE: data(record.image),
-        IMAGE_ID: data(record.image_id.encode()),
-        SIZE: ints(record.size),
-        BOX: tf.train.Feature(float_list=tf.train.FloatList(value=boxes)),
-        LABEL: ints(record.labels),
-        DIFFICULT: ints(np.asarray(record.difficult, np.int64)),
-        PLACE: ints(record.places),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    """A record as the bytes of a tf.train.Example, the same for the same record."""
+    example = _Example()
+    features = example.features.feature
+    features[IMAGE].bytes_list.value.append(record.image)
+    features[IMAGE_ID].bytes_list.value.append(record.image_id.encode())
+    features[BOX].float_list.value.extend(np.asarray(record.boxes, np.float32).reshape(-1).tolist())
+    for name, values in ((SIZE, record.size), (LABEL, record.labels), (DIFFICULT, record.difficult),
+                         (PLACE, record.places)):  # fmt: skip
+        features[name].int64_list.value.extend(np.asarray(values, np.int64).reshape(-1).tolist())
+    return example.SerializeToString(deterministic=True)
 
 
-def parse_image(serialized: tf.Tensor) -> tf.Tensor:
-    """The encoded image (scalar string) of one serialized record."""
-    return tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature((), tf.string)})[IMAGE]
+def frame(serialized: bytes) -> bytes:
+    """A serialized record as it stands in a TFRecord file: length, its checksum, the record, its checksum.
 
-
-def parse_ids(serialized: tf.Tensor) -> tf.Tensor:
-    """The image ids (B,) string of serialized records (B,)."""
-    return tf.io.parse_example(serialized, {IMAGE_ID: tf.io.FixedLenFeature((), tf.string)})[IMAGE_ID]
-
-
-def parse_annotations(serialized: tf.Tensor, max_boxes: int) -> dict[str, tf.Tensor]:
-    """Everything but the images of serialized records (B,), padded to `max_boxes` = N objects an image.
-
-    image_id (B,) string; size (B, 2) int32 original height, width; boxes (B, N, 4) float32 xmin, ymin, xmax, ymax
-    relative 0..1, padded with 0; labels (B, N) int32, padded with -1; difficult (B, N) bool; places (B, N, 3) int32
-    row, column, anchor, padded with -1. InvalidArgumentError if an image has more than `max_boxes` objects.
+    (TensorFlow tensorflow/core/lib/io/record_writer.h)
     """
-    features = {IMAGE_ID: tf.io.FixedLenFeature((), tf.string), SIZE: tf.io.FixedLenFeature((2,), tf.int64)}
-    for name, dtype in ((BOX, tf.float32), (LABEL, tf.int64), (DIFFICULT, tf.int64), (PLACE, tf.int64)):
-        features[name] = tf.io.RaggedFeature(dtype)
-    parsed = tf.io.parse_example(serialized, features)
-    most = tf.reduce_max(parsed[LABEL].row_lengths())
-    message = 'a record has more objects than its dataset.json says; run `python -m preprocess` again'
-    with tf.control_dependencies([tf.debugging.assert_less_equal(most, tf.cast(max_boxes, most.dtype), message)]):
-        labels = parsed[LABEL].to_tensor(-1, shape=(None, max_boxes))
-    boxes = parsed[BOX].to_tensor(0.0, shape=(None, 4 * max_boxes))
-    places = parsed[PLACE].to_tensor(-1, shape=(None, 3 * max_boxes))
-    difficult = parsed[DIFFICULT].to_tensor(0, shape=(None, max_boxes))
-    return {
-        'image_id': parsed[IMAGE_ID],
-        'size': tf.cast(parsed[SIZE], tf.int32),
-        'boxes': tf.reshape(boxes, (-1, max_boxes, 4)),
-        'labels': tf.cast(labels, tf.int32),
-        'difficult': difficult > 0,
-        'places': tf.cast(tf.reshape(places, (-1, max_boxes, 3)), tf.int32),
-    }
+    length = len(serialized).to_bytes(8, 'little')
+    return length + _masked_crc(length) + serialized + _masked_crc(serialized)
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, 'little')

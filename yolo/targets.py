@@ -1,10 +1,11 @@
-"""Which place of the grid answers for which object: the one encoding of targets, offline and in the graph."""
+"""Which place of the grid answers for which object: the encoding of targets in the graph, and their owners."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 
-from yolo import boxes as box_ops
+from yolo.places import responsible_places
 
 
 def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
@@ -15,14 +16,8 @@ def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
     boxes without area. The first of equally good anchors wins; a centre on the right or bottom edge belongs to the
     last cell. (YOLOv2 paper, section 2; Darknet src/region_layer.c, forward_region_layer.)
     """
-    cells = tf.constant([grid[1], grid[0]], tf.float32)  # columns, rows
-    centres = box_ops.to_centres(tf.cast(boxes, tf.float32)) * tf.tile(cells, [2])  # (..., N, 4) in cells
-    cell = tf.cast(tf.clip_by_value(tf.floor(centres[..., :2]), 0, cells - 1), tf.int32)  # column, row
-    overlap = box_ops.sizes_iou(centres[..., 2:], tf.cast(anchors, tf.float32))  # (..., N, A)
-    anchor = tf.argmax(overlap, -1, output_type=tf.int32)
-    places = tf.stack([cell[..., 1], cell[..., 0], anchor], -1)
-    valid = (tf.cast(labels, tf.int32) >= 0) & tf.reduce_all(centres[..., 2:] > 0, -1)
-    return tf.where(valid[..., None], places, -1)
+    boxes, anchors = tf.cast(boxes, tf.float32), tf.cast(anchors, tf.float32)
+    return responsible_places(boxes, tf.cast(labels, tf.int32), anchors, grid, tnp)
 
 
 def owners(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:

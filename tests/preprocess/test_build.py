@@ -14,7 +14,7 @@ import tensorflow as tf
 from conftest import REALDATA, ROOT
 
 from preprocess import build, examples, voc
-from yolo import images, records
+from yolo import images, parsing, records
 from yolo.targets import encode_targets
 
 WRITTEN = ['good', 'none', 'png', 'flat', 'wide', 'turned', 'renamed']
@@ -87,8 +87,8 @@ def read(out_dir, split):
     """The description, the parsed annotations and the decoded images of a split."""
     description = records.read_description(str(out_dir))
     raw = list(tf.data.TFRecordDataset(records.shard_paths(str(out_dir), split, description)).as_numpy_iterator())
-    parsed = records.parse_annotations(tf.constant(raw), description.max_boxes)
-    pixels = [images.decode(records.parse_image(one).numpy()) for one in raw]
+    parsed = parsing.parse_annotations(tf.constant(raw), description.max_boxes)
+    pixels = [images.decode(parsing.parse_image(one).numpy()) for one in raw]
     return description, {key: value.numpy() for key, value in parsed.items()}, pixels
 
 

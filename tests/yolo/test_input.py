@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import ANCHORS, CLASSES, write_records
 
-from yolo import augment, records
+from yolo import augment, parsing, records
 from yolo import input as inputs
 from yolo.targets import encode_targets
 
@@ -41,7 +41,7 @@ def test_more_objects_than_described_are_not_cut_off(records_dir):
     paths = records.shard_paths(records_dir, 'train', records.read_description(records_dir))
     serialized = list(tf.data.TFRecordDataset(paths))
     with pytest.raises(tf.errors.InvalidArgumentError, match='more objects'):
-        records.parse_annotations(tf.stack(serialized), 2)
+        parsing.parse_annotations(tf.stack(serialized), 2)
 
 
 def test_batches_are_a_function_of_seed_and_step(records_dir):

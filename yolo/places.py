@@ -1,0 +1,34 @@
+"""The formulas of responsibility, for NumPy (offline, without TensorFlow) and for TensorFlow's twin of it alike."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def sizes_iou(sizes, anchors, xp: Any = np):
+    """IoU (..., A) of sizes (..., 2) w, h >= 0 with anchors (A, 2) w, h > 0, all at the origin and in one unit.
+
+    xp: numpy, or tf.experimental.numpy for tensors.
+    """
+    sizes = sizes[..., None, :]
+    smaller = xp.minimum(sizes, anchors)
+    shared = smaller[..., 0] * smaller[..., 1]
+    return shared / (sizes[..., 0] * sizes[..., 1] + anchors[:, 0] * anchors[:, 1] - shared)
+
+
+def responsible_places(boxes, labels, anchors, grid: Sequence[int], xp: Any = np):
+    """The responsible place of every object, as `yolo.encode_targets` says, of arrays or tensors.
+
+    boxes (..., N, 4) float32; labels (..., N) int; anchors (A, 2) float32; grid: rows, columns; xp: the arrays' module.
+    Returns (..., N, 3) int32.
+    """
+    cells = np.array([grid[1], grid[0]], np.float32)  # columns, rows
+    low, high = boxes[..., :2], boxes[..., 2:]
+    centres, sizes = (low + high) / 2 * cells, (high - low) * cells  # (..., N, 2) in cells
+    cell = xp.minimum(xp.maximum(xp.floor(centres), 0 * cells), cells - 1)  # column, row
+    overlap = sizes_iou(xp.maximum(sizes, 0 * cells), anchors, xp)  # (..., N, A)
+    anchor = xp.argmax(overlap, -1)
+    places = xp.stack([xp.asarray(part, np.int32) for part in (cell[..., 1], cell[..., 0], anchor)], -1)
+    valid = (labels >= 0) & (sizes[..., 0] > 0) & (sizes[..., 1] > 0)
+    return xp.where(valid[..., None], places, np.int32(-1))
