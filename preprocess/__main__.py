@@ -80,7 +80,7 @@ def _labels() -> tuple[str, ...] | None:
     if FLAGS.labels == 'voc':
         return voc.CLASSES
     text = FLAGS.labels.replace(',', '\n')
-    if ',' not in FLAGS.labels and files.exists(FLAGS.labels) and not files.is_folder(FLAGS.labels):
+    if ',' not in FLAGS.labels and files.is_file(FLAGS.labels):
         text = files.read(FLAGS.labels).decode()
     elif ',' not in FLAGS.labels and ('/' in FLAGS.labels or FLAGS.labels.endswith('.txt')):
         raise ValueError(f'--labels={FLAGS.labels}: there is no such file')

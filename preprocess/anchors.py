@@ -13,6 +13,9 @@ NAMED = {
 }  # fmt: skip
 
 
+MOST_SIZES = 10_000
+
+
 def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """The anchors (A, 2) w, h in grid cells that a setting asks for.
 
@@ -44,9 +47,12 @@ def mean_iou(sizes: np.ndarray, anchors: np.ndarray) -> float:
 def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000) -> np.ndarray:
     """K anchors (K, 2) for sizes (N, 2), smallest area first: k-means with the distance 1 - IoU. Deterministic.
 
-    Starts from k-means++ with a fixed seed, the best of 10 starts. ValueError with fewer than K different sizes.
+    Starts from k-means++ with a fixed seed, the best of 10 starts; of very many sizes, 10,000 drawn are fitted.
+    ValueError with fewer than K different sizes.
     (YOLOv2 paper, section 2, 'Dimension Clusters'.)
     """
+    if len(sizes) > MOST_SIZES:
+        sizes = np.random.default_rng(0).choice(sizes, MOST_SIZES, replace=False)
     different = len(np.unique(sizes, axis=0))
     if different < k:
         raise ValueError(f'--anchors=kmeans:{k} needs {k} boxes of different size, the first split has {different}; '

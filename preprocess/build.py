@@ -6,8 +6,10 @@ import contextlib
 import dataclasses
 import math
 import multiprocessing
+import os
 import posixpath
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
@@ -16,14 +18,13 @@ from tqdm import tqdm
 
 import yolo
 from preprocess import anchors as anchor_tools
-from preprocess import examples, voc
+from preprocess import examples, scan, voc
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from preprocess.scan import Scanned
 from yolo import files, images, records
 from yolo.places import responsible_places
 
 IMAGES_PER_SHARD = 512
-CHUNK = 64  # images whose targets are encoded at once
-SCAN_CHUNK = 2000  # annotations that are looked through at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +43,6 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scan:
-    """What a look through annotations found: objects by name, and relative sizes (N, 2) w, h of usable boxes."""
-
-    counts: collections.Counter
-    sizes: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
 class _Shard:
     """One file to write."""
 
@@ -60,6 +53,7 @@ class _Shard:
     index: int
     num_shards: int
     ids: tuple[str, ...]
+    scanned: str  # the file that the scan kept their annotations in
 
 
 @dataclasses.dataclass
@@ -94,12 +88,12 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
     for split, path in settings.splits.items():
         listed = voc.read_split(path)
         ids[split] = list(dict.fromkeys(listed))
-        repeated[split] = [name for name, times in collections.Counter(listed).items() if times > 1]
+        repeated[split] = [Problem(split, image_id, NOTED, 'listed more than once; written once')
+                           for image_id, times in collections.Counter(listed).items() if times > 1]  # fmt: skip
     num_files = sum(_num_shards(settings, names) for names in ids.values())
-    with _pool(min(settings.workers, num_files)) as run:
-        scans = {split: _scan(settings, names, run) for split, names in ids.items()}
-        counts = sum((scan.counts for scan in scans.values()), collections.Counter())
-        classes = settings.labels or tuple(sorted(counts))
+    with tempfile.TemporaryDirectory() as scratch, _pool(min(settings.workers, num_files)) as run:
+        scans = {split: _scan(settings, split, names, scratch, run) for split, names in ids.items()}
+        classes = settings.labels or tuple(sorted(scan.join(list(scans.values())).counts))
         if not classes:
             raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
         sizes = scans[next(iter(ids))].sizes
@@ -108,9 +102,10 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
         clear(settings.out_dir, ids)
         summaries = {}
         for split, names in ids.items():
-            summaries[split] = Summary(problems=[Problem(split, name, NOTED, 'listed more than once; written once')
-                                                 for name in repeated[split]])  # fmt: skip
-            shards = _shards(settings, classes, anchors, split, names)
+            summaries[split] = Summary(problems=repeated[split])
+            num_shards = _num_shards(settings, names)
+            shards = [_Shard(settings, classes, anchors, split, i, num_shards, part, _kept_in(scratch, split, i))
+                      for i, part in enumerate(_parts(settings, names))]  # fmt: skip
             with tqdm(total=len(names), desc=split, unit=' images', disable=None) as bar:
                 for shard, summary in zip(shards, run(write_shard, shards), strict=True):
                     summaries[split].add(summary)
@@ -148,86 +143,76 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _scan(settings: Settings, ids: Sequence[str], run) -> Scan:
-    jobs = [(settings, ids[start : start + SCAN_CHUNK]) for start in range(0, len(ids), SCAN_CHUNK)]
-    scans = list(run(scan_annotations, jobs))
-    return Scan(sum((scan.counts for scan in scans), collections.Counter()), np.concatenate([s.sizes for s in scans]))
-
-
-def scan_annotations(job: tuple[Settings, Sequence[str]]) -> Scan:
-    """Looks through the annotations of some images; those that cannot be read are passed over here."""
-    settings, ids = job
+def _scan(settings: Settings, split: str, ids: Sequence[str], scratch: str, run) -> scan.Scan:
     classes = frozenset(settings.labels) if settings.labels else None
-    counts: collections.Counter = collections.Counter()
-    sizes = [np.zeros((0, 2), np.float32)]
-    for image_id in ids:
-        try:
-            annotation = examples.read_annotation(settings.source, image_id)
-            size = annotation.size or examples.read_image(settings.source, image_id, annotation).shape[:2]
-        except ValueError:
-            continue  # `write_shard` reads it again and reports it
-        objects = examples.usable_objects(annotation, size, classes)
-        counts.update(objects.names)
-        sizes.append(objects.boxes[:, 2:] - objects.boxes[:, :2])
-    return Scan(counts, np.concatenate(sizes))
+    jobs = [scan.ScanJob(settings.source, part, classes, _kept_in(scratch, split, i))
+            for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
+    return scan.join(list(run(scan.scan, jobs)))
+
+
+def _kept_in(scratch: str, split: str, shard: int) -> str:
+    return os.path.join(scratch, f'{split}-{shard}')
 
 
 def _num_shards(settings: Settings, ids: Sequence[str]) -> int:
     return min(settings.num_shards or math.ceil(len(ids) / IMAGES_PER_SHARD), len(ids))
 
 
-def _shards(settings: Settings, classes, anchors: np.ndarray, split: str, ids: Sequence[str]) -> list[_Shard]:
+def _parts(settings: Settings, ids: Sequence[str]) -> list[tuple[str, ...]]:
+    """The ids of each shard of a split."""
     num = _num_shards(settings, ids)
     bounds = np.linspace(0, len(ids), num + 1).astype(int)
-    return [_Shard(settings, classes, anchors, split, i, num, tuple(ids[bounds[i] : bounds[i + 1]]))
-            for i in range(num)]  # fmt: skip
+    return [tuple(ids[bounds[i] : bounds[i + 1]]) for i in range(num)]
 
 
 def write_shard(shard: _Shard) -> Summary:
-    """Writes one file of records under another name first, and tells what became of its images."""
+    """Writes one file of records, and tells what became of its images."""
     summary = Summary()
     path = records.shard_path(shard.settings.out_dir, shard.split, shard.index, shard.num_shards)
+    ids = iter(shard.ids)
     with files.writer(path) as file:
-        for start in range(0, len(shard.ids), CHUNK):
-            for record in _make_records(shard, shard.ids[start : start + CHUNK], summary):
+        for chunk in scan.kept_chunks(shard.scanned):
+            for record in _make_records(shard, [(next(ids), scanned) for scanned in chunk], summary):
                 file.write(records.frame(records.serialize(record)))
     return summary
 
 
-def _make_records(shard: _Shard, ids: Sequence[str], summary: Summary) -> list[records.Record]:
+def _make_records(shard: _Shard, chunk: Sequence[tuple[str, Scanned | str]], summary: Summary) -> list[records.Record]:
     """The records of some images, in order; what goes wrong is told in `summary`."""
     made = []
-    for image_id in ids:
+    for image_id, scanned in chunk:
         try:
-            made.append(_make_record(shard, image_id, summary))
+            made.append(_make_record(shard, image_id, scanned, summary))
         except ValueError as error:
             summary.problems.append(Problem(shard.split, image_id, LEFT_OUT_IMAGE, str(error)))
-    if not made:
-        return []
-    most = max(len(record.labels) for record in made)
-    boxes, labels = np.zeros((len(made), most, 4), np.float32), np.full((len(made), most), -1)
-    for i, record in enumerate(made):
-        boxes[i, : len(record.labels)], labels[i, : len(record.labels)] = record.boxes, record.labels
+    counts = [len(record.labels) for record in made]
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(record.boxes for record in made)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(record.labels for record in made)])
     places = responsible_places(boxes, labels, shard.anchors.astype(np.float32), _grid(shard.settings))
-    return [dataclasses.replace(record, places=places[i, : len(record.labels)]) for i, record in enumerate(made)]
+    ends = np.cumsum(counts).tolist()
+    return [dataclasses.replace(record, places=places[end - count : end])
+            for record, count, end in zip(made, counts, ends, strict=True)]  # fmt: skip
 
 
-def _make_record(shard: _Shard, image_id: str, summary: Summary) -> records.Record:
+def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: Summary) -> records.Record:
     """The record of one image, its places still missing; ValueError with the reason if it must be left out."""
-    settings = shard.settings
-    annotation = examples.read_annotation(settings.source, image_id)
-    image = examples.read_image(settings.source, image_id, annotation)
+    if isinstance(scanned, str):
+        raise ValueError(scanned)
+    settings, objects = shard.settings, scanned.objects
+    image = examples.read_image(settings.source, image_id, scanned.filename)
     size = image.shape[:2]
-    objects = examples.usable_objects(annotation, size, frozenset(shard.classes))
-    problems = list(objects.problems)
-    if annotation.size is not None and annotation.size != size:
-        problems.append((NOTED, f'the XML says {annotation.size[1]} x {annotation.size[0]}, the image is '
+    problems = []
+    if scanned.size != size:
+        annotation = examples.read_annotation(settings.source, image_id)
+        objects = examples.usable_objects(annotation, size, frozenset(shard.classes))
+        problems.append((NOTED, f'the XML says {scanned.size[1]} x {scanned.size[0]}, the image is '
                          f'{size[1]} x {size[0]}; the image was followed'))
     encoded = images.encode_bgr_jpeg(images.resize(image, settings.image_size), settings.jpeg_quality)
     summary.num_images += 1
     summary.num_difficult += int(objects.difficult.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
     summary.objects.update(objects.names)
+    problems += objects.problems
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
     return records.Record(image_id, encoded, size, objects.boxes, labels, objects.difficult, np.zeros((0, 3)))

@@ -1,6 +1,7 @@
 """One image and its annotation -> one record, with every problem named."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -37,27 +38,26 @@ class Objects:
     problems: tuple[tuple[str, str], ...]
 
 
-def read_file(path: str) -> bytes:
-    """The bytes of a file; ValueError if it cannot be read."""
+def read_file(path: str, what: str) -> bytes:
+    """The bytes of a file; ValueError if it cannot be read, and if it is not there, calling it `what`."""
     try:
         return files.read(path)
+    except FileNotFoundError as error:
+        raise ValueError(f'no {what} {path}') from error
     except OSError as error:
         raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
 
 
 def read_annotation(source: voc.Source, image_id: str) -> voc.Annotation:
     """The annotation of an image; ValueError with the reason if there is none or it is malformed."""
-    path = voc.annotation_path(source, image_id)
-    if not files.exists(path):
-        raise ValueError(f'no annotation {path}')
-    return voc.read_annotation(read_file(path))
+    return voc.read_annotation(read_file(voc.annotation_path(source, image_id), 'annotation'))
 
 
-def read_image(source: voc.Source, image_id: str, annotation: voc.Annotation) -> np.ndarray:
-    """The image (H, W, 3) uint8 BGR of an annotation; ValueError with the reason if it cannot be had."""
-    path = voc.find_image(source, image_id, annotation.filename)
+def read_image(source: voc.Source, image_id: str, filename: str) -> np.ndarray:
+    """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML; ValueError if it cannot be had."""
+    path = voc.find_image(source, image_id, filename)
     try:
-        return images.decode_bgr(read_file(path))
+        return images.decode_bgr(read_file(path, 'image'))
     except (ValueError, cv2.error) as error:  # cv2.error: more pixels than OpenCV takes
         raise ValueError(f'{path}: {error}') from error
 
@@ -68,26 +68,45 @@ def usable_objects(annotation: voc.Annotation, size: tuple[int, int], classes: f
     VOC pixels are 1-based and inclusive: a box's extent is [xmin - 1, xmax] x [ymin - 1, ymax]. Boxes are clipped to
     the image. VOC's rule for no area is xmax <= xmin or ymax <= ymin.
     """
-    height, width = size
-    pixels = annotation.boxes
-    relative = (pixels - [1, 1, 0, 0]) / [width, height, width, height]
+    return usable_objects_of([annotation], [size], classes)[0]
+
+
+def usable_objects_of(annotations: Sequence[voc.Annotation], sizes: Sequence[tuple[int, int]],
+                      classes: frozenset[str] | None) -> list[Objects]:  # fmt: skip
+    """The same of many images at once."""
+    counts = [len(annotation.names) for annotation in annotations]
+    names = np.array([name for annotation in annotations for name in annotation.names], object)
+    pixels = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotations)])
+    extents = np.repeat(np.array([(w, h, w, h) for h, w in sizes], float).reshape(-1, 4), counts, 0)
+    relative = (pixels - [1, 1, 0, 0]) / extents
     clipped = np.clip(relative, 0, 1)
     finite = np.all(np.isfinite(pixels), axis=1)
     with_area = np.all(pixels[:, 2:] > pixels[:, :2], axis=1)
     inside = np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
-    known = np.array([bool(name) and (classes is None or name in classes) for name in annotation.names], bool)
+    known = np.array([bool(name) and (classes is None or name in classes) for name in names], bool)
     kept = finite & with_area & inside & known
-    problems = []
-    for i in np.flatnonzero(~kept).tolist():
-        reason = ('its coordinates are not numbers' if not finite[i] else 'it has no area' if not with_area[i]
-                  else f'it is outside of the image of {width} x {height}' if not inside[i]
-                  else 'it has no name' if not annotation.names[i] else 'its name is not among the labels')  # fmt: skip
-        problems.append((LEFT_OUT_BOX, f'{_say(annotation, i)}: {reason}'))
     moved = np.abs(clipped - relative).max(1, initial=0) > CLIP_NOTED
-    problems += [(REPAIRED, f'{_say(annotation, i)}: clipped to the image of {width} x {height}')
-                 for i in np.flatnonzero(kept & moved).tolist()]  # fmt: skip
-    return Objects(tuple(name for name, keep in zip(annotation.names, kept, strict=True) if keep),
-                   clipped[kept].astype(np.float32), annotation.difficult[kept], tuple(problems))  # fmt: skip
+    whole = clipped.astype(np.float32)
+    ends = np.cumsum(counts).tolist()
+    found = []
+    for annotation, end in zip(annotations, ends, strict=True):
+        mine = slice(end - len(annotation.names), end)
+        keep = kept[mine]
+        found.append(Objects(tuple(names[mine][keep]), whole[mine][keep], annotation.difficult[keep], ()))
+    owners = np.repeat(np.arange(len(counts)), counts)
+    for i in np.flatnonzero(moved | ~kept).tolist():
+        image = int(owners[i])
+        height, width = sizes[image]
+        kind, reason = ((LEFT_OUT_BOX, 'its coordinates are not numbers') if not finite[i]
+                        else (LEFT_OUT_BOX, 'it has no area') if not with_area[i]
+                        else (LEFT_OUT_BOX, f'it is outside of the image of {width} x {height}') if not inside[i]
+                        else (LEFT_OUT_BOX, 'it has no name') if not names[i]
+                        else (LEFT_OUT_BOX, 'its name is not among the labels') if not known[i]
+                        else (REPAIRED, f'clipped to the image of {width} x {height}'))  # fmt: skip
+        index = i - ends[image] + counts[image]
+        problem = kind, f'{_say(annotations[image], index)}: {reason}'
+        found[image] = dataclasses.replace(found[image], problems=(*found[image].problems, problem))
+    return found
 
 
 def _say(annotation: voc.Annotation, index: int) -> str:

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import posixpath
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -50,15 +49,14 @@ def read_annotation(data: bytes) -> Annotation:
         raise ValueError(f'malformed XML: {error}') from error
     if root.tag != 'annotation':
         raise ValueError(f'the XML is a <{root.tag}>, not a VOC <annotation>')
-    objects = [_children(child) for child in root if child.tag == 'object']  # not their parts, which are further down
-    boxes = [_children(each.get('bndbox', ())) for each in objects]
-    head = _children(root)
+    objects = root.findall('object')  # direct children: the parts of an object are no objects
+    boxes = [_child(each, 'bndbox') for each in objects]  # steps of one name are found by code in C, paths are not
     return Annotation(
-        filename=_text(head, 'filename'),
-        size=_size(_children(head.get('size', ()))),
-        names=tuple(_text(each, 'name') for each in objects),
-        boxes=np.array([[_number(box, side) for side in SIDES] for box in boxes], float).reshape(-1, 4),
-        difficult=np.array([_number(each, 'difficult') == 1 for each in objects], bool),
+        filename=(root.findtext('filename') or '').strip(),
+        size=_size(_child(root, 'size')),
+        names=tuple((each.findtext('name') or '').strip() for each in objects),
+        boxes=np.array([[_number(box.findtext(side)) for side in SIDES] for box in boxes], float).reshape(-1, 4),
+        difficult=np.array([_number(each.findtext('difficult')) == 1 for each in objects], bool),
     )
 
 
@@ -73,27 +71,20 @@ class _NoDoctype(ET.TreeBuilder):
         raise _DoctypeError(f'<!DOCTYPE {name}>')
 
 
-def _children(element: Iterable[ET.Element]) -> dict[str, ET.Element]:
-    """The children of an element by name; the first of each."""
-    found: dict[str, ET.Element] = {}
-    for child in element:
-        found.setdefault(child.tag, child)
-    return found
+def _child(element: ET.Element, name: str) -> ET.Element:
+    found = element.find(name)
+    return ET.Element(name) if found is None else found
 
 
-def _text(children: dict[str, ET.Element], name: str) -> str:
-    return (children[name].text or '').strip() if name in children else ''
-
-
-def _number(children: dict[str, ET.Element], name: str) -> float:
+def _number(text: str | None) -> float:
     try:
-        return float(children[name].text or 'nan')
-    except (KeyError, ValueError):
+        return float(text or 'nan')
+    except ValueError:
         return math.nan
 
 
-def _size(children: dict[str, ET.Element]) -> tuple[int, int] | None:
-    height, width = _number(children, 'height'), _number(children, 'width')
+def _size(element: ET.Element) -> tuple[int, int] | None:
+    height, width = _number(element.findtext('height')), _number(element.findtext('width'))
     return (int(height), int(width)) if 1 <= height < math.inf and 1 <= width < math.inf else None
 
 
@@ -134,7 +125,7 @@ def find_image(source: Source, image_id: str, filename: str) -> str:
     names = [image_id + suffix for suffix in IMAGE_SUFFIXES] + [posixpath.basename(filename.replace('\\', '/'))]
     for name in names:
         path = posixpath.join(source.images_dir, name)
-        if name and files.exists(path) and not files.is_folder(path):
+        if name and files.is_file(path):
             return path
     raise ValueError(f'no image {names[0]} (or .jpeg, .png, or {filename or "a filename in the XML"}) '
                      f'in {source.images_dir}')  # fmt: skip

@@ -67,6 +67,13 @@ def exists(path: str) -> bool:
         return gfile.exists(path)
 
 
+def is_file(path: str) -> bool:
+    """Whether there is a file."""
+    if _is_local(path):
+        return os.path.isfile(path)
+    return exists(path) and not is_folder(path)
+
+
 def is_folder(path: str) -> bool:
     """Whether there is a folder."""
     if _is_local(path):

@@ -32,7 +32,7 @@ def _has_end(data: bytes) -> bool:
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # header after header, up to the scan
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
-    return data.find(b'\xff\xd9', at) >= 0
+    return data.rfind(b'\xff\xd9', at) >= 0
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

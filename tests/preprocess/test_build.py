@@ -301,3 +301,8 @@ def test_raccoon(tmp_path):
     assert description.classes == ('raccoon',)
     assert sum(split.num_images for split in description.splits.values()) == 200
     assert sum(split.num_objects for split in description.splits.values()) == 217
+
+
+def test_starts_without_tensorflow():
+    code = 'import sys, preprocess.__main__; sys.exit("tensorflow" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=False).returncode == 0

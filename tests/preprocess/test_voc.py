@@ -59,6 +59,13 @@ def test_bad_xml_is_refused(data, reason):
         voc.read_annotation(data)
 
 
+def test_an_entity_bomb_is_refused_before_it_goes_off():
+    entities = ''.join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 30))
+    data = f'<!DOCTYPE a [<!ENTITY e0 "boom">{entities}]><annotation><filename>&e29;</filename></annotation>'
+    with pytest.raises(ValueError, match='document type'):  # 10^29 booms
+        voc.read_annotation(data.encode('utf-16'))
+
+
 def test_boxes_are_one_based_and_inclusive():
     whole = examples.usable_objects(annotation(thing(box=(1, 1, 64, 32)) + thing(box=(17, 9, 32, 16))), (32, 64), None)
     np.testing.assert_array_equal(whole.boxes, [[0, 0, 1, 1], [0.25, 0.25, 0.5, 0.5]])

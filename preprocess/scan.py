@@ -1,0 +1,86 @@
+"""The first pass: all annotations, looked through for classes and box sizes, and kept for the second pass."""
+
+import collections
+import dataclasses
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from preprocess import examples, voc
+from preprocess.examples import Objects
+
+CHUNK = 64  # images whose objects are worked on at once
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanJob:
+    """Annotations to look through; what they hold is kept in the file `kept_in`."""
+
+    source: voc.Source
+    ids: tuple[str, ...]
+    classes: frozenset[str] | None  # None: all
+    kept_in: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What a look through annotations found: objects by name, and relative sizes (N, 2) w, h of usable boxes."""
+
+    counts: collections.Counter
+    sizes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Scanned:
+    """An annotation: the file name it tells, the image's size (height, width), told or seen, and the objects in it."""
+
+    filename: str
+    size: tuple[int, int]
+    objects: Objects
+
+
+def scan(job: ScanJob) -> Scan:
+    """Looks through some annotations and keeps, for each, what it holds or the reason why it cannot be read."""
+    scans = []
+    with open(job.kept_in, 'wb') as file:
+        for start in range(0, len(job.ids), CHUNK):
+            found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
+            pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
+            scans.append(found)
+    return join(scans)
+
+
+def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | str]]:
+    annotations, sizes, reasons = [], [], []
+    for image_id in ids:
+        try:
+            annotation = examples.read_annotation(job.source, image_id)
+            size = annotation.size or examples.read_image(job.source, image_id, annotation.filename).shape[:2]
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        annotations.append(annotation)
+        sizes.append(size)
+        reasons.append('')
+    found = examples.usable_objects_of(annotations, sizes, job.classes)
+    good = iter([Scanned(annotation.filename, size, objects)
+                 for annotation, size, objects in zip(annotations, sizes, found, strict=True)])  # fmt: skip
+    counts = collections.Counter(name for objects in found for name in objects.names)
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in found)])
+    return Scan(counts, boxes[:, 2:] - boxes[:, :2]), [reason or next(good) for reason in reasons]
+
+
+def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
+    """What `scan` kept of its annotations, in order, CHUNK at a time; the file is removed at the end."""
+    with open(path, 'rb') as file:
+        while file.peek(1):
+            yield pickle.load(file)
+    os.remove(path)
+
+
+def join(scans: Sequence[Scan]) -> Scan:
+    """One of many."""
+    counts = sum((each.counts for each in scans), collections.Counter())
+    return Scan(counts, np.concatenate([each.sizes for each in scans]))
