@@ -5,13 +5,14 @@
 The same command goes on where a stopped run was.
 """
 
+import dataclasses
 import math
 import sys
 
 import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import losses, network, optimizer, records, schedule, training
+from yolo import checkpoints, losses, network, optimizer, records, schedule, training
 from yolo.config import TrainConfig
 
 FLAGS = flags.FLAGS
@@ -19,8 +20,13 @@ flags.DEFINE_string('data_dir', None, 'Folder of records.', required=True)
 flags.DEFINE_string('train_split', 'trainval', 'Split to train on.')
 flags.DEFINE_string('eval_split', '', 'Split whose mAP decides which checkpoint is the best; none if empty.')
 flags.DEFINE_string('model_dir', None, 'Folder of the run: config.json, checkpoints, best, tensorboard.', required=True)
-flags.DEFINE_enum('model', 'yolov2', network.MODELS, 'Network.')
+flags.DEFINE_string('model', 'yolov2', f"Network: {', '.join(network.MODELS)}, or the path of a .cfg of Darknet's.")
 flags.DEFINE_float('width', 1.0, 'Factor on the number of filters of every layer but the last.', lower_bound=0.01)
+flags.DEFINE_string('init_weights', '', "What the first weights are taken from, as far as it fits: a .weights file of "
+                    "Darknet's (or only its beginning: a backbone), a run's folder or checkpoint, or a .keras file.")
+flags.DEFINE_string('freeze', '0', 'Convolutions that stay as they are: so many from the start, or backbone.')
+flags.DEFINE_integer('unfreeze_at', None, 'Step from which on they are trained as well; the default is never.',
+                     lower_bound=0)  # fmt: skip
 flags.DEFINE_enum('loss', 'region', list(losses.TERMS), "Darknet's region loss, or the notebook's.")
 flags.DEFINE_integer('batch_size', 64, 'Images a step, over all replicas.', lower_bound=1)
 flags.DEFINE_integer('num_steps', None, 'Steps to train; the default is 80,200.', lower_bound=1)
@@ -63,12 +69,24 @@ def config_from_flags(num_replicas: int) -> TrainConfig:
     burn_in = min(1000, num_steps // 10) if FLAGS.burn_in is None else FLAGS.burn_in
     same = ('data_dir', 'train_split', 'eval_split', 'model_dir', 'model', 'width', 'loss', 'batch_size', 'optimizer',
             'learning_rate', 'lr_schedule', 'momentum', 'weight_decay', 'augment', 'jitter', 'hue', 'saturation',
-            'exposure', 'seed', 'eval_every', 'checkpoint_every', 'log_every', 'keep')  # fmt: skip
-    return TrainConfig(
+            'exposure', 'seed', 'init_weights', 'eval_every', 'checkpoint_every', 'log_every', 'keep')  # fmt: skip
+    config = TrainConfig(
         **{name: getattr(FLAGS, name) for name in same}, classes=description.classes, anchors=description.anchors,
         image_size=description.image_size, num_steps=num_steps, burn_in=burn_in, scale=_scale(),
-        decay_steps=_decay_steps(num_steps, num_images),
+        decay_steps=_decay_steps(num_steps, num_images), resize=description.resize, freeze=0,
+        unfreeze_at=num_steps if FLAGS.unfreeze_at is None else FLAGS.unfreeze_at,
         jit_compile=num_replicas == 1 if FLAGS.jit_compile is None else FLAGS.jit_compile)  # fmt: skip
+    return dataclasses.replace(config, freeze=_freeze(checkpoints.make_network(config)))
+
+
+def _freeze(built: network.Network) -> int:
+    most = sum(isinstance(section, network.Convolution) for section in built.sections)
+    if FLAGS.freeze == 'backbone':
+        return network.num_backbone_convolutions(built)
+    if not (FLAGS.freeze.isdigit() and int(FLAGS.freeze) < most):
+        raise ValueError(f'--freeze={FLAGS.freeze}: not backbone, nor a number below the {most} convolutions that '
+                         'there are')
+    return int(FLAGS.freeze)
 
 
 def _decay_steps(num_steps: int, num_images: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from absl import app, flags, logging
 
 from preprocess import anchors, build, report, voc
 from preprocess.examples import LEFT_OUT_IMAGE
-from yolo import files, records
+from yolo import files, labels, letterbox, records
 
 COMMANDS = {'show': 'preprocess.show', 'shapes': 'preprocess.shapes'}
 FLAGS = flags.FLAGS
@@ -34,6 +34,8 @@ def define_flags() -> None:
     flags.DEFINE_string('labels', None, 'Names of the classes: a comma list, a file with one a line, or voc; the '
                         'default is all names found, sorted.')  # fmt: skip
     flags.DEFINE_string('image_size', '416', 'Pixels of the stored images: a number or WIDTHxHEIGHT, multiples of 32.')
+    flags.DEFINE_enum('resize', 'stretch', letterbox.RESIZES, "How images come to that size: stretched, as for the "
+                      "paper's numbers, or whole with grey bars, as today's Darknet does.")  # fmt: skip
     flags.DEFINE_string('anchors', 'kmeans:5', f'kmeans:K fits K to the first split; or {", ".join(anchors.NAMED)}; or '
                         'a list w,h, w,h, ... in cells of 32 pixels.')  # fmt: skip
     flags.DEFINE_integer('num_shards', 0, f'Files a split; the default is one to {build.IMAGES_PER_SHARD} images.', 0)
@@ -63,8 +65,9 @@ def settings_from_flags() -> build.Settings:
             raise ValueError(f'{folder} is not a folder')
     if not splits:
         raise ValueError('--splits is empty')
-    return build.Settings(source, splits, FLAGS.out_dir, _labels(), _image_size(), FLAGS.anchors, FLAGS.jpeg_quality,
-                          FLAGS.num_shards, FLAGS.workers)  # fmt: skip
+    classes = labels.read(FLAGS.labels) if FLAGS.labels is not None else None
+    return build.Settings(source, splits, FLAGS.out_dir, classes, _image_size(), FLAGS.resize, FLAGS.anchors,
+                          FLAGS.jpeg_quality, FLAGS.num_shards, FLAGS.workers)  # fmt: skip
 
 
 def _split_file(text: str) -> tuple[str, str]:
@@ -72,22 +75,6 @@ def _split_file(text: str) -> tuple[str, str]:
     if not (name and equals and path):
         raise ValueError(f'--split_files: {text!r} is not name=file')
     return name, path
-
-
-def _labels() -> tuple[str, ...] | None:
-    if FLAGS.labels is None:
-        return None
-    if FLAGS.labels == 'voc':
-        return voc.CLASSES
-    text = FLAGS.labels.replace(',', '\n')
-    if ',' not in FLAGS.labels and files.is_file(FLAGS.labels):
-        text = files.read(FLAGS.labels).decode()
-    elif ',' not in FLAGS.labels and ('/' in FLAGS.labels or FLAGS.labels.endswith('.txt')):
-        raise ValueError(f'--labels={FLAGS.labels}: there is no such file')
-    names = tuple(name.strip() for name in text.splitlines() if name.strip())
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f'--labels={FLAGS.labels}: {"no names" if not names else "a name is there twice"}')
-    return names
 
 
 def _image_size() -> tuple[int, int]:

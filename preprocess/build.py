@@ -22,6 +22,7 @@ from preprocess import examples, scan, voc
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from preprocess.scan import Scanned
 from yolo import files, images, records
+from yolo.letterbox import to_canvas
 from yolo.places import responsible_places
 
 IMAGES_PER_SHARD = 512
@@ -36,6 +37,7 @@ class Settings:
     out_dir: str
     labels: tuple[str, ...] | None
     image_size: tuple[int, int]
+    resize: str  # one of letterbox.RESIZES
     anchors: str
     jpeg_quality: int
     num_shards: int  # of each split; 0 for one to 512 images
@@ -145,8 +147,8 @@ def _start_worker() -> None:
 
 def _scan(settings: Settings, split: str, ids: Sequence[str], scratch: str, run) -> scan.Scan:
     classes = frozenset(settings.labels) if settings.labels else None
-    jobs = [scan.ScanJob(settings.source, part, classes, _kept_in(scratch, split, i))
-            for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
+    jobs = [scan.ScanJob(settings.source, part, classes, settings.image_size, settings.resize,
+                         _kept_in(scratch, split, i)) for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
     return scan.join(list(run(scan.scan, jobs)))
 
 
@@ -207,7 +209,9 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
         objects = examples.usable_objects(annotation, size, frozenset(shard.classes))
         problems.append((NOTED, f'the XML says {scanned.size[1]} x {scanned.size[0]}, the image is '
                          f'{size[1]} x {size[0]}; the image was followed'))
-    encoded = images.encode_bgr_jpeg(images.resize(image, settings.image_size), settings.jpeg_quality)
+    resized = images.resize(image, settings.image_size, settings.resize)
+    encoded = images.encode_bgr_jpeg(resized, settings.jpeg_quality)
+    boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     summary.num_images += 1
     summary.num_difficult += int(objects.difficult.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
@@ -215,7 +219,7 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
     problems += objects.problems
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
-    return records.Record(image_id, encoded, size, objects.boxes, labels, objects.difficult, np.zeros((0, 3)))
+    return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))
 
 
 def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
@@ -230,7 +234,7 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
     }  # fmt: skip
     return records.Description(
         tuple(classes), settings.image_size, tuple((float(w), float(h)) for w, h in anchors), settings.anchors,
-        mean_iou, settings.jpeg_quality, splits, yolo.__version__)  # fmt: skip
+        mean_iou, settings.jpeg_quality, splits, yolo.__version__, settings.resize)  # fmt: skip
 
 
 def clear(out_dir: str, splits: Iterable[str]) -> None:

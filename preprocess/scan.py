@@ -10,6 +10,7 @@ import numpy as np
 
 from preprocess import examples, voc
 from preprocess.examples import Objects
+from yolo.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
 
@@ -21,12 +22,17 @@ class ScanJob:
     source: voc.Source
     ids: tuple[str, ...]
     classes: frozenset[str] | None  # None: all
+    image_size: tuple[int, int]
+    resize: str
     kept_in: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What a look through annotations found: objects by name, and relative sizes (N, 2) w, h of usable boxes."""
+    """What a look through annotations found: objects by name, and sizes (N, 2) w, h of usable boxes.
+
+    The sizes are relative to the stored image, bars included.
+    """
 
     counts: collections.Counter
     sizes: np.ndarray
@@ -69,6 +75,8 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
                  for annotation, size, objects in zip(annotations, sizes, found, strict=True)])  # fmt: skip
     counts = collections.Counter(name for objects in found for name in objects.names)
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in found)])
+    owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in found], 0)
+    boxes = to_canvas(boxes, owners, job.image_size, job.resize)
     return Scan(counts, boxes[:, 2:] - boxes[:, :2]), [reason or next(good) for reason in reasons]
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from yolo import files
 
-CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
-           'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')  # fmt: skip
 FLAGS = ('-1', '0', '1')
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')

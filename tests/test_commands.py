@@ -66,7 +66,7 @@ def test_eval_writes_metrics(trained):
 
 @pytest.mark.parametrize(('flags', 'message'), [
     (('--split=val',), "no split 'val'"),
-    (('--model_dir=/nowhere',), 'no config.json'),
+    (('--model_dir=/nowhere',), 'no model.json'),
     (('--checkpoint=/nowhere/ckpt-1',), 'no /nowhere/ckpt-1 checkpoint')])  # fmt: skip
 def test_eval_says_what_is_wrong(trained, flags, message):
     status, text = run('eval.py', f'--data_dir={trained}/data', f'--model_dir={trained}/run', *flags, check=False)
@@ -109,3 +109,42 @@ def test_predict_takes_a_pattern_and_makes_a_sheet(trained, tmp_path):
     found = json.loads((tmp_path / 'out' / 'detections.json').read_text())
     assert [os.path.basename(entry['image']) for entry in found] == ['a1.png', 'a2.png']
     assert images.decode((tmp_path / 'out' / 'sheet.png').read_bytes()).shape == (128, 204, 3)
+
+
+def test_to_darknet_and_back(trained, tmp_path):
+    """Model folder -> .cfg and .weights -> model folder -> .keras: the same numbers everywhere."""
+    _, text = run('-m', 'yolo.convert', f'--model_dir={trained}/run', f'--cfg_out={tmp_path}/m.cfg',
+                  f'--weights_out={tmp_path}/m.weights')  # fmt: skip
+    assert 'convolution 3 x 3 leaky norm' in text
+    assert 'region, 3 anchors, 2 classes' in text
+    run('-m', 'yolo.convert', f'--cfg={tmp_path}/m.cfg', f'--weights={tmp_path}/m.weights', '--labels=bright,dark',
+        f'--model_dir_out={tmp_path}/back', f'--keras_out={tmp_path}/m.keras')  # fmt: skip
+    run('-m', 'yolo.convert', f'--keras={tmp_path}/m.keras', f'--cfg_out={tmp_path}/n.cfg',
+        f'--weights_out={tmp_path}/n.weights')  # fmt: skip
+    assert (tmp_path / 'n.weights').read_bytes() == (tmp_path / 'm.weights').read_bytes()
+    assert (tmp_path / 'n.cfg').read_bytes() == (tmp_path / 'm.cfg').read_bytes()
+    common = ('eval.py', f'--data_dir={trained}/data', '--score_threshold=0.01')
+    run(*common, f'--model_dir={trained}/run', f'--report_dir={tmp_path}/a')
+    run(*common, f'--model_dir={tmp_path}/back', f'--report_dir={tmp_path}/b')
+    run(*common, f'--cfg={tmp_path}/m.cfg', f'--weights={tmp_path}/m.weights', f'--report_dir={tmp_path}/c')
+    found = [json.loads((tmp_path / name / 'metrics.json').read_text()) for name in 'abc']
+    assert found[0]['per_class'] == found[1]['per_class'] == found[2]['per_class']
+    assert found[0]['per_class']['dark']['num_detections'] > 0
+    assert found[2]['resize'] == 'stretch'
+
+
+@pytest.mark.parametrize(('command', 'flags', 'message'), [
+    ('convert', (), 'give one of --cfg and --weights'),
+    ('convert', ('--model_dir={run}',), 'nothing to write'),
+    ('convert', ('--model_dir={run}', '--labels=a,b,c', '--keras_out=x.keras'), '3 names, but the network has 2'),
+    ('eval', ('--model_dir={run}', '--resize=letterbox'), 'preprocess with --resize=letterbox'),
+    ('eval', ('--cfg=x.cfg',), '--cfg and --weights go together'),
+    ('train', ('--model_dir={run}2', '--freeze=99'), '--freeze=99: not backbone, nor a number below the 23'),
+    ('train', ('--model_dir={run}2', '--model=none.cfg'), 'none.cfg cannot be read')])  # fmt: skip
+def test_what_does_not_fit_is_one_line(trained, command, flags, message):
+    start = {'convert': ('-m', 'yolo.convert'), 'eval': ('eval.py', f'--data_dir={trained}/data'),
+             'train': ('train.py', f'--data_dir={trained}/data', '--train_split=train')}[command]  # fmt: skip
+    status, text = run(*start, *(flag.format(run=trained / 'run') for flag in flags), check=False)
+    assert status == 1
+    assert message in text
+    assert 'Traceback' not in text

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolo.average_precision import voc_average_precision
+    from yolo.darknet import load_darknet, save_darknet
     from yolo.detection import decode, detect
     from yolo.losses import notebook_loss, region_loss
     from yolo.network import build_model
@@ -27,8 +28,10 @@ __all__ = [
     'decode',
     'detect',
     'encode_targets',
+    'load_darknet',
     'notebook_loss',
     'region_loss',
+    'save_darknet',
     'voc_average_precision',
 ]
 
@@ -37,8 +40,10 @@ _MODULES = {
     'decode': 'detection',
     'detect': 'detection',
     'encode_targets': 'targets',
+    'load_darknet': 'darknet',
     'notebook_loss': 'losses',
     'region_loss': 'losses',
+    'save_darknet': 'darknet',
     'voc_average_precision': 'average_precision',
 }
 

@@ -1,17 +1,50 @@
-"""Checkpoints of a run: the newest few with all that training needs, and the best model."""
+"""The folder of a model: its network and classes, the newest checkpoints with all that training needs, and the best.
 
+| file | what |
+| --- | --- |
+| network.cfg | the network as Darknet spells it: layers, anchors, image size |
+| model.json | names of the classes; how images are brought to the network's size |
+| config.json | the settings of the run; missing in a converted model |
+| checkpoints, best | weights and images seen; the former with the state of the optimizer |
+"""
+
+import dataclasses
+import json
 import posixpath
 
 import keras
 import tensorflow as tf
 
-from yolo import files, network
-from yolo.config import TrainConfig, read_config
+from yolo import cfg, files, network, weights
+from yolo.config import TrainConfig
+from yolo.letterbox import RESIZES
+from yolo.network import DarknetModel, Network
+
+NETWORK, MODEL = 'network.cfg', 'model.json'
 
 
-def make_model(config: TrainConfig) -> keras.Model:
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What a model's weights do not tell. classes: their names, empty if unknown; resize: one of letterbox.RESIZES."""
+
+    classes: tuple[str, ...]
+    resize: str
+
+
+def make_network(config: TrainConfig) -> Network:
+    """The network of a run: by name or from a .cfg, for the classes, anchors and image size of its data."""
+    if config.model in network.MODELS:
+        return network.spell(config.model, len(config.classes), config.anchors, config.width, config.image_size)
+    if not config.model.endswith('.cfg'):
+        raise ValueError(f'--model={config.model}: not one of {", ".join(network.MODELS)}, nor the path of a .cfg')
+    if config.width != 1:
+        raise ValueError(f'--width={config.width:g} goes with a network by name, not with {config.model}')
+    return network.adapt(cfg.read(config.model), len(config.classes), config.anchors, config.image_size)
+
+
+def make_model(config: TrainConfig) -> DarknetModel:
     """The network of a run with fresh weights: images (B, H, W, 3) 0..1 -> raw (B, GH, GW, A, 5 + C)."""
-    return network.build_model(config.model, len(config.classes), config.anchors, config.width)
+    return DarknetModel(make_network(config))
 
 
 def best_folder(model_dir: str) -> str:
@@ -22,6 +55,31 @@ def best_folder(model_dir: str) -> str:
 def latest_folder(model_dir: str) -> str:
     """Where the newest checkpoints are kept."""
     return posixpath.join(model_dir, 'checkpoints')
+
+
+def write_model(model_dir: str, model_network: Network, info: ModelInfo) -> None:
+    """Writes network.cfg and model.json; ValueError if another network is there."""
+    path = posixpath.join(model_dir, NETWORK)
+    if files.exists(path) and cfg.read(path) != model_network:
+        raise ValueError(f'{path} is another network than the one that is asked for; use another --model_dir')
+    files.make_folder(model_dir)
+    files.write(path, cfg.write(model_network))
+    files.write(posixpath.join(model_dir, MODEL), json.dumps(dataclasses.asdict(info), indent=1) + '\n')
+
+
+def read_info(model_dir: str) -> ModelInfo:
+    """Reads model.json; ValueError if there is none or it is not understood."""
+    path = posixpath.join(model_dir, MODEL)
+    if not files.exists(path):
+        raise ValueError(f'{model_dir!r} has no {MODEL}: no model was trained or converted there; check --model_dir')
+    try:
+        fields = json.loads(files.read(path))
+        info = ModelInfo(tuple(fields['classes']), fields['resize'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path}: not a description that this version reads ({error})') from error
+    if info.resize not in RESIZES:
+        raise ValueError(f'{path}: unknown resize {info.resize!r}')
+    return info
 
 
 def find(model_dir: str, which: str = '') -> str:
@@ -38,11 +96,55 @@ def find(model_dir: str, which: str = '') -> str:
     return path
 
 
-def load_trained(model_dir: str, which: str = '') -> tuple[keras.Model, TrainConfig, str]:
-    """The trained model of a run's folder, its settings, and the path of the checkpoint, chosen as by `find`."""
-    config = read_config(model_dir)
-    path = find(model_dir, which)
-    model = make_model(config)
-    status = tf.train.Checkpoint(model=model).restore(path)
+def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelInfo, str]:
+    """The trained model of a folder, what else is known of it, and the path of the checkpoint, chosen as by `find`."""
+    info, path = read_info(model_dir), find(model_dir, which)
+    model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK)))
+    seen = new_seen()
+    status = tf.train.Checkpoint(model=model, seen=seen).restore(path)
     status.assert_existing_objects_matched().expect_partial()
-    return model, config, path
+    model.seen = int(seen.numpy())
+    return model, info, path
+
+
+def new_seen(value: int = 0) -> tf.Variable:
+    """The images of training, as every checkpoint holds them beside the model."""
+    return tf.Variable(value, trainable=False, name='seen', dtype=tf.int64)
+
+
+def save_whole(folder: str, model: DarknetModel, number: int) -> None:
+    """Saves a model without the state of its training, in place of the one in this folder."""
+    checkpoint = tf.train.Checkpoint(model=model, seen=new_seen(model.seen))
+    tf.train.CheckpointManager(checkpoint, folder, 1).save(checkpoint_number=number)
+
+
+def initialize(model: DarknetModel, path: str) -> weights.Loaded:
+    """Takes over what fits, convolution by convolution in order, from a trained model; the rest stays as it is.
+
+    path: a .weights file of Darknet's, whole or of a backbone; the folder of a run or of a converted model; one of its
+    checkpoints; or a .keras file. The last convolution may be of other classes or anchors. ValueError for what is none
+    of these or does not fit.
+    """
+    if files.exists(path + '.index'):
+        source = load_trained(posixpath.dirname(posixpath.dirname(path)), path)[0]
+    elif files.is_folder(path):
+        source = load_trained(path)[0]
+    elif path.endswith('.keras'):
+        source = load_keras(path)
+    else:
+        return weights.read(model, path, another_head=True)
+    loaded = weights.copy(source, model)
+    if not loaded.loaded:
+        raise ValueError(f'{path}: none of its convolutions has the shape of the one at its place in this network')
+    return loaded
+
+
+def load_keras(path: str) -> DarknetModel:
+    """A model of a .keras file; ValueError if that is not one of this project's."""
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f'{path}: not a .keras file of a model ({error})') from error
+    if not isinstance(model, DarknetModel):
+        raise ValueError(f'{path} holds a {type(model).__name__}, not a model of this project')
+    return model

@@ -20,7 +20,7 @@ class TrainConfig:
     classes: tuple[str, ...]
     anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
     image_size: tuple[int, int]  # height, width in pixels
-    model: str
+    model: str  # a name, or the path of a .cfg
     width: float
     loss: str
     batch_size: int  # over all replicas
@@ -44,6 +44,10 @@ class TrainConfig:
     checkpoint_every: int  # steps
     log_every: int  # steps
     keep: int  # checkpoints
+    resize: str = 'stretch'  # how the data's images came to their size; for prediction
+    init_weights: str = ''  # what the first weights are taken from
+    freeze: int = 0  # so many convolutions from the start stay as they are ...
+    unfreeze_at: int = 0  # ... until this step
 
 
 # What may differ when a run is taken up again: it does not change what the steps compute.

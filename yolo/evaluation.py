@@ -12,6 +12,7 @@ import tensorflow as tf
 from yolo import detection, files, records
 from yolo import input as inputs
 from yolo.average_precision import Detections, Truth, to_voc_pixels, voc_average_precision
+from yolo.letterbox import from_canvas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +46,8 @@ def evaluate(predict, data_dir: str, split: str, batch_size: int, thresholds: Th
     for batch in inputs.evaluation_batches(data_dir, split, batch_size):
         found = {name: value.numpy() for name, value in predict(batch['image']).items()}
         batch = {name: value.numpy() for name, value in batch.items() if name != 'image'}
-        truths.append(_truth(batch, num_images))
-        detections.append(_detections(found, batch, num_images))
+        truths.append(_truth(batch, num_images, description))
+        detections.append(_detections(found, batch, num_images, description))
         at_limit += int(np.sum(batch['real'] & (found['count'] == thresholds.max_detections)))
         num_images += int(np.sum(batch['real']))
     ap = voc_average_precision(_join(Truth, truths), _join(Detections, detections), len(description.classes),
@@ -71,19 +72,23 @@ def evaluate(predict, data_dir: str, split: str, batch_size: int, thresholds: Th
         'thresholds': dataclasses.asdict(thresholds),
         'split': split,
         'image_size': list(description.image_size),
+        'resize': description.resize,
     }
 
 
-def _truth(batch: dict[str, np.ndarray], offset: int) -> Truth:
+def _truth(batch: dict[str, np.ndarray], offset: int, description: records.Description) -> Truth:
     row, column = np.nonzero((batch['labels'] >= 0) & batch['real'][:, None])
-    boxes = to_voc_pixels(batch['boxes'][row, column], batch['size'][row], exact=True)
+    boxes = from_canvas(batch['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = to_voc_pixels(boxes, batch['size'][row], exact=True)
     return Truth(row + offset, batch['labels'][row, column], boxes, batch['difficult'][row, column])
 
 
-def _detections(found: dict[str, np.ndarray], batch: dict[str, np.ndarray], offset: int) -> Detections:
+def _detections(found: dict[str, np.ndarray], batch: dict[str, np.ndarray], offset: int,
+                description: records.Description) -> Detections:  # fmt: skip
     is_one = np.arange(found['scores'].shape[1]) < found['count'][:, None]
     row, column = np.nonzero(is_one & batch['real'][:, None])
-    boxes = to_voc_pixels(found['boxes'][row, column], batch['size'][row])
+    boxes = from_canvas(found['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = to_voc_pixels(boxes, batch['size'][row])
     return Detections(row + offset, found['classes'][row, column], found['scores'][row, column], boxes)
 
 

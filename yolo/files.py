@@ -29,11 +29,27 @@ def _gfile(path: str) -> Iterator[Any]:
 
 def read(path: str) -> bytes:
     """All bytes of a file."""
+    with reader(path) as file:
+        return file.read()
+
+
+def size(path: str) -> int:
+    """The length of a file in bytes."""
+    if _is_local(path):
+        return os.path.getsize(path)
+    with _gfile(path) as gfile:
+        return gfile.stat(path).length
+
+
+@contextlib.contextmanager
+def reader(path: str) -> Iterator[Any]:
+    """Something to read a file's bytes from, piece by piece."""
     if _is_local(path):
         with open(path, 'rb') as file:
-            return file.read()
-    with _gfile(path) as gfile, gfile.GFile(path, 'rb') as file:
-        return file.read()
+            yield file
+    else:
+        with _gfile(path) as gfile, gfile.GFile(path, 'rb') as file:
+            yield file
 
 
 def write(path: str, data: bytes | str) -> None:

@@ -3,6 +3,10 @@
 import cv2
 import numpy as np
 
+from yolo.letterbox import inner_pixels
+
+BAR = 127  # grey of a letterbox's bars; Darknet's is 0.5
+
 # Stored pixels as they are: VOC boxes refer to those, not to a photo turned by its EXIF tag.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -35,9 +39,18 @@ def _has_end(data: bytes) -> bool:
     return data.rfind(b'\xff\xd9', at) >= 0
 
 
-def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image (H, W, 3) stretched to `size` = height, width; bilinear, whatever its aspect."""
-    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:
+    """The image (H, W, 3) on a canvas of `size` = height, width; bilinear.
+
+    how: 'stretch' over all of it, whatever its aspect; or 'letterbox', whole and with grey bars, as today's Darknet.
+    """
+    left, top, width, height = inner_pixels(image.shape[:2], size, how).tolist()
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    if (height, width) == tuple(size):
+        return resized
+    canvas = np.full((*size, 3), BAR, np.uint8)
+    canvas[top : top + height, left : left + width] = resized
+    return canvas
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -31,7 +31,7 @@ class BatchNorm(keras.layers.Layer):
         self.variance = self.add_weight(name='variance', shape=channels, initializer='ones', trainable=False)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if training:
+        if training and self.trainable:  # a frozen layer computes as at inference
             mean, variance = self._moments(tf.cast(x, tf.float32))
             self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
             self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
@@ -56,6 +56,26 @@ def _safe_sqrt(x: tf.Tensor) -> tf.Tensor:
     """The square root whose gradient at 0 is 0, for channels that are constant over a batch."""
     positive = x > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, x, 1.0)), 0.0)
+
+
+@keras.saving.register_keras_serializable('yolo')
+class PadLowest(keras.layers.Layer):
+    """Rows and columns of the lowest number, `before` and `after` the others: padding that max pooling never takes."""
+
+    def __init__(self, before: int, after: int, **kwargs):
+        super().__init__(**kwargs)
+        self.before, self.after = before, after
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        sides = [self.before, self.after]
+        return tf.pad(x, [[0, 0], sides, sides, [0, 0]], constant_values=x.dtype.min)
+
+    def compute_output_shape(self, shape):
+        more, (batch, height, width, channels) = self.before + self.after, shape
+        return (batch, height and height + more, width and width + more, channels)
+
+    def get_config(self):
+        return {**super().get_config(), 'before': self.before, 'after': self.after}
 
 
 @keras.saving.register_keras_serializable('yolo')

@@ -1,7 +1,7 @@
 """The networks, spelled once as Darknet's sections, and their Keras builder.
 
 A network is a tuple of sections in Darknet's order, routes counted as Darknet counts them. Whatever walks a network
-(this builder; a reader or writer of .cfg and .weights) walks this spelling.
+(this builder; `yolo.cfg`, the reader and writer of .cfg; `yolo.weights`, that of .weights) walks this spelling.
 """
 
 import dataclasses
@@ -9,23 +9,32 @@ from collections.abc import Sequence
 
 import keras
 
-from yolo.layers import BatchNorm, Reorg, SplitAnchors
+from yolo.layers import BatchNorm, PadLowest, Reorg, SplitAnchors
+
+Options = tuple[tuple[str, str], ...]  # of a .cfg: what does not change the network's output, as written there
 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """A convolution of `filters` `size` x `size` kernels with same padding; `norm`: batch norm and leaky 0.1."""
+    """A convolution of `filters` `size` x `size` kernels over `padding` zeros on every side; `norm`: batch norm."""
 
     filters: int
     size: int = 3
+    stride: int = 1
+    padding: int = 1
     norm: bool = True
+    activation: str = 'leaky'  # one of ACTIVATIONS
+    options: Options = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool:
-    """2 x 2 max pooling; with stride 1 the size stays: the missing row and column at the end count as -inf."""
+    """Max pooling over `padding` rows and columns of -inf, the smaller half of them at the start."""
 
+    size: int = 2
     stride: int = 2
+    padding: int = 1
+    options: Options = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Route:
     """The outputs of earlier sections side by side, counted back from this one (-1 is the section before)."""
 
     layers: tuple[int, ...]
+    options: Options = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,18 +50,80 @@ class Space:
     """Darknet's [reorg] section."""
 
     stride: int = 2
+    options: Options = ()
 
 
-Section = Convolution | MaxPool | Route | Space
+@dataclasses.dataclass(frozen=True)
+class AveragePool:
+    """The mean over all rows and columns."""
+
+    options: Options = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+    """Softmax over the classes of a classifier."""
+
+    options: Options = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """The loss of a classifier; nothing at inference."""
+
+    options: Options = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """What the last convolution's channels mean: A anchors (w, h in grid cells) with 5 + `classes` numbers each."""
+
+    anchors: tuple[tuple[float, float], ...]
+    classes: int
+    options: Options = ()
+
+
+Section = Convolution | MaxPool | Route | Space | AveragePool | Softmax | Cost | Region
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Sections and the image size (height, width) that they were made for."""
+
+    sections: tuple[Section, ...]
+    image_size: tuple[int, int] = (416, 416)
+    options: Options = ()
+
+    @property
+    def region(self) -> Region:
+        """The last section of a detector; ValueError for other networks."""
+        last = self.sections[-1]
+        if not isinstance(last, Region):
+            raise ValueError('this network is no YOLOv2 detector: it does not end in a [region] section')
+        return last
+
 
 MODELS = ('yolov2', 'yolov2-tiny')
+BACKBONE = {'yolov2': 18, 'yolov2-tiny': 7}  # convolutions of darknet19_448.conv.23 and of tiny-yolo-voc.conv.13
 STRIDE = 32  # pixels a grid cell, in all of them
+ACTIVATIONS = {'leaky': lambda name: keras.layers.LeakyReLU(negative_slope=0.1, name=name),
+               'relu': lambda name: keras.layers.ReLU(name=name),
+               'logistic': lambda name: keras.layers.Activation('sigmoid', name=name)}  # fmt: skip
+# What Darknet needs to train such a network, as in yolov2-voc.cfg.
+NET_OPTIONS = (('batch', '64'), ('subdivisions', '8'), ('channels', '3'), ('momentum', '0.9'), ('decay', '0.0005'),
+               ('angle', '0'), ('saturation', '1.5'), ('exposure', '1.5'), ('hue', '.1'), ('learning_rate', '0.001'),
+               ('burn_in', '1000'), ('max_batches', '80200'), ('policy', 'steps'), ('steps', '40000,60000'),
+               ('scales', '.1,.1'))  # fmt: skip
+REGION_OPTIONS = (('bias_match', '1'), ('jitter', '.3'), ('rescore', '1'), ('object_scale', '5'),
+                  ('noobject_scale', '1'), ('class_scale', '1'), ('coord_scale', '1'), ('absolute', '1'),
+                  ('thresh', '.6'), ('random', '1'))  # fmt: skip
 
 
-def spell(name: str, outputs: int, width: float = 1.0) -> tuple[Section, ...]:
-    """The sections of a network by name: yolov2 (yolov2-voc.cfg) or yolov2-tiny (yolov2-tiny-voc.cfg).
+def spell(name: str, num_classes: int, anchors, width: float = 1.0, image_size=(416, 416)) -> Network:
+    """A network by name: yolov2 (yolov2-voc.cfg) or yolov2-tiny (yolov2-tiny-voc.cfg).
 
-    outputs: channels of the last convolution, A (5 + C); width: multiplies the filters of all others.
+    anchors (A, 2) w, h in grid cells; width: multiplies the filters of all convolutions but the last; image_size:
+    height, width. ValueError for an unknown name.
     """
     if name not in MODELS:
         raise ValueError(f'unknown model {name!r}; there are {", ".join(MODELS)}')
@@ -59,34 +131,151 @@ def spell(name: str, outputs: int, width: float = 1.0) -> tuple[Section, ...]:
         raise ValueError(f'width is a factor on the number of filters and must be positive, not {width}')
 
     def conv(filters: int, size: int = 3) -> Convolution:
-        return Convolution(max(1, round(filters * width)), size)
+        return Convolution(max(1, round(filters * width)), size, padding=size // 2)
 
+    region = Region(tuple((float(w), float(h)) for w, h in anchors), num_classes, REGION_OPTIONS)
+    last = Convolution(_outputs(region), 1, padding=0, norm=False, activation='linear')
+    sections: tuple[Section, ...]
     if name == 'yolov2-tiny':
         body = [section for filters in (16, 32, 64, 128, 256) for section in (conv(filters), MaxPool())]
-        return *body, conv(512), MaxPool(1), conv(1024), conv(1024), Convolution(outputs, 1, norm=False)
-    passthrough = Convolution(max(4, 4 * round(64 * width / 4)), 1)  # its channels must divide by 4
-    return (
-        conv(32), MaxPool(),
-        conv(64), MaxPool(),
-        conv(128), conv(64, 1), conv(128), MaxPool(),
-        conv(256), conv(128, 1), conv(256), MaxPool(),
-        conv(512), conv(256, 1), conv(512), conv(256, 1), conv(512), MaxPool(),
-        conv(1024), conv(512, 1), conv(1024), conv(512, 1), conv(1024),
-        conv(1024), conv(1024),
-        Route((-9,)), passthrough, Space(), Route((-1, -4)),
-        conv(1024), Convolution(outputs, 1, norm=False),
-    )  # fmt: skip
+        sections = *body, conv(512), MaxPool(stride=1), conv(1024), conv(1024), last, region
+    else:
+        passthrough = Convolution(max(4, 4 * round(64 * width / 4)), 1, padding=0)  # its channels must divide by 4
+        sections = (
+            conv(32), MaxPool(),
+            conv(64), MaxPool(),
+            conv(128), conv(64, 1), conv(128), MaxPool(),
+            conv(256), conv(128, 1), conv(256), MaxPool(),
+            conv(512), conv(256, 1), conv(512), conv(256, 1), conv(512), MaxPool(),
+            conv(1024), conv(512, 1), conv(1024), conv(512, 1), conv(1024),
+            conv(1024), conv(1024),
+            Route((-9,)), passthrough, Space(), Route((-1, -4)),
+            conv(1024), last, region,
+        )  # fmt: skip
+    return Network(sections, (int(image_size[0]), int(image_size[1])), NET_OPTIONS)
 
 
-def build(sections: Sequence[Section], num_anchors: int, name: str) -> keras.Model:
-    """The Keras model of a spelled network: images (B, H, W, 3) 0..1 -> raw (B, GH, GW, A, 5 + C)."""
-    x = images = keras.Input((None, None, 3), name='images')
-    outputs: list = []
-    for index, section in enumerate(sections):
-        x = _build_section(section, index, x, outputs)
-        outputs.append(x)
-    raw = SplitAnchors(num_anchors, name='raw')(x)
-    return keras.Model(images, raw, name=name)
+def adapt(network: Network, num_classes: int, anchors, image_size: tuple[int, int]) -> Network:
+    """A detector for other classes, anchors (A, 2) and image size: its region and its last convolution change."""
+    region = dataclasses.replace(network.region, classes=num_classes,
+                                 anchors=tuple((float(w), float(h)) for w, h in anchors))  # fmt: skip
+    *body, last, _ = network.sections
+    if not isinstance(last, Convolution):
+        raise ValueError('the section before [region] is not a [convolutional], so it cannot be fitted to the data')
+    last = dataclasses.replace(last, filters=_outputs(region))
+    adapted = dataclasses.replace(network, sections=(*body, last, region), image_size=image_size)
+    shapes(adapted)
+    return adapted
+
+
+def _outputs(region: Region) -> int:
+    return len(region.anchors) * (5 + region.classes)
+
+
+def num_backbone_convolutions(network: Network) -> int:
+    """How many convolutions from the start make the backbone of a network built as one of MODELS, whatever its width.
+
+    ValueError for a network of another build.
+    """
+    def build_of(network: Network) -> list[tuple]:
+        return [(type(s), getattr(s, 'size', 0), getattr(s, 'stride', 0)) for s in network.sections]
+
+    for name in MODELS:
+        if build_of(network) == build_of(spell(name, 1, [(1, 1)])):
+            return BACKBONE[name]
+    raise ValueError(f'which layers of this network are its backbone is not known (it is for {", ".join(MODELS)}); '
+                     'give the number of convolutions instead')  # fmt: skip
+
+
+def shapes(network: Network) -> list[tuple[int, int, int]]:
+    """Height, width and channels that each section gives for an image of the network's size.
+
+    SectionError, with the index, if a section does not fit what comes before it.
+    """
+    found: list[tuple[int, int, int]] = []
+    shape = (*network.image_size, 3)
+    for index, section in enumerate(network.sections):
+        try:
+            shape = _shape(section, index, shape, found)
+        except ValueError as error:
+            raise SectionError(index, str(error)) from error
+        found.append(shape)
+    return found
+
+
+class SectionError(ValueError):
+    """A section that cannot be built; index: which."""
+
+    def __init__(self, index: int, message: str):
+        super().__init__(message)
+        self.index = index
+
+
+def _shape(section: Section, index: int, shape, found: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    height, width, channels = shape
+    match section:
+        case Convolution():
+            size = [(n + 2 * section.padding - section.size) // section.stride + 1 for n in (height, width)]
+            shape = size[0], size[1], section.filters
+        case MaxPool():
+            size = [(n + section.padding - section.size) // section.stride + 1 for n in (height, width)]
+            shape = size[0], size[1], channels
+        case Route(layers):
+            for layer in layers:
+                if not 0 <= index + layer < index:
+                    raise ValueError(f'layer {index + layer} does not exist; this is section {index}')
+            sources = [found[index + layer] for layer in layers]
+            if len({source[:2] for source in sources}) > 1:
+                said = ', '.join(f'{h} x {w}' for h, w, _ in sources)
+                raise ValueError(f'the layers are not of one height and width: {said}')
+            shape = *sources[0][:2], sum(source[2] for source in sources)
+        case Space(stride):
+            if channels % stride**2 or height % stride or width % stride:
+                raise ValueError(f'{height} x {width} x {channels} cannot be reordered with stride {stride}')
+            shape = height // stride, width // stride, channels * stride**2
+        case AveragePool():
+            shape = 1, 1, channels
+        case Region():
+            if channels != _outputs(section):
+                raise ValueError(f'{len(section.anchors)} anchors and {section.classes} classes need '
+                                 f'{_outputs(section)} filters before them, not {channels}')  # fmt: skip
+    if min(shape[:2]) < 1:
+        raise ValueError(f'nothing is left of an image of {height} x {width}')
+    return shape
+
+
+@keras.saving.register_keras_serializable('yolo')
+class DarknetModel(keras.Model):
+    """The Keras model of a spelled network, which it keeps; a .keras file holds it as the text of a .cfg.
+
+    network: its spelling; seen: images that it was trained on, as .weights files tell.
+    """
+
+    def __init__(self, network: Network, seen: int = 0, name: str = 'darknet'):
+        shapes(network)
+        x = images = keras.Input((None, None, 3), name='images')
+        outputs: list = []
+        for index, section in enumerate(network.sections):
+            x = _build_section(section, index, x, outputs)
+            outputs.append(x)
+        super().__init__(inputs=images, outputs=x, name=name)
+        self.network, self.seen = network, seen
+
+    def get_config(self):
+        from yolo import cfg
+
+        return {'cfg': cfg.write(self.network), 'seen': int(self.seen), 'name': self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        from yolo import cfg
+
+        return cls(cfg.parse(config['cfg'], config['name']), config['seen'], config['name'])
+
+    def convolutions(self) -> list[tuple[int, keras.layers.Conv2D, BatchNorm | None]]:
+        """The convolutions in order: index of the section, the layer, its batch norm if it has one."""
+        return [(i, self.get_layer(f'conv_{i}'), self.get_layer(f'norm_{i}') if section.norm else None)
+                for i, section in enumerate(self.network.sections) if isinstance(section, Convolution)]  # fmt: skip
 
 
 def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> keras.Model:
@@ -97,22 +286,20 @@ def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> ker
     gives raw (B, H/32, W/32, A, 5 + C): t_x, t_y, t_w, t_h, t_o, class logits. ValueError for an unknown name.
     (YOLOv2 paper, section 2; Darknet cfg/yolov2-voc.cfg, cfg/yolov2-tiny-voc.cfg.)
     """
-    num_anchors = len(anchors)
-    return build(spell(name, num_anchors * (5 + num_classes), width), num_anchors, name.replace('-', '_'))
+    return DarknetModel(spell(name, num_classes, anchors, width), name=name.replace('-', '_'))
 
 
 def _build_section(section: Section, index: int, x, outputs: list):
     match section:
-        case Convolution(filters, size, norm):
-            x = keras.layers.Conv2D(
-                filters, size, padding='same', use_bias=not norm, name=f'conv_{index}',
-                kernel_initializer=_initializer(norm))(x)  # fmt: skip
-            if not norm:
-                return x
-            x = BatchNorm(name=f'norm_{index}')(x)
-            return keras.layers.LeakyReLU(negative_slope=0.1, name=f'leaky_{index}')(x)
-        case MaxPool(stride):
-            return keras.layers.MaxPool2D(2, stride, padding='same', name=f'pool_{index}')(x)
+        case Convolution():
+            return _build_convolution(section, index, x)
+        case MaxPool(size, stride, padding):
+            if (size, padding) == (2, 1):  # one-sided, at the end: what Keras calls the same
+                return keras.layers.MaxPool2D(2, stride, padding='same', name=f'pool_{index}')(x)
+            before = padding // 2
+            if padding:
+                x = PadLowest(before, padding - before, name=f'pad_{index}')(x)
+            return keras.layers.MaxPool2D(size, stride, name=f'pool_{index}')(x)
         case Space(stride):
             return Reorg(stride, name=f'reorg_{index}')(x)
         case Route(layers):
@@ -120,8 +307,42 @@ def _build_section(section: Section, index: int, x, outputs: list):
             if len(sources) == 1:
                 return sources[0]
             return keras.layers.Concatenate(name=f'route_{index}')(sources)
+        case AveragePool():
+            return keras.layers.GlobalAveragePooling2D(keepdims=True, name=f'average_{index}')(x)
+        case Softmax():
+            return keras.layers.Softmax(name=f'softmax_{index}')(keras.layers.Flatten(name=f'flat_{index}')(x))
+        case Cost():
+            return x
+        case Region():
+            return SplitAnchors(len(section.anchors), name='raw')(x)
+
+
+def _build_convolution(section: Convolution, index: int, x):
+    same = section.stride == 1 and section.size % 2 == 1 and section.padding == section.size // 2
+    if section.padding and not same:
+        x = keras.layers.ZeroPadding2D(section.padding, name=f'pad_{index}')(x)
+    x = keras.layers.Conv2D(
+        section.filters, section.size, section.stride, padding='same' if same else 'valid', use_bias=not section.norm,
+        name=f'conv_{index}', kernel_initializer=_initializer(section.norm))(x)  # fmt: skip
+    if section.norm:
+        x = BatchNorm(name=f'norm_{index}')(x)
+    if section.activation != 'linear':
+        x = ACTIVATIONS[section.activation](f'{section.activation}_{index}')(x)
+    return x
 
 
 def _initializer(norm: bool):
     """Darknet's scale before a batch norm; for the last layer the notebook's N(0, 1) / (13 x 13)."""
     return keras.initializers.HeNormal() if norm else keras.initializers.RandomNormal(stddev=1 / 169)
+
+
+def num_weights(network: Network) -> list[int]:
+    """How many numbers a .weights file holds of each section, in order: biases, batch norm's three, kernel."""
+    channels = [3, *(shape[2] for shape in shapes(network))]
+    numbers = []
+    for section, inputs in zip(network.sections, channels, strict=False):
+        number = 0
+        if isinstance(section, Convolution):
+            number = section.filters * ((4 if section.norm else 1) + inputs * section.size**2)
+        numbers.append(number)
+    return numbers

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from absl import app, flags, logging
 
-from yolo import checkpoints, detection, evaluation, files, images
+from yolo import checkpoints, detection, evaluation, files, images, letterbox
 from yolo.draw import contact_sheet, draw_detections
+from yolo.letterbox import from_canvas
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
@@ -29,6 +30,8 @@ def define_flags() -> None:
     flags.DEFINE_float('score_threshold', 0.25, 'Lowest score, objectness x class, of a detection.', 0, 1)
     flags.DEFINE_float('nms_iou', detection.IOU_THRESHOLD, 'IoU over which a better box of its class suppresses a box.',
                        0, 1)  # fmt: skip
+    flags.DEFINE_enum('resize', None, letterbox.RESIZES, "How images come to the network's size; the default is as in "
+                      'training.')  # fmt: skip
     flags.DEFINE_integer('max_detections', 100, 'Most detections an image.', 1)
     flags.DEFINE_integer('batch_size', 8, 'Images at once.', 1)
     flags.DEFINE_integer('sheet', 0, 'Also draws the first so many images on one sheet.png.', 0)
@@ -65,10 +68,11 @@ def _drawn_path(out_dir: str, path: str) -> str:
     return posixpath.join(out_dir, posixpath.basename(path) + '.png')
 
 
-def predict_files(paths: Sequence[str], predict, size: tuple[int, int], class_names: Sequence[str], out_dir: str,
-                  batch_size: int) -> tuple[list[dict], dict[str, str]]:  # fmt: skip
+def predict_files(paths: Sequence[str], predict, how: tuple[tuple[int, int], str], class_names: Sequence[str],
+                  out_dir: str, batch_size: int) -> tuple[list[dict], dict[str, str]]:  # fmt: skip
     """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
 
+    how: the network's image size (height, width) and how images are brought to it, one of letterbox.RESIZES.
     Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
     pixels of the file from its corner (0, 0); and the files that could not be read with the reason.
     """
@@ -77,21 +81,23 @@ def predict_files(paths: Sequence[str], predict, size: tuple[int, int], class_na
     for path, image in read_images(paths, problems):
         batch.append((path, image))
         if len(batch) == batch_size:
-            results += _predict_batch(batch, predict, size, class_names, out_dir, batch_size)
+            results += _predict_batch(batch, predict, how, class_names, out_dir, batch_size)
             batch = []
     if batch:
-        results += _predict_batch(batch, predict, size, class_names, out_dir, batch_size)
+        results += _predict_batch(batch, predict, how, class_names, out_dir, batch_size)
     return results, problems
 
 
-def _predict_batch(batch, predict, size, class_names, out_dir: str, batch_size: int) -> list[dict]:
+def _predict_batch(batch, predict, how, class_names, out_dir: str, batch_size: int) -> list[dict]:
+    size, resize = how
     inputs = np.zeros((batch_size, *size, 3), np.uint8)  # always full, so that the graph is traced once
     for i, (_, image) in enumerate(batch):
-        inputs[i] = images.resize(image, size)
+        inputs[i] = images.resize(image, size, resize)
     found = {name: value.numpy() for name, value in predict(inputs).items()}
     results = []
     for i, (path, image) in enumerate(batch):
         boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
+        boxes = from_canvas(boxes, image.shape[:2], size, resize)
         drawn = draw_detections(image, boxes, classes, scores, class_names)
         files.write(_drawn_path(out_dir, path), images.encode_png(drawn))
         height, width = image.shape[:2]
@@ -107,12 +113,14 @@ def _predict_batch(batch, predict, size, class_names, out_dir: str, batch_size: 
 def run() -> int:
     """Flags to library; returns the number of files that could not be read."""
     paths = find_images(FLAGS.images)
-    model, config, _ = checkpoints.load_trained(FLAGS.model_dir, FLAGS.checkpoint)
+    model, info, _ = checkpoints.load_trained(FLAGS.model_dir, FLAGS.checkpoint)
+    region = model.network.region
+    classes = info.classes or tuple(f'class {i}' for i in range(region.classes))
     thresholds = evaluation.Thresholds(FLAGS.score_threshold, FLAGS.nms_iou, FLAGS.max_detections)
-    predict = evaluation.make_predict(model, config.anchors, thresholds)
+    predict = evaluation.make_predict(model, region.anchors, thresholds)
     files.make_folder(FLAGS.out_dir)
-    results, problems = predict_files(paths, predict, config.image_size, config.classes, FLAGS.out_dir,
-                                      FLAGS.batch_size)  # fmt: skip
+    how = model.network.image_size, FLAGS.resize or info.resize
+    results, problems = predict_files(paths, predict, how, classes, FLAGS.out_dir, FLAGS.batch_size)
     path = posixpath.join(FLAGS.out_dir, 'detections.json')
     files.write(path, json.dumps(results, indent=1) + '\n')
     if FLAGS.sheet and results:

@@ -47,6 +47,7 @@ class Description:
     jpeg_quality: int
     splits: dict[str, Split]
     tool_version: str
+    resize: str = 'stretch'  # how the images were brought to that size: one of letterbox.RESIZES
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from yolo import augment, checkpoints, evaluation, losses, optimizer, records
 from yolo import input as inputs
 from yolo.config import TrainConfig, write_config
 from yolo.draw import draw_detections
+from yolo.network import DarknetModel
 
 NUM_PICTURES = 4  # evaluation images that TensorBoard shows
 PICTURE_SCORE = 0.25
@@ -38,28 +39,34 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
     """
     _check(config, strategy)
     write_config(config)
+    checkpoints.write_model(config.model_dir, checkpoints.make_network(config),
+                            checkpoints.ModelInfo(config.classes, config.resize))  # fmt: skip
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = checkpoints.make_model(config)
         optimize = optimizer.make_optimizer(config)
         optimize.build(model.trainable_variables)
-    best = tf.Variable(-1.0, trainable=False, name='best_map')
+    best, seen = tf.Variable(-1.0, trainable=False, name='best_map'), checkpoints.new_seen()
     latest = tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=model, optimizer=optimize, best=best), checkpoints.latest_folder(config.model_dir),
-        max_to_keep=config.keep, step_counter=optimize.iterations)  # fmt: skip
+        tf.train.Checkpoint(model=model, optimizer=optimize, best=best, seen=seen),
+        checkpoints.latest_folder(config.model_dir), max_to_keep=config.keep, step_counter=optimize.iterations)
     if latest.restore_or_initialize():
         logging.info('going on from %s', latest.latest_checkpoint)
+    elif config.init_weights:
+        logging.info('%s: %s', config.init_weights, checkpoints.initialize(model, config.init_weights))
     start = int(optimize.iterations.numpy())
     ranges = augmentation(config) if config.augment else None
     batches = strategy.experimental_distribute_dataset(
         inputs.training_batches(config.data_dir, config.train_split, config.batch_size, config.seed, ranges, start))
-    step_function = make_step(model, optimize, config, strategy)
     writer = tf.summary.create_file_writer(posixpath.join(config.model_dir, 'tensorboard'))
     progress = Progress(config, optimizer.make_rate(config), writer)
     predict = evaluation.make_predict(model, config.anchors, evaluation.Thresholds())
     metrics = None
 
     for step, batch in zip(range(start, config.num_steps), batches, strict=False):
+        if step in (start, config.unfreeze_at):
+            freeze(model, config.freeze if step < config.unfreeze_at else 0)
+            step_function = make_step(model, optimize, config, strategy)
         progress.add(step, step_function(batch))
         done = step + 1
         is_last = done == config.num_steps
@@ -67,6 +74,8 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
         if not (is_last or wants_evaluation or done % config.checkpoint_every == 0):
             continue
         progress.flush()  # nothing is saved before its loss was found finite
+        model.seen = done * config.batch_size
+        seen.assign(model.seen)
         if wants_evaluation:
             metrics = _evaluate(config, model, predict, best, done, writer)
         latest.save(checkpoint_number=done)
@@ -88,6 +97,15 @@ def _check(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'unknown loss {config.loss!r}; there are {", ".join(losses.TERMS)}')
 
 
+def freeze(model: DarknetModel, count: int) -> None:
+    """Lets the first `count` convolutions, and their batch norms, stay as they are in steps that are made from now."""
+    for number, (_, *layers) in enumerate(model.convolutions()):
+        for layer in filter(None, layers):
+            layer.trainable = number >= count
+    if count:
+        logging.info('%d of %d convolutions are frozen', count, len(model.convolutions()))
+
+
 def augmentation(config: TrainConfig) -> augment.Ranges:
     """The augmentation of a run."""
     return augment.Ranges(config.jitter, config.scale, config.hue, config.saturation, config.exposure)
@@ -101,7 +119,7 @@ def make_step(model: keras.Model, optimize: keras.optimizers.Optimizer, config: 
     global batch, for `notebook` its sums divided by global counts. The replicas' gradients are summed, so weight decay
     is divided by their number: any number of replicas takes the same step.
     """
-    kernels = {v.path for layer in model.layers if isinstance(layer, keras.layers.Conv2D) for v in [layer.kernel]}
+    kernels = {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
     decay = config.weight_decay / strategy.num_replicas_in_sync
     weights = model.trainable_variables
 
@@ -201,7 +219,7 @@ def format_seconds(seconds: float) -> str:
     return f'{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}'
 
 
-def _evaluate(config: TrainConfig, model: keras.Model, predict, best: tf.Variable, done: int, writer) -> dict:
+def _evaluate(config: TrainConfig, model: DarknetModel, predict, best: tf.Variable, done: int, writer) -> dict:
     """Evaluates, tells TensorBoard, and keeps the model if it is the best so far."""
     metrics = evaluation.evaluate(predict, config.data_dir, config.eval_split, config.batch_size,
                                   evaluation.Thresholds())  # fmt: skip
@@ -216,7 +234,7 @@ def _evaluate(config: TrainConfig, model: keras.Model, predict, best: tf.Variabl
     if value > best.numpy():
         best.assign(value)
         folder = checkpoints.best_folder(config.model_dir)
-        tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folder, 1).save(checkpoint_number=done)
+        checkpoints.save_whole(folder, model, done)
         evaluation.write_metrics(folder, metrics)
     return metrics
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from conftest import REALDATA, ROOT
 
 from preprocess import build, examples, voc
-from yolo import images, parsing, records
+from yolo import images, letterbox, parsing, records
 from yolo.targets import encode_targets
 
 WRITTEN = ['good', 'none', 'png', 'flat', 'wide', 'turned', 'renamed']
@@ -188,7 +188,7 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
 def settings(voc_dir, out_dir, **keywords):
     source = voc.Source(str(voc_dir / 'Annotations'), str(voc_dir / 'JPEGImages'))
     splits = {'test': str(voc_dir / 'ImageSets/Main/test.txt')}
-    given = {'labels': None, 'image_size': (64, 64), 'anchors': 'voc', 'num_shards': 0, **keywords}
+    given = {'labels': None, 'image_size': (64, 64), 'resize': 'stretch', 'anchors': 'voc', 'num_shards': 0, **keywords}
     return build.Settings(source, splits, str(out_dir), jpeg_quality=90, workers=1, **given)
 
 
@@ -237,6 +237,28 @@ def test_a_size_that_the_xml_does_not_tell_is_that_of_the_image(voc_dir, tmp_pat
     with_size, _ = build.build(settings(voc_dir, tmp_path / 'a', anchors='kmeans:3'))
     without, _ = build.build(settings(folder, tmp_path / 'b', anchors='kmeans:3'))
     assert without == with_size
+
+
+def test_letterboxed_records_are_whole_images_with_bars(voc_dir, tmp_path):
+    stretched, _ = build.build(settings(voc_dir, tmp_path / 's', labels=('cat', 'dog'), image_size=(96, 96)))
+    boxed, _ = build.build(settings(voc_dir, tmp_path / 'l', labels=('cat', 'dog'), image_size=(96, 96),
+                                    resize='letterbox', anchors='kmeans:1'))  # fmt: skip
+    assert (stretched.resize, boxed.resize) == ('stretch', 'letterbox')
+    _, plain, _ = read(tmp_path / 's', 'test')
+    description, found, pixels = read(tmp_path / 'l', 'test')
+    assert description.resize == 'letterbox'
+    real = found['labels'] >= 0
+    sizes = np.broadcast_to(found['size'][:, None], (*real.shape, 2))[real]
+    back = letterbox.from_canvas(found['boxes'][real], sizes, (96, 96), 'letterbox')
+    np.testing.assert_allclose(back, plain['boxes'][real], atol=1e-5)
+    assert not np.allclose(found['boxes'][real], plain['boxes'][real], atol=0.01)
+    places = encode_targets(found['boxes'], found['labels'], description.anchors, description.grid).numpy()
+    np.testing.assert_array_equal(found['places'], places)
+    for image in pixels:  # of 100 x 80: ten rows of grey above and below
+        np.testing.assert_allclose(image[:8].astype(int), images.BAR, atol=3)
+        np.testing.assert_allclose(image[-8:].astype(int), images.BAR, atol=3)
+        assert abs(int(image[48, 20, 0]) - images.BAR) > 30
+    assert boxed.anchors_mean_iou > 0.5
 
 
 def test_split_files_and_other_folders(voc_dir, tmp_path):

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from conftest import write_records
 
-from yolo import checkpoints, evaluation, optimizer, records, training
+from yolo import cfg, checkpoints, evaluation, network, optimizer, records, training
 from yolo import input as inputs
 from yolo.config import TrainConfig, read_config, write_config
+from yolo.darknet import save_darknet
 from yolo.schedule import Rate, notebook_decay_steps
 
 
@@ -199,6 +200,85 @@ def test_the_notebooks_rate_changes_with_the_epoch():
     assert steps == (469, 657)
     rate = Rate(0.01, decay_steps=steps)
     assert [float(rate(step)) for step in (0, 467, 468, 656)] == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+
+
+def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path, num_steps=4, freeze=7, unfreeze_at=3, checkpoint_every=1, keep=9,
+                         optimizer='adam', weight_decay=0.1)  # fmt: skip
+    training.train(config, one_device())
+
+    def at(step):
+        model = checkpoints.load_trained(str(tmp_path), f'{tmp_path}/checkpoints/ckpt-{step}')[0]
+        assert model.seen == 4 * step
+        return [[weight.numpy() for layer in layers if layer for weight in layer.weights]
+                for _, *layers in model.convolutions()]  # fmt: skip
+
+    first, third, fourth = at(1), at(3), at(4)
+    for number, (a, b, c) in enumerate(zip(first, third, fourth, strict=True)):
+        for x, y, z in zip(a, b, c, strict=True):
+            assert np.array_equal(x, y) == (number < 7)
+            assert not np.array_equal(y, z)
+
+
+def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog):
+    source = make_config(records_dir, tmp_path / 'source', num_steps=2)
+    training.train(source, one_device())
+    model = checkpoints.load_trained(source.model_dir)[0]
+    save_darknet(model, str(tmp_path / 'b.cfg'), str(tmp_path / 'b.weights'), num_convolutions=7)
+    model.save(tmp_path / 'm.keras')
+    other = dataclasses.replace(source, anchors=((1.0, 1.0), (2.0, 2.0)))
+    for path, count in ((tmp_path / 'b.weights', 7), (tmp_path / 'm.keras', 8), (tmp_path / 'source', 8),
+                        (tmp_path / 'source/checkpoints/ckpt-2', 8)):  # fmt: skip
+        target = checkpoints.make_model(other)
+        loaded = checkpoints.initialize(target, str(path))
+        assert len(loaded.loaded) == count
+        for number, ((_, conv, norm), (_, theirs, their_norm)) in enumerate(
+                zip(target.convolutions(), model.convolutions(), strict=True)):
+            same = number < count
+            assert np.array_equal(conv.kernel.numpy(), theirs.kernel.numpy()) == same
+            if norm is not None:
+                assert np.array_equal(norm.mean.numpy(), their_norm.mean.numpy()) == same
+    wider = checkpoints.make_model(dataclasses.replace(source, width=1 / 8))
+    with pytest.raises(ValueError, match='none of its convolutions'):
+        checkpoints.initialize(wider, source.model_dir)
+    with pytest.raises(ValueError, match='cannot be read'):
+        checkpoints.initialize(wider, str(tmp_path / 'nothing'))
+
+    run = dataclasses.replace(source, model_dir=str(tmp_path / 'run'), init_weights=str(tmp_path / 'b.weights'),
+                              freeze=7, unfreeze_at=9)  # fmt: skip
+    with caplog.at_level(logging.INFO, 'absl'):
+        training.train(run, one_device())
+    assert '7 of 9 convolutions loaded: conv_0, conv_2' in caplog.text
+    assert 'drawn anew: conv_13, conv_14' in caplog.text
+    assert '7 of 9 convolutions are frozen' in caplog.text
+    found = checkpoints.load_trained(run.model_dir)[0]
+    for (_, conv, norm), (_, theirs, their_norm) in zip(found.convolutions()[:7], model.convolutions(), strict=False):
+        np.testing.assert_array_equal(conv.kernel.numpy(), theirs.kernel.numpy())
+        np.testing.assert_array_equal(norm.variance.numpy(), their_norm.variance.numpy())
+    caplog.clear()
+    with caplog.at_level(logging.INFO, 'absl'):
+        training.train(run, one_device())  # it goes on, and does not begin again
+    assert 'going on from' in caplog.text
+    assert 'loaded' not in caplog.text
+
+
+def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
+    named = make_config(records_dir, tmp_path / 'named', num_steps=2)
+    (tmp_path / 'n.cfg').write_text(cfg.write(network.spell('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 16, (320, 320))))
+    training.train(named, one_device())
+    training.train(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0,
+                                       model_dir=str(tmp_path / 'cfg')), one_device())  # fmt: skip
+    for a, b in zip(weights_of(tmp_path / 'named'), weights_of(tmp_path / 'cfg'), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (tmp_path / 'named/network.cfg').read_text() == (tmp_path / 'cfg/network.cfg').read_text()
+    (tmp_path / 'n.cfg').write_text(cfg.write(network.spell('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 8, (320, 320))))
+    with pytest.raises(ValueError, match='another network'):
+        training.train(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0,
+                                           model_dir=str(tmp_path / 'cfg')), one_device())  # fmt: skip
+    with pytest.raises(ValueError, match=r'--width=0.5 goes with a network by name'):
+        checkpoints.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=0.5))
+    with pytest.raises(ValueError, match=r'--model=yolov9: not one of yolov2, yolov2-tiny, nor the path'):
+        checkpoints.make_network(dataclasses.replace(named, model='yolov9'))
 
 
 def test_it_learns(tmp_path):

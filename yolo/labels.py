@@ -1,0 +1,21 @@
+"""Names of classes as flags give them."""
+
+from yolo import files
+
+VOC = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow', 'diningtable', 'dog',
+       'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')  # fmt: skip
+
+
+def read(text: str) -> tuple[str, ...]:
+    """The names that a --labels flag means: a comma list, a file with one a line, or voc. ValueError if none."""
+    if text == 'voc':
+        return VOC
+    lines = text.replace(',', '\n')
+    if ',' not in text and files.is_file(text):
+        lines = files.read(text).decode()
+    elif ',' not in text and ('/' in text or text.endswith(('.txt', '.names'))):
+        raise ValueError(f'--labels={text}: there is no such file')
+    names = tuple(name.strip() for name in lines.splitlines() if name.strip())
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f'--labels={text}: {"no names" if not names else "a name is there twice"}')
+    return names

@@ -1,0 +1,42 @@
+"""Where an image lies on the network's canvas: all over it ('stretch'), or whole with bars ('letterbox')."""
+
+import numpy as np
+
+RESIZES = ('stretch', 'letterbox')
+
+
+def inner_pixels(sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
+    """Left, top, width, height (..., 4) int in pixels of the canvas of images of `sizes` (..., 2) height, width.
+
+    canvas: height, width. ValueError for an unknown `resize`. (Darknet src/image.c, letterbox_image.)
+    """
+    if resize not in RESIZES:
+        raise ValueError(f'unknown resize {resize!r}; there are {", ".join(RESIZES)}')
+    sizes = np.asarray(sizes, np.int64)
+    height, width = sizes[..., 0], sizes[..., 1]
+    rows, columns = canvas
+    if resize == 'stretch':
+        return np.broadcast_to(np.array([0, 0, columns, rows]), (*sizes.shape[:-1], 4))
+    wide = columns * height < rows * width
+    inner_width = np.where(wide, columns, np.maximum(width * rows // height, 1))
+    inner_height = np.where(wide, np.maximum(height * columns // width, 1), rows)
+    return np.stack([(columns - inner_width) // 2, (rows - inner_height) // 2, inner_width, inner_height], -1)
+
+
+def to_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
+    """Boxes (..., 4) relative to images -> relative to the canvas; sizes (..., 2) height, width of their images."""
+    offset, scale = _placement(sizes, canvas, resize)
+    return (boxes * scale + offset).astype(boxes.dtype)
+
+
+def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
+    """Boxes (..., 4) relative to the canvas -> relative to their images; those on the bars end at the image's edge."""
+    offset, scale = _placement(sizes, canvas, resize)
+    found = ((boxes - offset) / scale).astype(boxes.dtype)
+    return found if resize == 'stretch' else np.clip(found, 0, 1)
+
+
+def _placement(sizes, canvas: tuple[int, int], resize: str) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and scale (..., 4) that put relative corners of an image onto the canvas."""
+    inner = inner_pixels(sizes, canvas, resize) / np.array([canvas[1], canvas[0], canvas[1], canvas[0]])
+    return np.tile(inner[..., :2], 2), np.tile(inner[..., 2:], 2)
