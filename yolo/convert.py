@@ -23,8 +23,8 @@ def define_flags() -> None:
     flags.DEFINE_string('weights', None, "Darknet's .weights to read, with --cfg.")
     flags.DEFINE_string('model_dir', None, 'Folder of a run of train.py, or of a converted model, to read.')
     flags.DEFINE_string('keras', None, '.keras file to read.')
-    flags.DEFINE_string('checkpoint', '', 'Of --model_dir: best, latest, or a path; the default is the best if there is '
-                        'one.')  # fmt: skip
+    flags.DEFINE_string('checkpoint', '', 'Of --model_dir: best, latest, or a path; the default is the best if there '
+                        'is one.')  # fmt: skip
     flags.DEFINE_string('labels', None, 'Class names for --model_dir_out: a comma list, a file of one a line, or voc; '
                         'the default is those of --model_dir, else none.')  # fmt: skip
     flags.DEFINE_enum('resize', None, letterbox.RESIZES, 'How images come to the size of the network, for '
