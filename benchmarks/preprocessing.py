@@ -23,7 +23,7 @@ from absl import app, flags
 FLAGS = flags.FLAGS
 flags.DEFINE_string('voc_dir', None, 'VOC folder to take images from.', required=True)
 flags.DEFINE_string('split', 'trainval', 'Its list.')
-flags.DEFINE_integer('num_images', 6000, 'Images to convert.')
+flags.DEFINE_integer('num_images', 20_000, 'Images to convert.')
 flags.DEFINE_integer('image_size', 416, 'Pixels of the stored images.')
 flags.DEFINE_integer('rounds', 3, 'Rounds, each measuring both.')
 flags.DEFINE_string('bare', None, 'Folder of images to convert with the bare loop: what the benchmark starts itself.')

@@ -44,10 +44,10 @@ def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np
 
     how: 'stretch' over all of it, whatever its aspect; or 'letterbox', whole and with grey bars, as today's Darknet.
     """
+    if how == 'stretch':
+        return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     left, top, width, height = inner_pixels(image.shape[:2], size, how).tolist()
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    if (height, width) == tuple(size):
-        return resized
     canvas = np.full((*size, 3), BAR, np.uint8)
     canvas[top : top + height, left : left + width] = resized
     return canvas

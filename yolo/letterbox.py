@@ -25,15 +25,18 @@ def inner_pixels(sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
 
 def to_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
     """Boxes (..., 4) relative to images -> relative to the canvas; sizes (..., 2) height, width of their images."""
+    if resize == 'stretch':
+        return boxes
     offset, scale = _placement(sizes, canvas, resize)
     return (boxes * scale + offset).astype(boxes.dtype)
 
 
 def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
     """Boxes (..., 4) relative to the canvas -> relative to their images; those on the bars end at the image's edge."""
+    if resize == 'stretch':
+        return boxes
     offset, scale = _placement(sizes, canvas, resize)
-    found = ((boxes - offset) / scale).astype(boxes.dtype)
-    return found if resize == 'stretch' else np.clip(found, 0, 1)
+    return np.clip((boxes - offset) / scale, 0, 1).astype(boxes.dtype)
 
 
 def _placement(sizes, canvas: tuple[int, int], resize: str) -> tuple[np.ndarray, np.ndarray]:

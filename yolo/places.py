@@ -11,10 +11,9 @@ def sizes_iou(sizes, anchors, xp: Any = np):
 
     xp: numpy, or tf.experimental.numpy for tensors.
     """
-    sizes = sizes[..., None, :]
-    smaller = xp.minimum(sizes, anchors)
-    shared = smaller[..., 0] * smaller[..., 1]
-    return shared / (sizes[..., 0] * sizes[..., 1] + anchors[:, 0] * anchors[:, 1] - shared)
+    width, height = sizes[..., 0, None], sizes[..., 1, None]
+    shared = xp.minimum(width, anchors[:, 0]) * xp.minimum(height, anchors[:, 1])
+    return shared / (width * height + anchors[:, 0] * anchors[:, 1] - shared)
 
 
 def responsible_places(boxes, labels, anchors, grid: Sequence[int], xp: Any = np):
