@@ -21,6 +21,9 @@ from yolo.letterbox import RESIZES
 from yolo.network import DarknetModel, Network
 
 NETWORK, MODEL = 'network.cfg', 'model.json'
+# What a .cfg may say of its loss: `region_loss` knows only these.
+LOSS = {'bias_match': 1, 'rescore': 1, 'object_scale': 5, 'noobject_scale': 1, 'class_scale': 1, 'coord_scale': 1,
+        'thresh': 0.6}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,12 @@ def make_network(config: TrainConfig) -> Network:
         raise ValueError(f'--model={config.model}: not one of {", ".join(network.MODELS)}, nor the path of a .cfg')
     if config.width != 1:
         raise ValueError(f'--width={config.width:g} goes with a network by name, not with {config.model}')
-    return network.adapt(cfg.read(config.model), len(config.classes), config.anchors, config.image_size)
+    built = cfg.read(config.model)
+    for name, value in built.region.options:
+        if name in LOSS and float(value) != LOSS[name] and config.loss == 'region':
+            raise ValueError(f'{config.model}: [region] {name}={value}: it can be used, but not trained, as the loss here '
+                             f'has {name}={LOSS[name]:g}; change the .cfg to accept that')
+    return network.adapt(built, len(config.classes), config.anchors, config.image_size)
 
 
 def make_model(config: TrainConfig) -> DarknetModel:
