@@ -45,8 +45,8 @@ def make_network(config: TrainConfig) -> Network:
     built = cfg.read(config.model)
     for name, value in built.region.options:
         if name in LOSS and float(value) != LOSS[name] and config.loss == 'region':
-            raise ValueError(f'{config.model}: [region] {name}={value}: it can be used, but not trained, as the loss here '
-                             f'has {name}={LOSS[name]:g}; change the .cfg to accept that')
+            raise ValueError(f'{config.model}: [region] {name}={value}: such a network is used, but not trained: the '
+                             f'loss here has {name}={LOSS[name]:g}; change the .cfg to accept that')
     return network.adapt(built, len(config.classes), config.anchors, config.image_size)
 
 
