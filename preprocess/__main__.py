@@ -3,6 +3,7 @@
   python -m preprocess --voc_dir=VOCdevkit/VOC2012 --splits=trainval,test --out_dir=data/voc416
   python -m preprocess --annotations_dir=A --images_dir=I --split_files=train=a.txt,test=b.txt --out_dir=data/mine
   python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
+  python -m preprocess verify --data_dir=data/voc416
   python -m preprocess shapes --out_dir=demo/VOC
 """
 
@@ -15,10 +16,9 @@ from concurrent.futures.process import BrokenProcessPool
 from absl import app, flags, logging
 
 from preprocess import anchors, build, report, voc
-from preprocess.examples import LEFT_OUT_IMAGE
-from yolo import files, labels, letterbox, records
+from yolo import files, labels, letterbox
 
-COMMANDS = {'show': 'preprocess.show', 'shapes': 'preprocess.shapes'}
+COMMANDS = {'show': 'preprocess.show', 'verify': 'preprocess.verify', 'shapes': 'preprocess.shapes'}
 FLAGS = flags.FLAGS
 
 
@@ -92,13 +92,13 @@ def _image_size() -> tuple[int, int]:
 def convert() -> bool:
     """Flags to library; whether few enough images were left out. ValueError if nothing could be done."""
     settings = settings_from_flags()
-    if not FLAGS.overwrite and files.exists(posixpath.join(settings.out_dir, records.DESCRIPTION)):
-        raise ValueError(f'{settings.out_dir} holds records already; --overwrite replaces them')
-    description, summaries = build.build(settings)
-    print(report.format_summary(description, summaries))
-    path = report.write_report(settings.out_dir, description, summaries)
-    left_out = sum(summary.count(LEFT_OUT_IMAGE) for summary in summaries.values())
-    print(f'records in {settings.out_dir}, all that was noticed in {path}')
+    description, summaries = build.build(settings, FLAGS.overwrite)
+    if summaries is None:
+        print(f'{settings.out_dir} holds these records already, whole; --overwrite writes them again')
+    else:
+        print(report.format_summary(description, summaries))
+    print(f'records in {settings.out_dir}, all that was noticed in {settings.out_dir}/{report.REPORT}')
+    left_out = sum(split.images_left_out for split in description.splits.values())
     if left_out > FLAGS.allow_errors:
         print(f'{left_out} images were left out, --allow_errors={FLAGS.allow_errors} were allowed: the records are '
               f'good without them; mend the files and run again with --overwrite, or accept it by '

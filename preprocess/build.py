@@ -1,25 +1,23 @@
 """Lists of images -> shards of records and their description, by several processes."""
 
 import collections
-import concurrent.futures
-import contextlib
 import dataclasses
+import json
 import math
-import multiprocessing
 import os
 import posixpath
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-import cv2
+import google_crc32c
 import numpy as np
 from tqdm import tqdm
 
 import yolo
 from preprocess import anchors as anchor_tools
-from preprocess import examples, scan, voc
+from preprocess import examples, progress, report, scan, voc, workers
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from preprocess.progress import Summary
 from preprocess.scan import Scanned
 from yolo import files, images, records
 from yolo.letterbox import to_canvas
@@ -57,34 +55,18 @@ class _Shard:
     ids: tuple[str, ...]
     scanned: str  # the file that the scan kept their annotations in
 
-
-@dataclasses.dataclass
-class Summary:
-    """What became of the images of a split or a part of it."""
-
-    num_images: int = 0
-    num_difficult: int = 0
-    max_boxes: int = 0
-    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    problems: list[Problem] = dataclasses.field(default_factory=list)
-
-    def add(self, other: 'Summary') -> None:
-        """Takes another part in."""
-        self.num_images += other.num_images
-        self.num_difficult += other.num_difficult
-        self.max_boxes = max(self.max_boxes, other.max_boxes)
-        self.objects.update(other.objects)
-        self.problems += other.problems
-
-    def count(self, kind: str) -> int:
-        """Problems of a kind."""
-        return sum(problem.kind == kind for problem in self.problems)
+    @property
+    def path(self) -> str:
+        """Where it goes."""
+        return records.shard_path(self.settings.out_dir, self.split, self.index, self.num_shards)
 
 
-def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
+def build(settings: Settings, overwrite: bool = False) -> tuple[records.Description, dict[str, Summary] | None]:
     """Writes the records of all splits and, last, their description; ValueError if the settings do not fit the data.
 
-    What an earlier run wrote to the folder is replaced, but not before the settings have proven to fit.
+    Returns the description and, by split, what became of the images; None if all had been written before. Goes on where
+    a killed run with the same settings stopped; ValueError, with the differences, for a folder that holds records made
+    with others. overwrite: replaces these, but not before the settings have proven to fit.
     """
     ids, repeated = {}, {}
     for split, path in settings.splits.items():
@@ -93,56 +75,54 @@ def build(settings: Settings) -> tuple[records.Description, dict[str, Summary]]:
         repeated[split] = [Problem(split, image_id, NOTED, 'listed more than once; written once')
                            for image_id, times in collections.Counter(listed).items() if times > 1]  # fmt: skip
     num_files = sum(_num_shards(settings, names) for names in ids.values())
-    with tempfile.TemporaryDirectory() as scratch, _pool(min(settings.workers, num_files)) as run:
+    with tempfile.TemporaryDirectory() as scratch, workers.pool(min(settings.workers, num_files)) as run:
         scans = {split: _scan(settings, split, names, scratch, run) for split, names in ids.items()}
         classes = settings.labels or tuple(sorted(scan.join(list(scans.values())).counts))
         if not classes:
             raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
         sizes = scans[next(iter(ids))].sizes
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
-        files.make_folder(settings.out_dir)
-        clear(settings.out_dir, ids)
-        summaries = {}
+        told = _told(settings, ids, classes, anchors)
+        if overwrite:
+            progress.clear(settings.out_dir, list(ids))
+        if progress.begin(settings.out_dir, told):
+            return records.read_description(settings.out_dir), None
+        summaries, written = {}, {}
         for split, names in ids.items():
             summaries[split] = Summary(problems=repeated[split])
             num_shards = _num_shards(settings, names)
             shards = [_Shard(settings, classes, anchors, split, i, num_shards, part, _kept_in(scratch, split, i))
                       for i, part in enumerate(_parts(settings, names))]  # fmt: skip
             with tqdm(total=len(names), desc=split, unit=' images', disable=None) as bar:
-                for shard, summary in zip(shards, run(write_shard, shards), strict=True):
+                for shard, (file, summary) in zip(shards, run(write_shard, shards), strict=True):
+                    written[posixpath.basename(shard.path)] = file
                     summaries[split].add(summary)
                     bar.update(len(shard.ids))
     mean_iou = anchor_tools.mean_iou(sizes * _grid(settings)[::-1], anchors)
     parts = {split: (_num_shards(settings, names), summaries[split]) for split, names in ids.items()}
     description = _describe(settings, classes, anchors, mean_iou, parts)
+    records.write_manifest(settings.out_dir, records.Manifest(told, written))
+    report.write_report(settings.out_dir, description, summaries)
     records.write_description(settings.out_dir, description)
+    progress.end(settings.out_dir)
     return description, summaries
+
+
+def _told(settings: Settings, ids: dict[str, list[str]], classes: tuple[str, ...], anchors: np.ndarray) -> dict:
+    """What the records depend on, for the manifest: as JSON gives it back."""
+    lists = {split: f'{len(names)} images, {google_crc32c.value(chr(10).join(names).encode()):08x}'
+             for split, names in ids.items()}  # fmt: skip
+    told = {
+        'annotations_dir': settings.source.annotations_dir, 'images_dir': settings.source.images_dir, 'splits': lists,
+        'classes': classes, 'image_size': settings.image_size, 'resize': settings.resize, 'anchors': anchors.tolist(),
+        'anchors_from': settings.anchors, 'jpeg_quality': settings.jpeg_quality,
+        'num_shards': {split: _num_shards(settings, names) for split, names in ids.items()},
+        'tool_version': yolo.__version__}  # fmt: skip
+    return json.loads(json.dumps(told))
 
 
 def _grid(settings: Settings) -> tuple[int, int]:
     return settings.image_size[0] // 32, settings.image_size[1] // 32
-
-
-class _pool:  # noqa: N801  a context manager, used as a function
-    """Gives a `map` over worker processes, or over nothing with one worker."""
-
-    def __init__(self, workers: int):
-        # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
-        context = multiprocessing.get_context('spawn')
-        self.executor = (concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker)
-                         if workers > 1 else None)  # fmt: skip
-
-    def __enter__(self) -> Callable[[Callable, Sequence], Iterator]:
-        return self.executor.map if self.executor else map
-
-    def __exit__(self, *error) -> None:
-        if self.executor:
-            self.executor.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread a process."""
-    cv2.setNumThreads(1)
 
 
 def _scan(settings: Settings, split: str, ids: Sequence[str], scratch: str, run) -> scan.Scan:
@@ -167,16 +147,22 @@ def _parts(settings: Settings, ids: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(ids[bounds[i] : bounds[i + 1]]) for i in range(num)]
 
 
-def write_shard(shard: _Shard) -> Summary:
-    """Writes one file of records, and tells what became of its images."""
-    summary = Summary()
-    path = records.shard_path(shard.settings.out_dir, shard.split, shard.index, shard.num_shards)
+def write_shard(shard: _Shard) -> tuple[records.ShardFile, Summary]:
+    """Writes one file of records, if an earlier run did not, and tells what became of its images."""
+    done = progress.finished(shard.path)
+    if done:
+        return done
+    summary, length, crc = Summary(), 0, 0
     ids = iter(shard.ids)
-    with files.writer(path) as file:
+    with files.writer(shard.path) as file:
         for chunk in scan.kept_chunks(shard.scanned):
             for record in _make_records(shard, [(next(ids), scanned) for scanned in chunk], summary):
-                file.write(records.frame(records.serialize(record)))
-    return summary
+                data = records.frame(records.serialize(record))
+                file.write(data)
+                length, crc = length + len(data), google_crc32c.extend(crc, data)
+    written = records.ShardFile(summary.num_images, length, crc)
+    progress.note(shard.path, written, summary)
+    return written, summary
 
 
 def _make_records(shard: _Shard, chunk: Sequence[tuple[str, Scanned | str]], summary: Summary) -> list[records.Record]:
@@ -235,14 +221,3 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
     return records.Description(
         tuple(classes), settings.image_size, tuple((float(w), float(h)) for w, h in anchors), settings.anchors,
         mean_iou, settings.jpeg_quality, splits, yolo.__version__, settings.resize)  # fmt: skip
-
-
-def clear(out_dir: str, splits: Iterable[str]) -> None:
-    """Removes the description from a folder, then the files of these splits and of those it named; others stay."""
-    with contextlib.suppress(ValueError):  # no description, or not one of this version
-        splits = {*splits, *records.read_description(out_dir).splits}
-    names = '|'.join(re.escape(split) for split in splits)
-    ours = re.compile(rf'report\.json|({names})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
-    there = files.names(out_dir)
-    for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if ours.fullmatch(n)]:
-        files.remove(posixpath.join(out_dir, name))

@@ -5,8 +5,8 @@ import json
 import posixpath
 from collections import Counter
 
-from preprocess.build import Summary
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE
+from preprocess.progress import Summary
 from yolo import files, records
 
 SHOWN = 20  # problems on screen
@@ -35,12 +35,13 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
     return '\n'.join(lines)
 
 
-def write_report(out_dir: str, description: records.Description, summaries: dict[str, Summary]) -> str:
-    """Writes `report.json`: the counts by split and every problem {split, image_id, kind, reason}; returns its path."""
-    path = posixpath.join(out_dir, 'report.json')
+REPORT = 'report.json'
+
+
+def write_report(out_dir: str, description: records.Description, summaries: dict[str, Summary]) -> None:
+    """Writes `report.json`: the counts by split and every problem {split, image_id, kind, reason}."""
     report = {
         'splits': {name: dataclasses.asdict(split) for name, split in description.splits.items()},
         'problems': [dataclasses.asdict(p) for summary in summaries.values() for p in summary.problems],
     }
-    files.write(path, json.dumps(report, indent=1, ensure_ascii=False) + '\n')
-    return path
+    files.write(posixpath.join(out_dir, REPORT), json.dumps(report, indent=1, ensure_ascii=False) + '\n')

@@ -43,6 +43,13 @@ def make_image(rng: np.random.Generator, size: int, num_boxes: int) -> tuple[np.
     return image, np.concatenate([low, high], 1).astype(np.float32) / size, labels
 
 
+def write_manifest(folder) -> None:
+    """A manifest of the files of records that are in a folder."""
+    paths = sorted(pathlib.Path(folder).glob('*.tfrecord-*'))
+    shards = {path.name: records.ShardFile(0, *records.checksum(str(path))) for path in paths}
+    records.write_manifest(str(folder), records.Manifest({}, shards))
+
+
 def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int = 2, seed: int = 0) -> str:
     """Writes splits `train` and `test` of pictures with 0 to 4 rectangles; returns the folder."""
     rng = np.random.default_rng(seed)
@@ -62,6 +69,7 @@ def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int =
                     all_labels.extend(labels)
         per_class = {name: int(np.sum(np.equal(all_labels, k))) for k, name in enumerate(CLASSES)}
         splits[split] = records.Split(num_images, num_shards, sum(counts), 0, per_class, max(counts), 0, 0)
+    write_manifest(folder)
     records.write_description(str(folder), records.Description(
         CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test'))
     return str(folder)

@@ -6,6 +6,7 @@ TensorFlow is only imported for the latter: the offline stage's processes start 
 import contextlib
 import glob as local_glob
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,17 @@ def _gfile(path: str) -> Iterator[Any]:
         raise FileNotFoundError(f'{path}: {error.message}') from error
     except tf.errors.OpError as error:
         raise OSError(f'{path}: {error.message}') from error
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Puts the path into errors of writing, which lack it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def read(path: str) -> bytes:
@@ -63,7 +75,7 @@ def writer(path: str) -> Iterator[Any]:
     """Something to write bytes to; the file has its name, with all of them on the disk, only when that went well."""
     partial = path + '.partial'
     if _is_local(path):
-        with open(partial, 'wb') as file:
+        with _naming(partial), open(partial, 'wb') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -121,6 +133,15 @@ def make_folder(path: str) -> None:
     else:
         with _gfile(path) as gfile:
             gfile.makedirs(path)
+
+
+def remove_folder(path: str) -> None:
+    """Removes a folder with all that is in it."""
+    if _is_local(path):
+        shutil.rmtree(path)
+    else:
+        with _gfile(path) as gfile:
+            gfile.rmtree(path)
 
 
 def remove(path: str) -> None:

@@ -7,14 +7,16 @@ here, so that neither can know one that the other does not.
 import dataclasses
 import json
 import posixpath
+from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from yolo import files
-from yolo.example import Example as _Example
+from yolo.example import Example
 
-DESCRIPTION = 'dataset.json'
+DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 
 # The features of a record. Objects are flat lists, N of them in the order of the annotation.
 IMAGE, IMAGE_ID, SIZE = 'image', 'image/id', 'image/size'  # encoded image; its id; original height, width
@@ -67,6 +69,23 @@ class Description:
 
 
 @dataclasses.dataclass(frozen=True)
+class ShardFile:
+    """What one file of records holds: its images, its length in bytes and its CRC-32C."""
+
+    num_images: int
+    num_bytes: int
+    crc32c: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What was asked for, as `preprocess` spells it, and the files that hold it by name; none while it is written."""
+
+    settings: dict
+    shards: dict[str, ShardFile]
+
+
+@dataclasses.dataclass(frozen=True)
 class Record:
     """One image with its objects, as stored.
 
@@ -107,25 +126,61 @@ def read_description(data_dir: str) -> Description:
                          'run `python -m preprocess` again') from error
 
 
+def write_manifest(data_dir: str, manifest: Manifest) -> None:
+    """Writes `manifest.json`, whole or not at all."""
+    files.write(posixpath.join(data_dir, MANIFEST), json.dumps(dataclasses.asdict(manifest), indent=1) + '\n')
+
+
+def read_manifest(data_dir: str) -> Manifest | None:
+    """Reads `manifest.json` of a folder of records; None if it has none, ValueError if it is not understood."""
+    path = posixpath.join(data_dir, MANIFEST)
+    if not files.exists(path):
+        return None
+    try:
+        fields = json.loads(files.read(path))
+        return Manifest(fields['settings'], {name: ShardFile(**shard) for name, shard in fields['shards'].items()})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f'{path}: not a manifest that this version reads ({error}); '
+                         'run `python -m preprocess --overwrite`') from error
+
+
+def checksum(path: str) -> tuple[int, int]:
+    """Length in bytes and CRC-32C of a file."""
+    length, crc = 0, 0
+    with files.reader(path) as file:
+        while piece := file.read(1 << 20):
+            length, crc = length + len(piece), google_crc32c.extend(crc, piece)
+    return length, crc
+
+
 def shard_path(data_dir: str, split: str, shard: int, num_shards: int) -> str:
     """Path of one TFRecord file of a split."""
     return posixpath.join(data_dir, f'{split}.tfrecord-{shard:05d}-of-{num_shards:05d}')
 
 
 def shard_paths(data_dir: str, split: str, description: Description) -> list[str]:
-    """Paths of a split's TFRecord files in order; ValueError names the ones that are missing."""
+    """Paths of a split's TFRecord files in order; ValueError names one that is missing or not as the manifest says.
+
+    Their lengths are looked at, not every byte: that `python -m preprocess verify` does.
+    """
     num = description.split(split).num_shards
+    manifest = read_manifest(data_dir)
     paths = [shard_path(data_dir, split, i, num) for i in range(num)]
-    missing = [path for path in paths if not files.exists(path)]
-    if missing:
-        raise ValueError(f'{len(missing)} of {num} shards of split {split!r} are missing, the first is {missing[0]}; '
-                         'run `python -m preprocess` again')
+    for path in paths:
+        told = manifest and manifest.shards.get(posixpath.basename(path))
+        if not told:
+            raise ValueError(f'{path} is not in the {MANIFEST} of its folder; run `python -m preprocess --overwrite`')
+        length = files.size(path) if files.exists(path) else None
+        if length != told.num_bytes:
+            has = 'is missing' if length is None else f'has {length:,} bytes'
+            raise ValueError(f'{path} {has}, the {MANIFEST} says {told.num_bytes:,}; '
+                             'run `python -m preprocess --overwrite`')
     return paths
 
 
 def serialize(record: Record) -> bytes:
     """A record as the bytes of a tf.train.Example, the same for the same record."""
-    example = _Example()
+    example = Example()
     features = example.features.feature
     features[IMAGE].bytes_list.value.append(record.image)
     features[IMAGE_ID].bytes_list.value.append(record.image_id.encode())
@@ -143,6 +198,38 @@ def frame(serialized: bytes) -> bytes:
     """
     length = len(serialized).to_bytes(8, 'little')
     return length + _masked_crc(length) + serialized + _masked_crc(serialized)
+
+
+def unframe(file, path: str) -> Iterator[bytes]:
+    """The serialized records of an open TFRecord file; ValueError, with `path` and position, where it is damaged."""
+    position = 0
+    while length := file.read(8):
+        crc, number = file.read(4), int.from_bytes(length, 'little')
+        if len(length) < 8 or crc != _masked_crc(length):
+            raise ValueError(f'{path} is damaged at byte {position:,}')
+        serialized, crc = file.read(number), file.read(4)
+        if crc != _masked_crc(serialized):
+            raise ValueError(f'{path} is damaged after byte {position:,}')
+        yield serialized
+        position += 16 + number
+
+
+def deserialize(serialized: bytes) -> Record:
+    """What `serialize` made the bytes of; ValueError if they are of something else."""
+    try:
+        features = Example.FromString(serialized).features.feature
+    except DecodeError as error:
+        raise ValueError(f'not a tf.train.Example: {error}') from error
+
+    def ints(name: str) -> np.ndarray:
+        return np.array(features[name].int64_list.value, np.int64)
+
+    boxes = np.array(features[BOX].float_list.value, np.float32)
+    images, ids = features[IMAGE].bytes_list.value, features[IMAGE_ID].bytes_list.value
+    if len(images) != 1 or len(ids) != 1 or len(ints(SIZE)) != 2 or len(boxes) % 4 or len(ints(PLACE)) % 3:
+        raise ValueError(f'not a record of this project: it has {", ".join(sorted(features))}')
+    return Record(ids[0].decode(), images[0], (int(ints(SIZE)[0]), int(ints(SIZE)[1])), boxes.reshape(-1, 4),
+                  ints(LABEL), ints(DIFFICULT) > 0, ints(PLACE).reshape(-1, 3))  # fmt: skip
 
 
 def _masked_crc(data: bytes) -> bytes:

@@ -182,7 +182,7 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
                            '--num_shards=3', '--workers=2', '--allow_errors=6')  # fmt: skip
     assert status == 0
     assert digests(tmp_path) == digests(ran[0])
-    assert len(digests(tmp_path)) == 8  # two descriptions and 2 x 3 shards, nothing partial
+    assert len(digests(tmp_path)) == 9  # three descriptions and 2 x 3 shards, nothing partial
 
 
 def settings(voc_dir, out_dir, **keywords):
@@ -196,9 +196,11 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
     (tmp_path / 'their-test.tfrecord-00000-of-00002').write_bytes(b'theirs')
     build.build(settings(voc_dir, tmp_path, num_shards=3))
     (tmp_path / 'test.tfrecord-00004-of-00009.partial').write_bytes(b'of a killed run')
-    build.build(settings(voc_dir, tmp_path, num_shards=2))
+    with pytest.raises(ValueError, match=r'num_shards: \{"test": 3\} there, \{"test": 2\} now; --overwrite'):
+        build.build(settings(voc_dir, tmp_path, num_shards=2))
+    build.build(settings(voc_dir, tmp_path, num_shards=2), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'dataset.json', 'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002',
+        'dataset.json', 'manifest.json', 'report.json', 'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002',
         'their-test.tfrecord-00000-of-00002']  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def test_settings_that_do_not_fit_leave_the_old_records(voc_dir, tmp_path, wrong
     build.build(settings(voc_dir, tmp_path))
     before = digests(tmp_path)
     with pytest.raises(ValueError, match='--anchors'):
-        build.build(settings(voc_dir, tmp_path, **wrong))
+        build.build(settings(voc_dir, tmp_path, **wrong), overwrite=True)
     assert digests(tmp_path) == before
 
 
@@ -215,7 +217,7 @@ def test_labels_choose_and_order_the_classes(voc_dir, tmp_path):
     description, summaries = build.build(settings(voc_dir, tmp_path, labels=('zebra', 'dog')))
     assert description.classes == ('zebra', 'dog')
     assert description.split('test').objects_per_class == {'zebra': 0, 'dog': 10}
-    build.build(settings(voc_dir, tmp_path, labels=('cat',)))
+    build.build(settings(voc_dir, tmp_path, labels=('cat',)), overwrite=True)
     description, found, _ = read(tmp_path, 'test')
     assert len(found['image_id']) == 5  # images stay, without objects
     assert description.split('test').boxes_left_out == 10
@@ -275,7 +277,7 @@ def test_split_files_and_other_folders(voc_dir, tmp_path):
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
-    (('frobnicate',), "no command 'frobnicate'; there are show, shapes"),
+    (('frobnicate',), "no command 'frobnicate'; there are show, verify, shapes"),
     (('--voc_dir={voc}', '--out_dir={out}', '--image_size=100'), '--image_size=100: not a multiple of 32'),
     (('--voc_dir={voc}', '--out_dir={out}', '--splits=val'), 'val.txt; this folder has test.txt, trainval.txt'),
     (('--voc_dir={voc}', '--out_dir={out}', '--labels=no/names.txt'), 'no such file'),

@@ -1,0 +1,141 @@
+"""Checks a folder of records: that every file is whole, every image can be decoded, every target is what it should be.
+
+  python -m preprocess verify --data_dir=data/voc416
+"""
+
+import dataclasses
+import functools
+import os
+import posixpath
+import sys
+from collections import Counter
+
+import numpy as np
+from absl import flags, logging
+from tqdm import tqdm
+
+from preprocess import commands, workers
+from yolo import files, images, records
+from yolo.places import responsible_places
+
+SHOWN = 20  # problems on screen
+
+
+@dataclasses.dataclass
+class Found:
+    """What a file of records holds, and what is wrong with it."""
+
+    num_images: int = 0
+    num_objects: int = 0
+    num_difficult: int = 0
+    max_boxes: int = 0
+    per_class: Counter = dataclasses.field(default_factory=Counter)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def verify_shard(description: records.Description, told: records.ShardFile | None, path: str) -> Found:
+    """Reads every byte of one file."""
+    found = Found()
+    if told is None:
+        found.problems.append(f'{path} is not in the {records.MANIFEST}')
+        return found
+    try:
+        if records.checksum(path) != (told.num_bytes, told.crc32c):
+            found.problems.append(f'{path} is not what was written: its length or checksum differs')
+        with files.reader(path) as file:
+            for serialized in records.unframe(file, path):
+                _verify_record(description, records.deserialize(serialized), path, found)
+    except (OSError, ValueError) as error:
+        found.problems.append(str(error))
+        return found
+    if found.num_images != told.num_images:
+        found.problems.append(f'{path} has {found.num_images} records, the {records.MANIFEST} says {told.num_images}')
+    return found
+
+
+def _verify_record(description: records.Description, record: records.Record, path: str, found: Found) -> None:
+    found.num_images += 1
+    found.num_objects += len(record.labels)
+    found.num_difficult += int(record.difficult.sum())
+    found.max_boxes = max(found.max_boxes, len(record.labels))
+    place = f'{path}, image {record.image_id!r}'
+    lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
+    if len(lengths) > 1:
+        found.problems.append(f'{place}: its objects are {sorted(lengths)} in number')
+        return
+    if not np.isin(record.labels, range(len(description.classes))).all():
+        found.problems.append(f'{place}: a label is not one of the {len(description.classes)} classes')
+        return
+    found.per_class.update(description.classes[label] for label in record.labels)
+    low, high = record.boxes[:, :2], record.boxes[:, 2:]
+    if not ((low >= 0) & (high <= 1) & (low < high)).all():
+        found.problems.append(f'{place}: a box is not within the image, or without area')
+    anchors = np.array(description.anchors, np.float32)
+    places = responsible_places(record.boxes, record.labels, anchors, description.grid)
+    if not np.array_equal(places, record.places):
+        found.problems.append(f'{place}: a responsible place is not that of its box')
+    try:
+        shape = images.decode_bgr(record.image).shape
+        if shape != (*description.image_size, 3):
+            found.problems.append(f'{place}: the image is {shape[1]} x {shape[0]}')
+    except ValueError as error:
+        found.problems.append(f'{place}: {error}')
+
+
+def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[str]]:
+    """The description of a folder of records, and everything that is wrong there, file by file.
+
+    ValueError if it is not a (whole) folder of records.
+    """
+    description = records.read_description(data_dir)
+    manifest = records.read_manifest(data_dir)
+    if manifest is None:
+        raise ValueError(f'{data_dir!r} has no {records.MANIFEST}; run `python -m preprocess --overwrite`')
+    problems = []
+    with workers.pool(num_workers) as run:
+        for name, split in description.splits.items():
+            paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
+            told = [manifest.shards.get(posixpath.basename(path)) for path in paths]
+            total = Found()
+            check = functools.partial(verify_shard, description)
+            for found in tqdm(run(check, told, paths), total=len(paths), desc=name, unit=' files', disable=None):
+                total.num_images += found.num_images
+                total.num_objects += found.num_objects
+                total.num_difficult += found.num_difficult
+                total.max_boxes = max(total.max_boxes, found.max_boxes)
+                total.per_class.update(found.per_class)
+                problems += found.problems
+            for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
+                if getattr(total, field) != getattr(split, field):
+                    problems.append(f'split {name!r} has {field} {getattr(total, field)}, the {records.DESCRIPTION} '
+                                    f'says {getattr(split, field)}')
+            if {label: total.per_class[label] for label in description.classes} != split.objects_per_class:
+                problems.append(f'split {name!r} has other numbers of objects per class than its description')
+    return description, problems
+
+
+def _flags() -> flags.FlagValues:
+    """The flags of this command, apart from those of the other commands."""
+    values = flags.FlagValues()
+    flags.DEFINE_string('data_dir', None, 'Folder of records.', flag_values=values, required=True)
+    flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Processes; the default is one a core.', 1, flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
+    values = _flags()
+    try:
+        if not commands.parse(values, argv, __doc__):
+            return
+        description, problems = verify(values.data_dir, values.workers)
+    except (ValueError, flags.Error, OSError) as error:
+        logging.error('%s', error)
+        sys.exit(1)
+    for problem in problems[:SHOWN]:
+        print(problem)
+    if problems:
+        print(f'{len(problems)} problems in {values.data_dir}; `python -m preprocess --overwrite` writes it again')
+        sys.exit(1)
+    counts = ', '.join(f'{split.num_images} images in {name}' for name, split in description.splits.items())
+    print(f'{values.data_dir} is whole: {counts}')

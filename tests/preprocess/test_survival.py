@@ -1,0 +1,209 @@
+"""Killed at any moment, out of disk, damaged afterwards: nothing is taken for whole that is not."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, write_manifest, write_records
+
+from preprocess import progress, verify
+from preprocess.shapes import write_shapes
+from yolo import records
+
+FLAGS = ('--splits=trainval,test', '--image_size=64', '--num_shards=12', '--workers=2')
+
+
+@pytest.fixture(scope='module')
+def voc_dir(tmp_path_factory) -> pathlib.Path:
+    """Some six hundred images, most of them links to thirty."""
+    folder = tmp_path_factory.mktemp('survival') / 'VOC'
+    write_shapes(str(folder), 30, 10, 0)
+    ids = (folder / 'ImageSets/Main/trainval.txt').read_text().split()
+    for part, suffix in (('Annotations', 'xml'), ('JPEGImages', 'jpg')):
+        for image_id in ids:
+            for copy in range(19):
+                os.link(folder / part / f'{image_id}.{suffix}', folder / part / f'{image_id}_{copy}.{suffix}')
+    (folder / 'ImageSets/Main/trainval.txt').write_text(
+        '\n'.join(ids + [f'{image_id}_{copy}' for image_id in ids for copy in range(19)]))
+    return folder
+
+
+def start(voc_dir, out_dir, *flags, limit: int | None = None) -> subprocess.Popen:
+    def prepare():
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen([sys.executable, '-m', 'preprocess', f'--voc_dir={voc_dir}', f'--out_dir={out_dir}', *FLAGS,
+                             *flags], cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True,
+                            stderr=subprocess.STDOUT, preexec_fn=prepare)  # fmt: skip
+
+
+def digests(folder: pathlib.Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob('*') if path.is_file()}  # fmt: skip
+
+
+def wait_for_the_end_of(group: int) -> None:
+    """Waits until no process of a group is left: workers must not outlive their parent."""
+    for _ in range(300):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError('workers outlive their parent')
+
+
+@pytest.fixture(scope='module')
+def undisturbed(voc_dir, tmp_path_factory) -> tuple[pathlib.Path, float]:
+    """The records of a run that nobody disturbed, and the seconds that it took."""
+    out = tmp_path_factory.mktemp('undisturbed') / 'data'
+    begin = time.monotonic()
+    process = start(voc_dir, out)
+    text = process.communicate()[0]
+    assert process.returncode == 0, text
+    assert verify.verify(str(out), 1)[1] == []
+    return out, time.monotonic() - begin
+
+
+def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(voc_dir, undisturbed, tmp_path):
+    whole, seconds = undisturbed
+    rng = np.random.default_rng()  # a failure prints the moments
+    moments = np.sort(rng.uniform(0, 1.1 * seconds, 10)).round(3).tolist()
+    out, unfinished = tmp_path / 'data', 0
+    for number, moment in enumerate(moments):
+        process = start(voc_dir, out)
+        time.sleep(moment)
+        everyone = number % 2 == 0  # else the parent alone: its workers must not go on
+        (os.killpg if everyone else os.kill)(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_for_the_end_of(process.pid)
+        if not (out / records.DESCRIPTION).exists():
+            unfinished += 1
+            with pytest.raises(ValueError, match='did not finish'):
+                records.read_description(str(out))
+    process = start(voc_dir, out, '--workers=1')
+    text = process.communicate()[0]
+    assert process.returncode == 0, (moments, text)
+    assert digests(out) == digests(whole), moments
+    assert unfinished > 0, moments
+
+
+def test_finished_shards_are_not_written_again(voc_dir, undisturbed, tmp_path):
+    out = tmp_path / 'data'
+    process = start(voc_dir, out)
+    while not (out / progress.FOLDER).exists() or len(list((out / progress.FOLDER).glob('*.json'))) < 5:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for_the_end_of(process.pid)
+    finished = [path for path in out.glob('*.tfrecord-*-of-?????') if progress.finished(str(path))]
+    before = {path: path.stat().st_mtime_ns for path in finished}
+    assert len(before) >= 5
+    damaged, *others = sorted(before)
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b'x')
+    assert start(voc_dir, out).wait() == 0
+    assert digests(out) == digests(undisturbed[0])
+    assert {path: path.stat().st_mtime_ns for path in others} == {path: before[path] for path in others}
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(voc_dir, undisturbed, tmp_path):
+    largest = max(path.stat().st_size for path in undisturbed[0].glob('*.tfrecord*'))
+    out = tmp_path / 'data'
+    process = start(voc_dir, out, limit=largest - 1)  # files cannot become longer, as on a disk that is full
+    text = process.communicate()[0]
+    assert process.returncode == 1
+    assert 'File too large' in text
+    assert '.tfrecord-' in text
+    assert 'Traceback' not in text
+    assert not (out / records.DESCRIPTION).exists()
+    assert start(voc_dir, out).wait() == 0
+    assert digests(out) == digests(undisturbed[0])
+
+
+def test_a_whole_folder_is_left_alone_and_other_settings_are_refused(voc_dir, undisturbed):
+    before = digests(undisturbed[0])
+    process = start(voc_dir, undisturbed[0])
+    assert 'holds these records already, whole' in process.communicate()[0]
+    assert process.returncode == 0
+    process = start(voc_dir, undisturbed[0], '--image_size=96', '--jpeg_quality=80')
+    text = process.communicate()[0]
+    assert process.returncode == 1
+    assert 'image_size: [64, 64] there, [96, 96] now' in text
+    assert 'jpeg_quality: 95 there, 80 now' in text
+    assert '--overwrite' in text
+    assert digests(undisturbed[0]) == before
+
+
+def edit_records(path: pathlib.Path, edit) -> None:
+    """Writes a file of records again, its first record changed."""
+    with open(path, 'rb') as file:
+        first, *others = [records.deserialize(data) for data in records.unframe(file, str(path))]
+    path.write_bytes(b''.join(records.frame(records.serialize(record)) for record in [edit(first), *others]))
+
+
+def replaced(**fields):
+    return lambda record: dataclasses.replace(record, **{name: value(record) for name, value in fields.items()})
+
+
+@pytest.mark.parametrize(('edit', 'problem'), [
+    (replaced(image=lambda r: r.image[: len(r.image) // 2]), 'the JPEG is cut off'),
+    (replaced(places=lambda r: r.places + 1), 'a responsible place is not that of its box'),
+    (replaced(labels=lambda r: r.labels + 9), 'a label is not one of the 5 classes'),
+    (replaced(boxes=lambda r: r.boxes + 1), 'a box is not within the image'),
+    (replaced(labels=lambda r: (r.labels + 1) % 5), 'other numbers of objects per class'),
+    (replaced(difficult=lambda r: ~r.difficult), 'num_difficult'),
+    (replaced(difficult=lambda r: r.difficult[:0]), 'its objects are')])  # fmt: skip
+def test_verify_looks_into_every_record(undisturbed, tmp_path, edit, problem):
+    folder = tmp_path / 'data'
+    shutil.copytree(undisturbed[0], folder)
+    edit_records(folder / 'test.tfrecord-00000-of-00010', edit)
+    manifest = records.read_manifest(str(folder))
+    write_manifest(folder)  # so that only what is inside is wrong
+    with_counts = {name: records.ShardFile(manifest.shards[name].num_images, shard.num_bytes, shard.crc32c)
+                   for name, shard in records.read_manifest(str(folder)).shards.items()}  # fmt: skip
+    records.write_manifest(str(folder), records.Manifest(manifest.settings, with_counts))
+    problems = verify.verify(str(folder), 1)[1]
+    assert any(problem in each for each in problems), problems
+
+
+def test_verify_as_a_command_finds_a_flipped_bit(undisturbed, tmp_path):
+    folder = tmp_path / 'data'
+    shutil.copytree(undisturbed[0], folder)
+    run = [sys.executable, '-m', 'preprocess', 'verify', f'--data_dir={folder}']
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 'is whole: 600 images in trainval, 10 images in test' in done.stdout
+    path = folder / 'trainval.tfrecord-00003-of-00012'
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f'{path} is not what was written' in done.stdout
+    assert f'{path} is damaged after byte' in done.stdout
+
+
+def test_the_reader_refuses_a_folder_that_is_not_as_its_manifest_says(tmp_path):
+    folder = pathlib.Path(write_records(tmp_path / 'data'))
+    description = records.read_description(str(folder))
+    path = folder / 'train.tfrecord-00001-of-00002'
+    data = path.read_bytes()
+    path.write_bytes(data[:-10])
+    with pytest.raises(ValueError, match=r'train\.tfrecord-00001-of-00002 has [\d,]+ bytes, the manifest.json says'):
+        records.shard_paths(str(folder), 'train', description)
+    path.unlink()
+    with pytest.raises(ValueError, match=r'train\.tfrecord-00001-of-00002 is missing'):
+        records.shard_paths(str(folder), 'train', description)
+    (folder / records.MANIFEST).unlink()
+    with pytest.raises(ValueError, match=r'train\.tfrecord-00000-of-00002 is not in the manifest'):
+        records.shard_paths(str(folder), 'train', description)
