@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from absl import app, flags, logging
 
 from preprocess import anchors, build, report, voc
-from yolo import files, labels, letterbox
+from yolo import files, images, labels, letterbox
 
 COMMANDS = {'show': 'preprocess.show', 'verify': 'preprocess.verify', 'shapes': 'preprocess.shapes'}
 FLAGS = flags.FLAGS
@@ -40,7 +40,10 @@ def define_flags() -> None:
                         'a list w,h, w,h, ... in cells of 32 pixels.')  # fmt: skip
     flags.DEFINE_integer('num_shards', 0, f'Files a split; the default is one to {build.IMAGES_PER_SHARD} images.', 0)
     flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Processes; the default is one a core.', 1)
-    flags.DEFINE_integer('jpeg_quality', 95, 'Of the stored images.', 1, 100)
+    flags.DEFINE_enum('image_format', 'jpeg', images.FORMATS, 'How images are stored: jpeg is small; png is exact; raw '
+                      'needs no decoding and is the largest.')  # fmt: skip
+    flags.DEFINE_integer('jpeg_quality', 95, 'Of stored JPEGs.', 1, 100)
+    flags.DEFINE_bool('strict', False, 'Leave an image out where otherwise something of it would be repaired.')
     flags.DEFINE_integer('allow_errors', 0, 'Images that may be left out without the exit status telling.', 0)
     flags.DEFINE_bool('overwrite', False, 'Replace the records that are in --out_dir.')
 
@@ -66,8 +69,9 @@ def settings_from_flags() -> build.Settings:
     if not splits:
         raise ValueError('--splits is empty')
     classes = labels.read(FLAGS.labels) if FLAGS.labels is not None else None
-    return build.Settings(source, splits, FLAGS.out_dir, classes, _image_size(), FLAGS.resize, FLAGS.anchors,
-                          FLAGS.jpeg_quality, FLAGS.num_shards, FLAGS.workers)  # fmt: skip
+    same = ('out_dir', 'resize', 'anchors', 'image_format', 'jpeg_quality', 'strict', 'num_shards', 'workers')
+    return build.Settings(source, splits, labels=classes, image_size=_image_size(),
+                          **{name: getattr(FLAGS, name) for name in same})  # fmt: skip
 
 
 def _split_file(text: str) -> tuple[str, str]:

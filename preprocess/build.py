@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 import yolo
 from preprocess import anchors as anchor_tools
-from preprocess import examples, progress, report, scan, voc, workers
-from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from preprocess import examples, progress, report, scan, tfds_metadata, voc, workers
+from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED, Problem
 from preprocess.progress import Summary
 from preprocess.scan import Scanned
 from yolo import files, images, records
@@ -37,7 +37,9 @@ class Settings:
     image_size: tuple[int, int]
     resize: str  # one of letterbox.RESIZES
     anchors: str
+    image_format: str  # one of images.FORMATS
     jpeg_quality: int
+    strict: bool  # repairs leave the image out
     num_shards: int  # of each split; 0 for one to 512 images
     workers: int
 
@@ -72,10 +74,11 @@ def build(settings: Settings, overwrite: bool = False) -> tuple[records.Descript
     for split, path in settings.splits.items():
         listed = voc.read_split(path)
         ids[split] = list(dict.fromkeys(listed))
-        repeated[split] = [Problem(split, image_id, NOTED, 'listed more than once; written once')
+        empty = [] if listed else [Problem(split, '', NOTED, f'the list {path} is empty')]
+        repeated[split] = empty + [Problem(split, image_id, NOTED, 'listed more than once; written once')
                            for image_id, times in collections.Counter(listed).items() if times > 1]  # fmt: skip
     num_files = sum(_num_shards(settings, names) for names in ids.values())
-    with tempfile.TemporaryDirectory() as scratch, workers.pool(min(settings.workers, num_files)) as run:
+    with tempfile.TemporaryDirectory() as scratch, workers.pool(min(settings.workers, max(num_files, 1))) as run:
         scans = {split: _scan(settings, split, names, scratch, run) for split, names in ids.items()}
         classes = settings.labels or tuple(sorted(scan.join(list(scans.values())).counts))
         if not classes:
@@ -101,7 +104,9 @@ def build(settings: Settings, overwrite: bool = False) -> tuple[records.Descript
     mean_iou = anchor_tools.mean_iou(sizes * _grid(settings)[::-1], anchors)
     parts = {split: (_num_shards(settings, names), summaries[split]) for split, names in ids.items()}
     description = _describe(settings, classes, anchors, mean_iou, parts)
-    records.write_manifest(settings.out_dir, records.Manifest(told, written))
+    manifest = records.Manifest(told, written)
+    records.write_manifest(settings.out_dir, manifest)
+    tfds_metadata.write(settings.out_dir, description, manifest)
     report.write_report(settings.out_dir, description, summaries)
     records.write_description(settings.out_dir, description)
     progress.end(settings.out_dir)
@@ -115,7 +120,8 @@ def _told(settings: Settings, ids: dict[str, list[str]], classes: tuple[str, ...
     told = {
         'annotations_dir': settings.source.annotations_dir, 'images_dir': settings.source.images_dir, 'splits': lists,
         'classes': classes, 'image_size': settings.image_size, 'resize': settings.resize, 'anchors': anchors.tolist(),
-        'anchors_from': settings.anchors, 'jpeg_quality': settings.jpeg_quality,
+        'anchors_from': settings.anchors, 'image_format': settings.image_format, 'jpeg_quality': settings.jpeg_quality,
+        'strict': settings.strict,
         'num_shards': {split: _num_shards(settings, names) for split, names in ids.items()},
         'tool_version': yolo.__version__}  # fmt: skip
     return json.loads(json.dumps(told))
@@ -187,22 +193,21 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
     if isinstance(scanned, str):
         raise ValueError(scanned)
     settings, objects = shard.settings, scanned.objects
-    image = examples.read_image(settings.source, image_id, scanned.filename)
+    image, problems = examples.read_image(settings.source, image_id, scanned.filename, scanned.size)
     size = image.shape[:2]
-    problems = []
     if scanned.size != size:
         annotation = examples.read_annotation(settings.source, image_id)
         objects = examples.usable_objects(annotation, size, frozenset(shard.classes))
-        problems.append((NOTED, f'the XML says {scanned.size[1]} x {scanned.size[0]}, the image is '
-                         f'{size[1]} x {size[0]}; the image was followed'))
+    problems += objects.problems
+    if settings.strict and any(kind == REPAIRED for kind, _ in problems):
+        raise ValueError('--strict: ' + '; '.join(reason for kind, reason in problems if kind == REPAIRED))
     resized = images.resize(image, settings.image_size, settings.resize)
-    encoded = images.encode_bgr_jpeg(resized, settings.jpeg_quality)
+    encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     summary.num_images += 1
     summary.num_difficult += int(objects.difficult.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
     summary.objects.update(objects.names)
-    problems += objects.problems
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
     return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))
@@ -220,4 +225,5 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
     }  # fmt: skip
     return records.Description(
         tuple(classes), settings.image_size, tuple((float(w), float(h)) for w, h in anchors), settings.anchors,
-        mean_iou, settings.jpeg_quality, splits, yolo.__version__, settings.resize)  # fmt: skip
+        mean_iou, settings.jpeg_quality, splits, yolo.__version__, settings.resize,
+        settings.image_format)  # fmt: skip

@@ -53,13 +53,33 @@ def read_annotation(source: voc.Source, image_id: str) -> voc.Annotation:
     return voc.read_annotation(read_file(voc.annotation_path(source, image_id), 'annotation'))
 
 
-def read_image(source: voc.Source, image_id: str, filename: str) -> np.ndarray:
-    """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML; ValueError if it cannot be had."""
+def read_image(source: voc.Source, image_id: str, filename: str,
+               told: tuple[int, int] | None) -> tuple[np.ndarray, list[tuple[str, str]]]:  # fmt: skip
+    """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
+
+    told: height, width as the XML says; where the EXIF tag of a photo turns it, they decide what the boxes refer to.
+    ValueError if the image cannot be had.
+    """
     path = voc.find_image(source, image_id, filename)
     try:
-        return images.decode_bgr(read_file(path, 'image'))
+        data = read_file(path, 'image')
+        image = images.decode_bgr(data)
+        if not images.is_turned(data):
+            return image, _compare(image, told)
+        turned = images.decode_bgr(data, turned=True)
+        if told == turned.shape[:2] != image.shape[:2]:
+            return turned, [(REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")]
+        return image, [(NOTED, 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'),
+                       *_compare(image, told)]  # fmt: skip
     except (ValueError, cv2.error) as error:  # cv2.error: more pixels than OpenCV takes
         raise ValueError(f'{path}: {error}') from error
+
+
+def _compare(image: np.ndarray, told: tuple[int, int] | None) -> list[tuple[str, str]]:
+    height, width = image.shape[:2]
+    if told in (None, (height, width)):
+        return []
+    return [(NOTED, f'the XML says {told[1]} x {told[0]}, the image is {width} x {height}; the image was followed')]
 
 
 def usable_objects(annotation: voc.Annotation, size: tuple[int, int], classes: frozenset[str] | None) -> Objects:

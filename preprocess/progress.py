@@ -13,10 +13,12 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
+from preprocess import tfds_metadata
 from preprocess.examples import Problem
 from yolo import files, records
 
 FOLDER = 'progress'
+OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
 
 
 @dataclasses.dataclass
@@ -110,8 +112,8 @@ def clear(out_dir: str, splits: Sequence[str]) -> None:
     with contextlib.suppress(ValueError):  # no description, or not one of this version
         splits = [*splits, *records.read_description(out_dir).splits]
     alternatives = '|'.join(re.escape(split) for split in splits)
-    ours = re.compile(rf'(report|manifest)\.json|({alternatives})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
+    ours = re.compile(rf'({alternatives})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
     there = files.names(out_dir)
-    for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if ours.fullmatch(n)]:
+    for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if n in OTHERS or ours.fullmatch(n)]:
         files.remove(posixpath.join(out_dir, name))
     end(out_dir)

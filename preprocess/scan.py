@@ -63,7 +63,7 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     for image_id in ids:
         try:
             annotation = examples.read_annotation(job.source, image_id)
-            size = annotation.size or examples.read_image(job.source, image_id, annotation.filename).shape[:2]
+            size = annotation.size or _size_of_image(job.source, image_id, annotation.filename)
         except ValueError as error:
             reasons.append(str(error))
             continue
@@ -80,6 +80,11 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     return Scan(counts, boxes[:, 2:] - boxes[:, :2]), [reason or next(good) for reason in reasons]
 
 
+def _size_of_image(source: voc.Source, image_id: str, filename: str) -> tuple[int, int]:
+    height, width = examples.read_image(source, image_id, filename, None)[0].shape[:2]
+    return height, width
+
+
 def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
     """What `scan` kept of its annotations, in order, CHUNK at a time; the file is removed at the end."""
     with open(path, 'rb') as file:
@@ -91,4 +96,4 @@ def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
 def join(scans: Sequence[Scan]) -> Scan:
     """One of many."""
     counts = sum((each.counts for each in scans), collections.Counter())
-    return Scan(counts, np.concatenate([each.sizes for each in scans]))
+    return Scan(counts, np.concatenate([np.zeros((0, 2), np.float32), *(each.sizes for each in scans)]))

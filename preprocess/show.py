@@ -85,7 +85,8 @@ def read_records(data_dir: str, split: str, num: int, seed: int | None) -> list[
         record: dict[str, Any] = {name: value.numpy()[0] for name, value in parsed.items()}
         real = record['labels'] >= 0
         record |= {name: record[name][real] for name in ('boxes', 'labels', 'places', 'difficult')}
-        found.append(record | {'image': images.decode(parsing.parse_image(serialized).numpy())})
+        found.append(record | {'image': images.decode_stored(
+            parsing.parse_image(serialized).numpy(), description.image_format, description.image_size)})
     return found
 
 

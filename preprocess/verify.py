@@ -75,9 +75,7 @@ def _verify_record(description: records.Description, record: records.Record, pat
     if not np.array_equal(places, record.places):
         found.problems.append(f'{place}: a responsible place is not that of its box')
     try:
-        shape = images.decode_bgr(record.image).shape
-        if shape != (*description.image_size, 3):
-            found.problems.append(f'{place}: the image is {shape[1]} x {shape[0]}')
+        images.decode_stored(record.image, description.image_format, description.image_size)
     except ValueError as error:
         found.problems.append(f'{place}: {error}')
 

@@ -87,7 +87,7 @@ def _size(element: ET.Element) -> tuple[int, int] | None:
 
 
 def read_split(path: str) -> list[str]:
-    """The image ids of a list, one a line; ValueError if there are none.
+    """The image ids of a list, one a line; ValueError if there is no such list, or it is no text.
 
     If every line has VOC's flag -1, 0 or 1 behind the id, that is taken off. Ids listed twice are returned twice.
     """
@@ -100,8 +100,6 @@ def read_split(path: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not a list of image ids in UTF-8: {error}') from error
     ids = [line.strip() for line in lines if line.strip()]
-    if not ids:
-        raise ValueError(f'{path} lists no images')
     parts = [line.rsplit(None, 1) for line in ids]
     if all(len(part) == 2 and part[1] in FLAGS for part in parts):  # names may have spaces, and numbers behind them
         ids = [part[0] for part in parts]

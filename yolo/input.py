@@ -107,9 +107,7 @@ def _decode(description: records.Description):
     """Serialized record -> image (H, W, 3) uint8 RGB, and the record again for what is parsed by the batch."""
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The accurate transform is the one that OpenCV and Darknet use; TensorFlow's default is up to 9 levels off.
-        image = tf.io.decode_jpeg(parsing.parse_image(serialized), 3, dct_method='INTEGER_ACCURATE')
-        return tf.ensure_shape(image, (*description.image_size, 3)), serialized
+        return parsing.decode_image(parsing.parse_image(serialized), description), serialized
 
     return decode
 

@@ -2,12 +2,24 @@
 
 import tensorflow as tf
 
-from yolo.records import BOX, DIFFICULT, IMAGE, IMAGE_ID, LABEL, PLACE, SIZE
+from yolo.records import BOX, DIFFICULT, IMAGE, IMAGE_ID, LABEL, PLACE, SIZE, Description
 
 
 def parse_image(serialized: tf.Tensor) -> tf.Tensor:
     """The encoded image (scalar string) of one serialized record."""
     return tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature((), tf.string)})[IMAGE]
+
+
+def decode_image(image: tf.Tensor, description: Description) -> tf.Tensor:
+    """The pixels (H, W, 3) uint8 RGB of a stored image (scalar string)."""
+    height, width = description.image_size
+    if description.image_format == 'raw':
+        return tf.reshape(tf.io.decode_raw(image, tf.uint8), (height, width, 3))
+    if description.image_format == 'png':
+        return tf.ensure_shape(tf.io.decode_png(image, 3), (height, width, 3))
+    # The accurate transform is the one that OpenCV and Darknet use; TensorFlow's default is up to 9 levels off.
+    pixels = tf.io.decode_jpeg(image, 3, dct_method='INTEGER_ACCURATE')
+    return tf.ensure_shape(pixels, (height, width, 3))
 
 
 def parse_ids(serialized: tf.Tensor) -> tf.Tensor:

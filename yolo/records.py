@@ -50,6 +50,7 @@ class Description:
     splits: dict[str, Split]
     tool_version: str
     resize: str = 'stretch'  # how the images were brought to that size: one of letterbox.RESIZES
+    image_format: str = 'jpeg'  # how they are stored: one of images.FORMATS
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -89,8 +90,9 @@ class Manifest:
 class Record:
     """One image with its objects, as stored.
 
-    image: encoded JPEG bytes; size: original (height, width) in pixels; boxes (N, 4) float32 xmin, ymin, xmax, ymax
-    relative 0..1; labels (N,) index into the classes; difficult (N,) bool; places (N, 3) row, column, anchor.
+    image: its bytes, encoded as the description says; size: original (height, width) in pixels; boxes (N, 4) float32
+    xmin, ymin, xmax, ymax relative 0..1; labels (N,) index into the classes; difficult (N,) bool; places (N, 3) row,
+    column, anchor.
     """
 
     image_id: str

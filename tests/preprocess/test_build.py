@@ -188,7 +188,8 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
 def settings(voc_dir, out_dir, **keywords):
     source = voc.Source(str(voc_dir / 'Annotations'), str(voc_dir / 'JPEGImages'))
     splits = {'test': str(voc_dir / 'ImageSets/Main/test.txt')}
-    given = {'labels': None, 'image_size': (64, 64), 'resize': 'stretch', 'anchors': 'voc', 'num_shards': 0, **keywords}
+    given = {'labels': None, 'image_size': (64, 64), 'resize': 'stretch', 'anchors': 'voc', 'num_shards': 0,
+             'image_format': 'jpeg', 'strict': False, **keywords}
     return build.Settings(source, splits, str(out_dir), jpeg_quality=90, workers=1, **given)
 
 

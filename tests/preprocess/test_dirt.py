@@ -1,0 +1,279 @@
+"""Real data's dirt, made on the spot: every file ends as written, repaired or left out, and the report says which."""
+
+import os
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from preprocess import build, examples, voc
+from yolo import images, records
+
+BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
+GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
+SIZE = '<size><width>100</width><height>80</height></size>'
+
+
+def picture() -> np.ndarray:
+    """An image (80, 100, 3) BGR, blue on the left."""
+    image = np.full((80, 100, 3), 90, np.uint8)
+    image[:, :50] = (220, 30, 30)
+    return image
+
+
+def encode(image, suffix, *options) -> bytes:
+    return cv2.imencode(suffix, image, options)[1].tobytes()
+
+
+def with_exif(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with a tag that tells how to turn it."""
+    entry = struct.pack('<HHIHH', 0x0112, 3, 1, orientation, 0)
+    tiff = b'II*\0' + struct.pack('<I', 8) + struct.pack('<H', 1) + entry + b'\0\0\0\0'
+    part = b'Exif\0\0' + tiff
+    return jpeg[:2] + b'\xff\xe1' + struct.pack('>H', len(part) + 2) + part + jpeg[2:]
+
+
+def cmyk_jpeg() -> bytes:
+    """A JPEG of four channels; Pillow writes them, OpenCV does not."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(picture()[..., ::-1]).convert('CMYK').save(file, 'JPEG')
+    return file.getvalue()
+
+
+def animated_gif() -> bytes:
+    from io import BytesIO
+
+    from PIL import Image
+
+    file = BytesIO()
+    first = Image.fromarray(picture()[..., ::-1])
+    first.save(file, 'GIF', save_all=True, append_images=[Image.new('RGB', first.size, 'white')])
+    return file.getvalue()
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Puts a file into a VOC folder: image bytes (None: none), XML, names of both."""
+    for part in ('Annotations', 'JPEGImages'):
+        (tmp_path / part).mkdir()
+
+    def put(image: bytes | None, xml: str | bytes | None = None, image_id='x', suffix='.jpg') -> str:
+        if image is not None:
+            (tmp_path / 'JPEGImages' / (image_id + suffix)).write_bytes(image)
+        text = f'<annotation>{SIZE}{GOOD}</annotation>' if xml is None else xml
+        data = text.encode() if isinstance(text, str) else text
+        (tmp_path / 'Annotations' / f'{image_id}.xml').write_bytes(data)
+        return image_id
+
+    return put
+
+
+def convert(tmp_path, ids, **changes):
+    """Runs the build on a list of ids; the records that were written, and kind and reason of all problems by id."""
+    (tmp_path / 'list.txt').write_text('\n'.join(ids))
+    source = voc.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
+    given = {'labels': ('cat', 'dog'), 'image_size': (64, 96), 'resize': 'stretch', 'anchors': 'voc', 'num_shards': 0,
+             'image_format': 'png', 'jpeg_quality': 95, 'strict': False, 'workers': 1, **changes}  # fmt: skip
+    settings = build.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
+    description, summaries = build.build(settings, overwrite=True)
+    written = {}
+    for i in range(description.split('all').num_shards):
+        path = records.shard_path(settings.out_dir, 'all', i, description.split('all').num_shards)
+        with open(path, 'rb') as file:
+            found = [records.deserialize(data) for data in records.unframe(file, path)]
+        written |= {record.image_id: record for record in found}
+    problems = {image_id: [(p.kind, p.reason) for p in summaries['all'].problems if p.image_id == image_id]
+                for image_id in ids}  # fmt: skip
+    return written, problems
+
+
+def pixels(record) -> np.ndarray:
+    return images.decode(record.image)
+
+
+GREY = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
+
+
+@pytest.mark.parametrize(('image', 'suffix'), [
+    (encode(picture(), '.jpg'), '.jpg'), (encode(picture(), '.png'), '.jpg'), (encode(GREY, '.jpg'), '.jpg'),
+    (encode(GREY, '.png'), '.png'), (cmyk_jpeg(), '.jpg'), (encode(cv2.cvtColor(picture(), cv2.COLOR_BGR2BGRA), '.png'),
+                                                            '.png'),
+    (encode(picture().astype(np.uint16) * 257, '.png'), '.png'), (animated_gif(), '.jpg')],
+    ids=['plain', 'png named jpg', 'grey', 'grey png', 'cmyk', 'rgba', '16 bit', 'animated'])  # fmt: skip
+def test_images_of_any_kind_are_written_in_colour(make, tmp_path, image, suffix, request):
+    make(image, suffix=suffix)
+    written, problems = convert(tmp_path, ['x'])
+    assert problems['x'] == []
+    found = pixels(written['x']).astype(int)
+    assert found.shape == (64, 96, 3)
+    left, right = found[32, 20], found[32, 80]
+    grey = 'grey' in request.node.callspec.id
+    np.testing.assert_allclose(left, [52] * 3 if grey else [30, 30, 220], atol=25 if 'cmyk' in request.node.callspec.id
+                               else 12)  # fmt: skip
+    np.testing.assert_allclose(right, [90] * 3, atol=12)
+    np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
+
+
+@pytest.mark.parametrize(('image', 'reason'), [
+    (encode(picture(), '.jpg')[:-200], 'cut off'), (b'', 'empty'), (b'GIF89a', 'not an image'),
+    (encode(picture(), '.png')[:-100], 'not an image'), (None, 'no image')],
+    ids=['cut jpeg', 'zero bytes', 'no gif', 'cut png', 'missing'])  # fmt: skip
+def test_images_that_cannot_be_read_are_left_out_and_the_rest_goes_on(make, tmp_path, image, reason):
+    make(image)
+    make(encode(picture(), '.jpg'), image_id='good')
+    written, problems = convert(tmp_path, ['x', 'good'])
+    assert list(written) == ['good']
+    [(kind, said)] = problems['x']
+    assert kind == examples.LEFT_OUT_IMAGE
+    assert reason in said
+    assert problems['good'] == []
+
+
+@pytest.mark.parametrize('orientation', [3, 6, 8])
+def test_a_photo_with_exif_follows_the_size_of_the_xml(make, tmp_path, orientation):
+    photo = with_exif(encode(picture(), '.jpg'), orientation)
+    turned = f'<annotation>{SIZE.replace("100", "W").replace("80", "100").replace("W", "80")}{GOOD}</annotation>'
+    make(photo, image_id='stored')
+    make(photo, turned, image_id='turned')
+    make(photo, f'<annotation>{GOOD}</annotation>', image_id='silent')
+    make(with_exif(encode(picture(), '.jpg'), 1), image_id='straight')
+    written, problems = convert(tmp_path, ['stored', 'turned', 'silent', 'straight'])
+    assert written['stored'].size == written['silent'].size == written['straight'].size == (80, 100)
+    assert problems['straight'] == []
+    for image_id in ('stored', 'silent'):
+        [(kind, reason)] = problems[image_id]
+        assert kind == examples.NOTED
+        assert 'boxes refer to stored pixels' in reason
+        assert pixels(written[image_id])[32, 20, 2] > 180  # blue is on the left still
+    if orientation == 3:  # upside down: the size cannot tell
+        assert [kind for kind, _ in problems['turned']] == [examples.NOTED, examples.NOTED]
+        return
+    [(kind, reason)] = problems['turned']
+    assert kind == examples.REPAIRED
+    assert "the XML's size is that of the turned photo" in reason
+    assert written['turned'].size == (100, 80)
+    top, bottom = pixels(written['turned'])[10, 48], pixels(written['turned'])[54, 48]
+    assert (top if orientation == 6 else bottom)[2] > 180  # left went up (6: clockwise) or down (8)
+    np.testing.assert_allclose(written['turned'].boxes, [[10 / 80, 8 / 100, 60 / 80, 48 / 100]], atol=1e-6)
+
+
+def test_a_size_that_disagrees_is_noted_and_the_image_followed(make, tmp_path):
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE.replace("100", "200")}{GOOD}</annotation>')
+    written, problems = convert(tmp_path, ['x'])
+    assert written['x'].size == (80, 100)
+    np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
+    [(kind, reason)] = problems['x']
+    assert kind == examples.NOTED
+    assert 'the XML says 200 x 80, the image is 100 x 80' in reason
+
+
+@pytest.mark.parametrize(('box', 'name', 'kind', 'reason'), [
+    ((60, 48, 11, 9), 'cat', examples.LEFT_OUT_BOX, 'no area'),
+    ((120, 9, 160, 48), 'cat', examples.LEFT_OUT_BOX, 'outside'),
+    (('nan', 9, 60, 48), 'cat', examples.LEFT_OUT_BOX, 'not numbers'),
+    ((-20, 9, 60, 48), 'cat', examples.REPAIRED, 'clipped'),
+    ((11, 9, 60, 48), 'cow', examples.LEFT_OUT_BOX, 'not among the labels'),
+    ((11, 9, 60, 48), '', examples.LEFT_OUT_BOX, 'no name')])  # fmt: skip
+def test_bad_objects_are_named_and_the_others_stay(make, tmp_path, box, name, kind, reason):
+    bad = f'<object><name>{name}</name>{BOX.format(*box)}</object>'
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{bad}{GOOD}</annotation>')
+    written, problems = convert(tmp_path, ['x'])
+    assert len(written['x'].labels) == (2 if kind == examples.REPAIRED else 1)
+    [(said_kind, said)] = problems['x']
+    assert said_kind == kind
+    assert reason in said
+    assert said.startswith('object 1 ')
+    written, problems = convert(tmp_path, ['x'], strict=True)
+    if kind == examples.REPAIRED:
+        assert written == {}
+        assert problems['x'] == [(examples.LEFT_OUT_IMAGE, f'--strict: {said}')]
+    else:
+        assert len(written['x'].labels) == 1
+
+
+def test_thousands_of_objects_and_none(make, tmp_path):
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD * 4000}</annotation>', 'many')
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}</annotation>', 'none')
+    written, problems = convert(tmp_path, ['many', 'none'])
+    assert (len(written['many'].labels), len(written['none'].labels)) == (4000, 0)
+    assert not written['many'].difficult.any()  # missing: it is not
+    assert problems == {'many': [], 'none': []}
+
+
+def test_names_with_spaces_and_unicode_and_ids_twice(make, tmp_path):
+    ids = ['two words', 'Ünïcödé 猫', 'sub.dot']
+    for image_id in ids:
+        make(encode(picture(), '.jpg'), image_id=image_id)
+    written, problems = convert(tmp_path, [*ids, ids[0]])
+    assert list(written) == ids
+    assert problems[ids[0]] == [(examples.NOTED, 'listed more than once; written once')]
+
+
+@pytest.mark.parametrize('filename', ['../secret.jpg', '/etc/secret.jpg', r'..\secret.jpg'])
+def test_a_filename_never_leads_out_of_the_folder(make, tmp_path, filename):
+    (tmp_path / 'secret.jpg').write_bytes(encode(picture(), '.jpg'))
+    make(None, f'<annotation><filename>{filename}</filename>{SIZE}{GOOD}</annotation>')
+    make(encode(picture(), '.jpg'), image_id='good')
+    written, problems = convert(tmp_path, ['x', '../secret', 'good'])
+    assert list(written) == ['good']
+    assert problems['x'][0][0] == examples.LEFT_OUT_IMAGE
+    assert 'leads out of' in problems['../secret'][0][1]
+
+
+def test_links_in_a_circle_and_folders_for_files(make, tmp_path):
+    make(None, image_id='circle')
+    os.symlink('circle.jpg', tmp_path / 'JPEGImages/circle.jpg')
+    os.symlink('ring.xml', tmp_path / 'Annotations/ring.xml')
+    (tmp_path / 'Annotations/folder.xml').mkdir()
+    make(encode(picture(), '.jpg'), image_id='good')
+    written, problems = convert(tmp_path, ['circle', 'ring', 'folder', 'good'])
+    assert list(written) == ['good']
+    assert 'no image circle.jpg' in problems['circle'][0][1]
+    assert 'cannot be read' in problems['ring'][0][1]
+    assert 'cannot be read' in problems['folder'][0][1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='nothing is unreadable for root')
+def test_a_file_that_may_not_be_read(make, tmp_path):
+    make(encode(picture(), '.jpg'))
+    os.chmod(tmp_path / 'JPEGImages/x.jpg', 0)
+    make(encode(picture(), '.jpg'), image_id='good')
+    written, problems = convert(tmp_path, ['x', 'good'])
+    assert list(written) == ['good']
+    assert 'cannot be read' in problems['x'][0][1]
+
+
+def test_an_id_without_xml_and_an_empty_split(make, tmp_path):
+    make(encode(picture(), '.jpg'), image_id='good')
+    (tmp_path / 'JPEGImages/lonely.jpg').write_bytes(encode(picture(), '.jpg'))
+    written, problems = convert(tmp_path, ['lonely', 'good'])
+    assert list(written) == ['good']
+    assert 'no annotation' in problems['lonely'][0][1]
+    assert convert(tmp_path, [])[0] == {}
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'iso-8859-1'])
+def test_encodings_of_xml(make, tmp_path, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>\n<annotation>{SIZE}{GOOD}</annotation>'
+    make(encode(picture(), '.jpg'), text.encode(encoding))
+    written, problems = convert(tmp_path, ['x'])
+    assert problems['x'] == []
+    assert len(written['x'].labels) == 1
+
+
+@pytest.mark.parametrize('image_format', images.FORMATS)
+def test_storage_formats(make, tmp_path, image_format):
+    make(encode(picture(), '.png'), suffix='.png')
+    written, _ = convert(tmp_path, ['x'], image_format=image_format)
+    found = images.decode_stored(written['x'].image, image_format, (64, 96))
+    expected = images.resize(images.decode(encode(picture(), '.png')), (64, 96))
+    assert np.abs(found.astype(int) - expected).mean() < (3 if image_format == 'jpeg' else 1e-9)
+    description = records.read_description(str(tmp_path / 'out'))
+    assert description.image_format == image_format
+    with pytest.raises(ValueError, match='32 x 32'):
+        images.decode_stored(written['x'].image, image_format, (32, 32))
