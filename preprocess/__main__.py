@@ -1,6 +1,7 @@
 """VOC-style annotations and images -> TFRecords.
 
   python -m preprocess --voc_dir=VOCdevkit/VOC2012 --splits=trainval,test --out_dir=data/voc416
+  python -m preprocess --tfds=voc/2007 --splits=train,test --out_dir=data/voc416
   python -m preprocess --annotations_dir=A --images_dir=I --split_files=train=a.txt,test=b.txt --out_dir=data/mine
   python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
   python -m preprocess verify --data_dir=data/voc416
@@ -15,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from absl import app, flags, logging
 
-from preprocess import anchors, build, report, voc
+from preprocess import anchors, build, report, tfds_source, voc
 from yolo import files, images, labels, letterbox
 
 COMMANDS = {'show': 'preprocess.show', 'verify': 'preprocess.verify', 'shapes': 'preprocess.shapes'}
@@ -25,6 +26,9 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags of the conversion; the other commands have their own."""
     flags.DEFINE_string('voc_dir', None, 'Folder with Annotations, JPEGImages and ImageSets/Main.')
+    flags.DEFINE_string('tfds', None, 'Detection dataset of TensorFlow Datasets, as voc/2007: written to --voc_dir '
+                        'first (default: voc in --out_dir), downloaded if need be.')  # fmt: skip
+    flags.DEFINE_string('tfds_data_dir', None, 'Where TensorFlow Datasets keeps its data.')
     flags.DEFINE_list('splits', 'trainval,test', 'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the '
                       'first.')  # fmt: skip
     flags.DEFINE_string('annotations_dir', None, 'Folder of XML files, in place of --voc_dir.')
@@ -49,12 +53,16 @@ def define_flags() -> None:
 
 
 def settings_from_flags() -> build.Settings:
-    """What the flags ask for; ValueError if they do not make sense."""
-    if bool(FLAGS.voc_dir) == bool(FLAGS.annotations_dir or FLAGS.images_dir or FLAGS.split_files):
+    """What the flags ask for; ValueError if they do not make sense. Writes the VOC folder that --tfds means."""
+    voc_dir: str | None = FLAGS.voc_dir
+    if FLAGS.tfds:
+        voc_dir = voc_dir or posixpath.join(FLAGS.out_dir, 'voc')
+        tfds_source.export(FLAGS.tfds, FLAGS.splits, voc_dir, FLAGS.tfds_data_dir)
+    if bool(voc_dir) == bool(FLAGS.annotations_dir or FLAGS.images_dir or FLAGS.split_files):
         raise ValueError('give either --voc_dir or --annotations_dir, --images_dir and --split_files')
-    if FLAGS.voc_dir:
-        source = voc.Source(posixpath.join(FLAGS.voc_dir, 'Annotations'), posixpath.join(FLAGS.voc_dir, 'JPEGImages'))
-        lists = posixpath.join(FLAGS.voc_dir, 'ImageSets', 'Main')
+    if voc_dir:
+        source = voc.Source(posixpath.join(voc_dir, 'Annotations'), posixpath.join(voc_dir, 'JPEGImages'))
+        lists = posixpath.join(voc_dir, 'ImageSets', 'Main')
         splits = {name: posixpath.join(lists, f'{name}.txt') for name in FLAGS.splits}
     else:
         if not (FLAGS.annotations_dir and FLAGS.images_dir and FLAGS.split_files):

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from preprocess import build, voc
+from preprocess import build, tfds_source, voc
 from preprocess.shapes import write_shapes
 from yolo import images, records
 
@@ -46,3 +47,54 @@ def test_a_folder_of_records_is_a_tfds_dataset(tmp_path, image_format):
         assert not found
     info = json.loads((tmp_path / 'out/dataset_info.json').read_text())
     assert info['splits'][0]['shardLengths'] == ['2', '2', '3']
+
+
+def make_tiny_boxes(data_dir: str) -> None:
+    """Three and two images with 0, 1, 2 boxes, as TFDS keeps them."""
+    features = tfds.features.FeaturesDict({
+        'image': tfds.features.Image(encoding_format='png'),
+        'objects': tfds.features.Sequence({
+            'bbox': tfds.features.BBoxFeature(), 'label': tfds.features.ClassLabel(names=['cat', 'dog']),
+            'is_difficult': np.bool_})})  # fmt: skip
+
+    def examples(number: int) -> tf.data.Dataset:
+        def generate():
+            for i in range(number):
+                labels = np.arange(i) % 2
+                yield {'image': np.full((80, 100, 3), 40 * i, np.uint8),
+                       'objects': {'bbox': np.array([[0.25, 0.1, 0.75, 0.5]] * i, np.float32).reshape(-1, 4),
+                                   'label': labels, 'is_difficult': labels == 1}}  # fmt: skip
+
+        signature = {'image': tf.TensorSpec((80, 100, 3), tf.uint8),
+                     'objects': {'bbox': tf.TensorSpec((None, 4)), 'label': tf.TensorSpec((None,), tf.int64),
+                                 'is_difficult': tf.TensorSpec((None,), tf.bool)}}  # fmt: skip
+        return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+    tfds.dataset_builders.store_as_tfds_dataset(
+        'tiny_boxes', '1.0.0', features, {'train': examples(3), 'test': examples(2)}, data_dir=data_dir)
+
+
+def test_a_tfds_dataset_is_a_source(tmp_path):
+    make_tiny_boxes(str(tmp_path / 'tfds'))
+    tfds_source.export('tiny_boxes', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    (tmp_path / 'VOC/ImageSets/Main/trainval.txt').write_text((tmp_path / 'VOC/ImageSets/Main/train.txt').read_text())
+    description, summaries = build.build(settings(tmp_path, image_format='png'))
+    assert description.classes == ('cat', 'dog')
+    assert summaries['trainval'].problems == []
+    assert description.split('trainval').num_images == 3
+    assert description.split('test').objects_per_class == {'cat': 1, 'dog': 0}
+    sizes = []
+    for i in range(3):
+        path = records.shard_path(str(tmp_path / 'out'), 'trainval', i, 3)
+        with open(path, 'rb') as file:
+            [record] = map(records.deserialize, records.unframe(file, path))
+        sizes.append(len(record.labels))
+        expected = np.array([[0.1, 0.25, 0.5, 0.75]] * len(record.labels)).reshape(-1, 4)
+        np.testing.assert_allclose(record.boxes, expected, atol=1e-5)
+        assert record.difficult.tolist() == [k == 1 for k in range(len(record.labels))]
+        assert images.decode(record.image)[0, 0, 0] == 40 * len(record.labels)
+    assert sorted(sizes) == [0, 1, 2]
+    with pytest.raises(ValueError, match='--splits=val'):
+        tfds_source.export('tiny_boxes', ['val'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    with pytest.raises(ValueError, match='--tfds=no_such_thing'):
+        tfds_source.export('no_such_thing', ['val'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
