@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from absl import app, flags, logging
 
-from preprocess import anchors, build, report, tfds_source, voc
+from preprocess import anchors, build, report, tfds_source, voc, workers
 from yolo import files, images, labels, letterbox
 
 COMMANDS = {'show': 'preprocess.show', 'verify': 'preprocess.verify', 'shapes': 'preprocess.shapes'}
@@ -46,6 +46,9 @@ def define_flags() -> None:
     flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Processes; the default is one a core.', 1)
     flags.DEFINE_enum('image_format', 'jpeg', images.FORMATS, 'How images are stored: jpeg is small; png is exact; raw '
                       'needs no decoding and is the largest.')  # fmt: skip
+    flags.DEFINE_enum('runner', 'local', ['local', 'beam'], 'Who does the work: processes of this machine, or Apache '
+                      'Beam with --beam_options.')  # fmt: skip
+    flags.DEFINE_list('beam_options', '', 'Of Apache Beam, as --runner=FlinkRunner,--flink_master=HOST:8081.')
     flags.DEFINE_integer('jpeg_quality', 95, 'Of stored JPEGs.', 1, 100)
     flags.DEFINE_bool('strict', False, 'Leave an image out where otherwise something of it would be repaired.')
     flags.DEFINE_integer('allow_errors', 0, 'Images that may be left out without the exit status telling.', 0)
@@ -104,7 +107,10 @@ def _image_size() -> tuple[int, int]:
 def convert() -> bool:
     """Flags to library; whether few enough images were left out. ValueError if nothing could be done."""
     settings = settings_from_flags()
-    description, summaries = build.build(settings, FLAGS.overwrite)
+    crew = None
+    if FLAGS.runner == 'beam':
+        crew = workers.beam(FLAGS.beam_options, posixpath.join(settings.out_dir, 'work'))
+    description, summaries = build.build(settings, FLAGS.overwrite, crew)
     if summaries is None:
         print(f'{settings.out_dir} holds these records already, whole; --overwrite writes them again')
     else:

@@ -4,10 +4,9 @@ import collections
 import dataclasses
 import json
 import math
-import os
 import posixpath
-import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import google_crc32c
 import numpy as np
@@ -63,12 +62,14 @@ class _Shard:
         return records.shard_path(self.settings.out_dir, self.split, self.index, self.num_shards)
 
 
-def build(settings: Settings, overwrite: bool = False) -> tuple[records.Description, dict[str, Summary] | None]:
+def build(settings: Settings, overwrite: bool = False, crew: AbstractContextManager[workers.Crew] | None = None,
+          ) -> tuple[records.Description, dict[str, Summary] | None]:  # fmt: skip
     """Writes the records of all splits and, last, their description; ValueError if the settings do not fit the data.
 
     Returns the description and, by split, what became of the images; None if all had been written before. Goes on where
     a killed run with the same settings stopped; ValueError, with the differences, for a folder that holds records made
-    with others. overwrite: replaces these, but not before the settings have proven to fit.
+    with others. overwrite: replaces these, but not before the settings have proven to fit. crew: who does the work; the
+    default is `settings.workers` processes.
     """
     ids, repeated = {}, {}
     for split, path in settings.splits.items():
@@ -76,10 +77,10 @@ def build(settings: Settings, overwrite: bool = False) -> tuple[records.Descript
         ids[split] = list(dict.fromkeys(listed))
         empty = [] if listed else [Problem(split, '', NOTED, f'the list {path} is empty')]
         repeated[split] = empty + [Problem(split, image_id, NOTED, 'listed more than once; written once')
-                           for image_id, times in collections.Counter(listed).items() if times > 1]  # fmt: skip
+                           for image_id in _repeated(listed, ids[split])]  # fmt: skip
     num_files = sum(_num_shards(settings, names) for names in ids.values())
-    with tempfile.TemporaryDirectory() as scratch, workers.pool(min(settings.workers, max(num_files, 1))) as run:
-        scans = {split: _scan(settings, split, names, scratch, run) for split, names in ids.items()}
+    with crew or workers.local(min(settings.workers, max(num_files, 1))) as hands:
+        scans = {split: _scan(settings, split, names, hands) for split, names in ids.items()}
         classes = settings.labels or tuple(sorted(scan.join(list(scans.values())).counts))
         if not classes:
             raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
@@ -94,14 +95,14 @@ def build(settings: Settings, overwrite: bool = False) -> tuple[records.Descript
         for split, names in ids.items():
             summaries[split] = Summary(problems=repeated[split])
             num_shards = _num_shards(settings, names)
-            shards = [_Shard(settings, classes, anchors, split, i, num_shards, part, _kept_in(scratch, split, i))
+            shards = [_Shard(settings, classes, anchors, split, i, num_shards, part, _kept_in(hands, split, i))
                       for i, part in enumerate(_parts(settings, names))]  # fmt: skip
             with tqdm(total=len(names), desc=split, unit=' images', disable=None) as bar:
-                for shard, (file, summary) in zip(shards, run(write_shard, shards), strict=True):
+                for shard, (file, summary) in zip(shards, hands.run(write_shard, shards), strict=True):
                     written[posixpath.basename(shard.path)] = file
                     summaries[split].add(summary)
                     bar.update(len(shard.ids))
-    mean_iou = anchor_tools.mean_iou(sizes * _grid(settings)[::-1], anchors)
+    mean_iou = anchor_tools.mean_iou(sizes, anchors / _grid(settings)[::-1])  # whatever the unit
     parts = {split: (_num_shards(settings, names), summaries[split]) for split, names in ids.items()}
     description = _describe(settings, classes, anchors, mean_iou, parts)
     manifest = records.Manifest(told, written)
@@ -111,6 +112,12 @@ def build(settings: Settings, overwrite: bool = False) -> tuple[records.Descript
     records.write_description(settings.out_dir, description)
     progress.end(settings.out_dir)
     return description, summaries
+
+
+def _repeated(listed: Sequence[str], different: Sequence[str]) -> list[str]:
+    if len(listed) == len(different):
+        return []
+    return [image_id for image_id, times in collections.Counter(listed).items() if times > 1]
 
 
 def _told(settings: Settings, ids: dict[str, list[str]], classes: tuple[str, ...], anchors: np.ndarray) -> dict:
@@ -131,15 +138,15 @@ def _grid(settings: Settings) -> tuple[int, int]:
     return settings.image_size[0] // 32, settings.image_size[1] // 32
 
 
-def _scan(settings: Settings, split: str, ids: Sequence[str], scratch: str, run) -> scan.Scan:
+def _scan(settings: Settings, split: str, ids: Sequence[str], crew: workers.Crew) -> scan.Scan:
     classes = frozenset(settings.labels) if settings.labels else None
     jobs = [scan.ScanJob(settings.source, part, classes, settings.image_size, settings.resize,
-                         _kept_in(scratch, split, i)) for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
-    return scan.join(list(run(scan.scan, jobs)))
+                         _kept_in(crew, split, i)) for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
+    return scan.join(list(crew.run(scan.scan, jobs)))
 
 
-def _kept_in(scratch: str, split: str, shard: int) -> str:
-    return os.path.join(scratch, f'{split}-{shard}')
+def _kept_in(crew: workers.Crew, split: str, shard: int) -> str:
+    return posixpath.join(crew.scratch, f'{split}-{shard}')
 
 
 def _num_shards(settings: Settings, ids: Sequence[str]) -> int:

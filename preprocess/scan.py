@@ -1,8 +1,8 @@
 """The first pass: all annotations, looked through for classes and box sizes, and kept for the second pass."""
 
 import collections
+import contextlib
 import dataclasses
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from preprocess import examples, voc
 from preprocess.examples import Objects
+from yolo import files
 from yolo.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
@@ -50,7 +51,7 @@ class Scanned:
 def scan(job: ScanJob) -> Scan:
     """Looks through some annotations and keeps, for each, what it holds or the reason why it cannot be read."""
     scans = []
-    with open(job.kept_in, 'wb') as file:
+    with files.writer(job.kept_in) as file:
         for start in range(0, len(job.ids), CHUNK):
             found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
             pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
@@ -86,11 +87,10 @@ def _size_of_image(source: voc.Source, image_id: str, filename: str) -> tuple[in
 
 
 def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
-    """What `scan` kept of its annotations, in order, CHUNK at a time; the file is removed at the end."""
-    with open(path, 'rb') as file:
-        while file.peek(1):
+    """What `scan` kept of its annotations, in order, CHUNK at a time."""
+    with files.reader(path) as file, contextlib.suppress(EOFError):
+        while True:
             yield pickle.load(file)
-    os.remove(path)
 
 
 def join(scans: Sequence[Scan]) -> Scan:

@@ -90,13 +90,13 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
     if manifest is None:
         raise ValueError(f'{data_dir!r} has no {records.MANIFEST}; run `python -m preprocess --overwrite`')
     problems = []
-    with workers.pool(num_workers) as run:
+    with workers.local(num_workers) as crew:
         for name, split in description.splits.items():
             paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
             told = [manifest.shards.get(posixpath.basename(path)) for path in paths]
             total = Found()
             check = functools.partial(verify_shard, description)
-            for found in tqdm(run(check, told, paths), total=len(paths), desc=name, unit=' files', disable=None):
+            for found in tqdm(crew.run(check, told, paths), total=len(paths), desc=name, unit=' files', disable=None):
                 total.num_images += found.num_images
                 total.num_objects += found.num_objects
                 total.num_difficult += found.num_difficult

@@ -9,7 +9,7 @@ import numpy as np
 
 from yolo import files
 
-FLAGS = ('-1', '0', '1')
+FLAGS = (['-1'], ['0'], ['1'])
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
 
@@ -100,9 +100,8 @@ def read_split(path: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not a list of image ids in UTF-8: {error}') from error
     ids = [line.strip() for line in lines if line.strip()]
-    parts = [line.rsplit(None, 1) for line in ids]
-    if all(len(part) == 2 and part[1] in FLAGS for part in parts):  # names may have spaces, and numbers behind them
-        ids = [part[0] for part in parts]
+    if all(line.rsplit(None, 1)[1:] in FLAGS for line in ids):  # names may have spaces, and numbers behind them
+        ids = [line.rsplit(None, 1)[0] for line in ids]
     return ids
 
 

@@ -1,29 +1,79 @@
-"""Worker processes."""
+"""Who does the work: processes of this machine, or Apache Beam on many."""
 
 import concurrent.futures
 import contextlib
+import dataclasses
+import itertools
 import multiprocessing
 import os
+import pickle
+import posixpath
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
 
+from yolo import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Crew:
+    """run: as the builtin map, but elsewhere; scratch: a folder that all of it can write to."""
+
+    run: Callable[..., Iterator[Any]]
+    scratch: str
+
 
 @contextlib.contextmanager
-def pool(number: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """Gives a `map` over worker processes, or within this one if `number` is 1."""
-    if number == 1:
-        yield map
-        return
-    # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
-    context = multiprocessing.get_context('spawn')
-    executor = concurrent.futures.ProcessPoolExecutor(number, context, _start)
+def local(number: int) -> Iterator[Crew]:
+    """So many processes of this machine; within this one if `number` is 1."""
+    with tempfile.TemporaryDirectory() as scratch:
+        if number == 1:
+            yield Crew(map, scratch)
+            return
+        # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
+        context = multiprocessing.get_context('spawn')
+        executor = concurrent.futures.ProcessPoolExecutor(number, context, _start)
+        try:
+            yield Crew(executor.map, scratch)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def beam(options: Sequence[str], scratch: str) -> Iterator[Crew]:
+    """Apache Beam, on whatever runner its options say; scratch: a path that all its workers can write to.
+
+    ValueError if Beam is not installed.
+    """
     try:
-        yield executor.map
-    finally:
-        executor.shutdown(cancel_futures=True)
+        import apache_beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise ValueError(f'--runner=beam needs Apache Beam: pip install yolov2-tensorflow[beam] ({error})') from error
+    calls = itertools.count()
+
+    def run(function: Callable, *columns: Iterable) -> Iterator[Any]:
+        folder = posixpath.join(scratch, f'results-{next(calls)}')
+        files.make_folder(folder)
+        jobs = list(enumerate(zip(*columns, strict=True)))
+        with apache_beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+            (pipeline | apache_beam.Create(jobs) | apache_beam.Reshuffle()
+             | apache_beam.Map(_call, function, folder))  # fmt: skip
+        for number, _ in jobs:
+            yield pickle.loads(files.read(posixpath.join(folder, str(number))))
+
+    files.make_folder(scratch)
+    yield Crew(run, scratch)
+    files.remove_folder(scratch)
+
+
+def _call(job: tuple[int, tuple], function: Callable, folder: str) -> None:
+    """Leaves the result of one job in a file: that is where the command, perhaps on another machine, finds it."""
+    number, arguments = job
+    files.write(posixpath.join(folder, str(number)), pickle.dumps(function(*arguments)))
 
 
 def _start() -> None:

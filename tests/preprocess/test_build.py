@@ -182,7 +182,7 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
                            '--num_shards=3', '--workers=2', '--allow_errors=6')  # fmt: skip
     assert status == 0
     assert digests(tmp_path) == digests(ran[0])
-    assert len(digests(tmp_path)) == 9  # three descriptions and 2 x 3 shards, nothing partial
+    assert len(digests(tmp_path)) == 12  # six descriptions and 2 x 3 shards, nothing partial
 
 
 def settings(voc_dir, out_dir, **keywords):
@@ -201,8 +201,8 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
         build.build(settings(voc_dir, tmp_path, num_shards=2))
     build.build(settings(voc_dir, tmp_path, num_shards=2), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'dataset.json', 'manifest.json', 'report.json', 'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002',
-        'their-test.tfrecord-00000-of-00002']  # fmt: skip
+        'dataset.json', 'dataset_info.json', 'features.json', 'manifest.json', 'objects-label.labels.txt', 'report.json',
+        'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002', 'their-test.tfrecord-00000-of-00002']  # fmt: skip
 
 
 @pytest.mark.parametrize('wrong', [{'anchors': 'kmeans:99'}, {'anchors': 'coco'}])
