@@ -48,10 +48,10 @@ def mean_iou(sizes: np.ndarray, anchors: np.ndarray) -> float:
     return float(total) / max(len(sizes), 1)
 
 
-def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000) -> np.ndarray:
+def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000, starts: int = 10) -> np.ndarray:
     """K anchors (K, 2) for sizes (N, 2), smallest area first: k-means with the distance 1 - IoU. Deterministic.
 
-    Starts from k-means++ with a fixed seed, the best of 10 starts. ValueError with fewer than K different sizes.
+    Starts from k-means++ with a fixed seed, the best of some starts. ValueError with fewer than K different sizes.
     (YOLOv2 paper, section 2, 'Dimension Clusters'.)
     """
     different = len(np.unique(sizes, axis=0))
@@ -59,7 +59,7 @@ def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000) -> np.ndarray:
         raise ValueError(f'--anchors=kmeans:{k} needs {k} boxes of different size, the first split has {different}; '
                          'ask for fewer, or take --anchors=voc')  # fmt: skip
     rng = np.random.default_rng(0)
-    found = [_kmeans_once(sizes, _spread(sizes, k, rng), most_rounds) for _ in range(10)]
+    found = [_kmeans_once(sizes, _spread(sizes, k, rng), most_rounds) for _ in range(starts)]
     best = max(found, key=lambda anchors: mean_iou(sizes, anchors))
     return best[np.argsort(best.prod(1), kind='stable')]
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 import yolo
 from preprocess import anchors as anchor_tools
-from preprocess import examples, progress, report, scan, tfds_metadata, voc, workers
+from preprocess import examples, page, progress, report, scan, tfds_metadata, voc, workers
 from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED, Problem
 from preprocess.progress import Summary
 from preprocess.scan import Scanned
@@ -109,6 +109,7 @@ def build(settings: Settings, overwrite: bool = False, crew: AbstractContextMana
     records.write_manifest(settings.out_dir, manifest)
     tfds_metadata.write(settings.out_dir, description, manifest)
     report.write_report(settings.out_dir, description, summaries)
+    page.write_page(settings.out_dir, description, summaries, sizes, settings.source)
     records.write_description(settings.out_dir, description)
     progress.end(settings.out_dir)
     return description, summaries
@@ -215,6 +216,7 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
     summary.num_difficult += int(objects.difficult.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
     summary.objects.update(objects.names)
+    summary.objects_per_image[len(objects.names)] += 1
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
     return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))

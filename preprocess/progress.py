@@ -28,7 +28,8 @@ class Summary:
     num_images: int = 0
     num_difficult: int = 0
     max_boxes: int = 0
-    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # by name
+    objects_per_image: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     def add(self, other: 'Summary') -> None:
@@ -37,6 +38,7 @@ class Summary:
         self.num_difficult += other.num_difficult
         self.max_boxes = max(self.max_boxes, other.max_boxes)
         self.objects.update(other.objects)
+        self.objects_per_image.update(other.objects_per_image)
         self.problems += other.problems
 
     def count(self, kind: str) -> int:
@@ -87,6 +89,8 @@ def finished(path: str) -> tuple[records.ShardFile, Summary] | None:
     noted = json.loads(files.read(_note_path(path)))
     shard, summary = records.ShardFile(**noted['shard']), Summary(**noted['summary'])
     summary.objects = collections.Counter(summary.objects)
+    per_image = {int(number): count for number, count in summary.objects_per_image.items()}  # JSON has only names
+    summary.objects_per_image = collections.Counter(per_image)
     summary.problems = [Problem(**problem) for problem in noted['summary']['problems']]
     return (shard, summary) if records.checksum(path) == (shard.num_bytes, shard.crc32c) else None
 

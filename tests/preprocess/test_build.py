@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -170,6 +171,18 @@ def test_records_read_back(ran):
         assert image[32, 80].max() < 100
 
 
+def test_page_shows_every_image_that_was_changed_or_left_out(ran):
+    text = (ran[0] / 'report.html').read_text()
+    for image_id, reason in LEFT_OUT.items():
+        assert re.search(f'<b>trainval {image_id}</b><br>[^<]*{reason}', text), image_id
+    assert text.count('<div class="none">') == sum(image_id in ('cut', 'broken', 'noimage') for image_id in LEFT_OUT)
+    assert 'trainval wide</b><br>repaired: object 1' in text
+    assert 'listed more than once' in text
+    assert text.count('<svg') == 4
+    assert '<td>class cat</td>' in text
+    assert 'http' not in text.replace('http://www.w3.org/2000/svg', '')  # nothing from elsewhere
+
+
 def test_pixels_are_the_plain_resize(ran, voc_dir):
     _, _, pixels = read(ran[0], 'trainval')
     source = images.decode((voc_dir / 'JPEGImages/good.jpg').read_bytes())
@@ -182,7 +195,7 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
                            '--num_shards=3', '--workers=2', '--allow_errors=6')  # fmt: skip
     assert status == 0
     assert digests(tmp_path) == digests(ran[0])
-    assert len(digests(tmp_path)) == 12  # six descriptions and 2 x 3 shards, nothing partial
+    assert len(digests(tmp_path)) == 13  # seven descriptions and 2 x 3 shards, nothing partial
 
 
 def settings(voc_dir, out_dir, **keywords):
@@ -201,8 +214,9 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
         build.build(settings(voc_dir, tmp_path, num_shards=2))
     build.build(settings(voc_dir, tmp_path, num_shards=2), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        'dataset.json', 'dataset_info.json', 'features.json', 'manifest.json', 'objects-label.labels.txt', 'report.json',
-        'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002', 'their-test.tfrecord-00000-of-00002']  # fmt: skip
+        'dataset.json', 'dataset_info.json', 'features.json', 'manifest.json', 'objects-label.labels.txt',
+        'report.html', 'report.json', 'test.tfrecord-00000-of-00002', 'test.tfrecord-00001-of-00002',
+        'their-test.tfrecord-00000-of-00002']  # fmt: skip
 
 
 @pytest.mark.parametrize('wrong', [{'anchors': 'kmeans:99'}, {'anchors': 'coco'}])

@@ -1,0 +1,175 @@
+"""`report.html`: what the data is like, and what was wrong with it, on one page that needs no network."""
+
+import base64
+import html
+import math
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from preprocess import anchors as anchor_tools
+from preprocess import examples, voc
+from preprocess.examples import NOTED
+from preprocess.progress import Summary
+from yolo import files, images, records
+
+PAGE = 'report.html'
+MOST_THUMBNAILS = 500  # and MOST_POINTS: a page must open
+MOST_POINTS = 3000
+MOST_K = 9
+WIDTH, HEIGHT, MARGIN = 440, 260, 44  # pixels of a plot
+STYLE = """
+body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 62em; color: #222 }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
+table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
+td:first-child, th:first-child { text-align: left }
+.plots, .images { display: flex; flex-wrap: wrap; gap: 1.2em } figure { margin: 0 } figcaption { font-size: .85em }
+.images figure { width: 180px }
+.images img, .none { width: 180px; height: 120px; object-fit: contain; background: #eee }
+.none { line-height: 120px; text-align: center; color: #888 } text { font-size: 11px; fill: #444 }
+"""
+
+
+def write_page(out_dir: str, description: records.Description, summaries: dict[str, Summary], sizes: np.ndarray,
+               source: voc.Source) -> None:  # fmt: skip
+    """Writes `report.html`; sizes (N, 2) w, h of boxes relative to the stored images; source: for thumbnails."""
+    grid = np.array(description.grid[::-1])
+    if len(sizes) > MOST_POINTS:
+        sizes = np.random.default_rng(0).choice(sizes, MOST_POINTS, replace=False)
+    plots = [_figure(_cloud(sizes, np.array(description.anchors) / grid), 'boxes of the first split (w, h relative to '
+                     'the image), and the anchors'),
+             _figure(_bars(*_area_histogram(sizes)), 'size of boxes: square root of w x h, relative'),
+             _figure(_bars(*_count_histogram(summaries)), 'objects in an image'),
+             _figure(_bars(*_iou_by_k(sizes * grid)), 'mean IoU of boxes with the best of k anchors fitted to them')]
+    body = ['<h1>Records</h1>',
+            f'<p>Images of {description.image_size[1]} x {description.image_size[0]} pixels ({description.resize}, '
+            f'{description.image_format}), {len(description.anchors)} anchors '
+            f'({html.escape(description.anchors_from)}) with a mean IoU of {description.anchors_mean_iou:.3f}.</p>',
+            _table(description), '<h2>Boxes</h2><div class="plots">', *plots, '</div>',
+            *_problems(summaries, source)]  # fmt: skip
+    text = ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Records</title>'
+            f'<style>{STYLE}</style></head><body>{"".join(body)}</body></html>\n')  # fmt: skip
+    files.write(posixpath.join(out_dir, PAGE), text)
+
+
+def _table(description: records.Description) -> str:
+    splits = description.splits
+    rows: list[tuple[str, list[int]]] = [
+        ('images', [split.num_images for split in splits.values()]),
+        ('images left out', [split.images_left_out for split in splits.values()]),
+        ('objects', [split.num_objects for split in splits.values()]),
+        ('difficult objects', [split.num_difficult for split in splits.values()]),
+        ('boxes left out', [split.boxes_left_out for split in splits.values()]),
+        *((f'class {name}', [split.objects_per_class[name] for split in splits.values()])
+          for name in description.classes)]  # fmt: skip
+    head = ''.join(f'<th>{html.escape(name)}</th>' for name in splits)
+    lines = (f'<tr><td>{html.escape(name)}</td>{"".join(f"<td>{value:,}</td>" for value in values)}</tr>'
+             for name, values in rows)  # fmt: skip
+    return f'<table><tr><th></th>{head}</tr>{"".join(lines)}</table>'
+
+
+def _figure(svg: str, caption: str) -> str:
+    return f'<figure>{svg}<figcaption>{caption}</figcaption></figure>'
+
+
+def _svg(parts: Sequence[str]) -> str:
+    return (f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
+            f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>')  # fmt: skip
+
+
+def _cloud(sizes: np.ndarray, anchors: np.ndarray) -> str:
+    """Dots for boxes (N, 2) and outlined squares, numbered, for anchors (A, 2); 0..1 on both axes."""
+    side = HEIGHT - 2 * MARGIN + 20
+
+    def place(point) -> tuple[float, float]:
+        return round(MARGIN + float(point[0]) * side, 1), round(MARGIN - 20 + side - float(point[1]) * side, 1)
+
+    parts = [f'<rect x="{MARGIN}" y="{MARGIN - 20}" width="{side}" height="{side}" fill="#f7f7f7" stroke="#bbb"/>']
+    parts += [f'<circle cx="{x}" cy="{y}" r="1.5" fill="#1f77b4" fill-opacity=".35"/>' for x, y in map(place, sizes)]
+    for number, (x, y) in enumerate(map(place, np.minimum(anchors, 1)), 1):
+        parts.append(f'<rect x="{x - 4}" y="{y - 4}" width="8" height="8" fill="none" stroke="#d62728" '
+                     f'stroke-width="2"/><text x="{x + 7}" y="{y + 4}">{number}</text>')  # fmt: skip
+    parts += [f'<text x="{MARGIN}" y="{MARGIN + side - 5}">0</text>',
+              f'<text x="{MARGIN + side - 8}" y="{MARGIN + side - 5}">w = 1</text>',
+              f'<text x="{MARGIN - 40}" y="{MARGIN - 10}">h = 1</text>']  # fmt: skip
+    return _svg(parts)
+
+
+def _bars(names: Sequence[str], values: Sequence[float]) -> str:
+    """A bar for each value, its name below and its value above."""
+    step = (WIDTH - 2 * MARGIN) / max(len(values), 1)
+    most = max([*values, 1e-9])
+    parts = [f'<line x1="{MARGIN}" y1="{HEIGHT - MARGIN}" x2="{WIDTH - MARGIN}" y2="{HEIGHT - MARGIN}" stroke="#888"/>']
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        height, x = value / most * (HEIGHT - 2 * MARGIN), MARGIN + i * step
+        middle = x + step / 2
+        shown = f'{value:,}' if isinstance(value, int) else f'{value:.3f}'
+        parts.append(f'<rect x="{x + step * 0.08:.1f}" y="{HEIGHT - MARGIN - height:.1f}" width="{step * 0.84:.1f}" '
+                     f'height="{height:.1f}" fill="#1f77b4"/><text x="{middle:.1f}" y="{HEIGHT - MARGIN + 14}" '
+                     f'text-anchor="middle">{html.escape(name)}</text><text x="{middle:.1f}" '
+                     f'y="{HEIGHT - MARGIN - height - 4:.1f}" text-anchor="middle">{shown}</text>')  # fmt: skip
+    return _svg(parts)
+
+
+def _area_histogram(sizes: np.ndarray) -> tuple[list[str], list[int]]:
+    edges = np.linspace(0, 1, 11)
+    counts, _ = np.histogram(np.sqrt(np.clip(sizes.prod(1), 0, 1)), edges)
+    return [f'-{edge:.1f}' for edge in edges[1:]], counts.tolist()
+
+
+def _count_histogram(summaries: dict[str, Summary]) -> tuple[list[str], list[int]]:
+    """Images by number of objects: 0, 1, 2, 3-4, 5-8, 9-16, ..."""
+    total: Counter = sum((summary.objects_per_image for summary in summaries.values()), Counter())
+    found: Counter = Counter()
+    for number, count in total.items():
+        found[0 if number == 0 else 1 + math.ceil(math.log2(number))] += count
+    bins = range(max(found, default=0) + 1)
+    names = ['0', '1', '2', *(f'{2 ** (i - 2) + 1}-{2 ** (i - 1)}' for i in bins[3:])]
+    return names[: len(bins)], [found[i] for i in bins]
+
+
+def _iou_by_k(sizes: np.ndarray) -> tuple[list[str], list[float]]:
+    most = min(MOST_K, len(np.unique(sizes, axis=0)))
+    return ([f'k = {k}' for k in range(1, most + 1)],
+            [anchor_tools.mean_iou(sizes, anchor_tools.kmeans(sizes, k, starts=2)) for k in range(1, most + 1)])
+
+
+def _problems(summaries: dict[str, Summary], source: voc.Source) -> list[str]:
+    """The images that were left out, or something of them, or that were repaired; then what was only noted."""
+    problems = [problem for summary in summaries.values() for problem in summary.problems]
+    if not problems:
+        return ['<h2>Problems</h2><p>None: every listed image was written as it is.</p>']
+    kinds = Counter(problem.kind for problem in problems)
+    by_image: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        if problem.kind != NOTED:
+            by_image.setdefault((problem.split, problem.image_id), []).append(f'{problem.kind}: {problem.reason}')
+    parts = [f'<h2>Problems</h2><p>{", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())}</p>',
+             '<div class="images">']
+    for (split, image_id), reasons in list(by_image.items())[:MOST_THUMBNAILS]:
+        caption = f'<b>{html.escape(split)} {html.escape(image_id)}</b><br>' + '<br>'.join(map(html.escape, reasons))
+        parts.append(_figure(_thumbnail(source, image_id), caption))
+    parts.append('</div>')
+    if len(by_image) > MOST_THUMBNAILS:
+        parts.append(f'<p>And {len(by_image) - MOST_THUMBNAILS:,} more images, in report.json.</p>')
+    notes = [problem for problem in problems if problem.kind == NOTED][:MOST_THUMBNAILS]
+    if notes:
+        lines = (f'<li>{html.escape(f"{note.split} {note.image_id}: {note.reason}")}</li>' for note in notes)
+        parts.append(f'<h2>Noted</h2><ul>{"".join(lines)}</ul>')
+        if kinds[NOTED] > len(notes):
+            parts.append(f'<p>And {kinds[NOTED] - len(notes):,} more, in report.json.</p>')
+    return parts
+
+
+def _thumbnail(source: voc.Source, image_id: str) -> str:
+    try:
+        image, _ = examples.read_image(source, image_id, '', None)
+    except ValueError:
+        return '<div class="none">no image</div>'
+    scale = min(180 / image.shape[1], 120 / image.shape[0], 1)
+    small = cv2.resize(image, (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))),
+                       interpolation=cv2.INTER_AREA)  # fmt: skip
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(images.encode_bgr_jpeg(small, 80)).decode()}">'
