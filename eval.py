@@ -6,6 +6,7 @@
 
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from yolo import cfg, checkpoints, detection, evaluation, letterbox, records, weights
@@ -32,7 +33,11 @@ flags.DEFINE_float('match_iou', 0.5, 'IoU from which on a detection finds an obj
 
 def run() -> None:
     """Flags to library; ValueError if they do not fit the folders."""
+    if not FLAGS.match_iou > 0:
+        raise ValueError('--match_iou=0: every detection would find every object; give more than 0')
     description = records.read_description(FLAGS.data_dir)
+    if not description.split(FLAGS.split).num_images:
+        raise ValueError(f'split {FLAGS.split!r} of {FLAGS.data_dir!r} has no images to evaluate on')
     model, path = load_model(description)
     thresholds = evaluation.Thresholds(FLAGS.score_threshold, FLAGS.nms_iou, FLAGS.max_detections, FLAGS.match_iou)
     predict = evaluation.make_predict(model, model.network.region.anchors, thresholds)
@@ -82,7 +87,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     try:
         run()
-    except ValueError as error:
+    except (ValueError, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)
 

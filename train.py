@@ -90,17 +90,24 @@ def _freeze(built: network.Network) -> int:
 
 
 def _decay_steps(num_steps: int, num_images: int) -> tuple[int, ...]:
+    if FLAGS.decay_steps is not None and FLAGS.lr_schedule != 'steps':
+        raise ValueError(f'--decay_steps goes with --lr_schedule=steps, not with {FLAGS.lr_schedule}')
     if FLAGS.lr_schedule == 'notebook':
         return schedule.notebook_decay_steps(num_images, FLAGS.batch_size)
     if FLAGS.lr_schedule != 'steps':
         return ()
     if FLAGS.decay_steps is None:
         return num_steps * 40000 // 80200, num_steps * 60000 // 80200
+    if not all(step.isdigit() for step in FLAGS.decay_steps):
+        raise ValueError(f'--decay_steps={",".join(FLAGS.decay_steps)}: whole numbers, as 40000,60000')
     return tuple(int(step) for step in FLAGS.decay_steps)
 
 
 def _scale() -> tuple[float, float]:
-    scale = tuple(float(value) for value in FLAGS.scale)
+    try:
+        scale = tuple(float(value) for value in FLAGS.scale)
+    except ValueError:
+        scale = ()
     if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
         raise ValueError(f'--scale={",".join(FLAGS.scale)}: two positive numbers, the smaller first, as 0.8,1.25')
     return scale
@@ -118,7 +125,7 @@ def main(argv: list[str]) -> None:
         config = config_from_flags(strategy.num_replicas_in_sync)
         logging.info('%d replica(s); settings:\n%s', strategy.num_replicas_in_sync, training.describe(config))
         training.train(config, strategy)
-    except (ValueError, FloatingPointError) as error:
+    except (ValueError, FloatingPointError, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)
 

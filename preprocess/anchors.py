@@ -54,7 +54,7 @@ def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000, starts: int = 10)
     Starts from k-means++ with a fixed seed, the best of some starts. ValueError with fewer than K different sizes.
     (YOLOv2 paper, section 2, 'Dimension Clusters'.)
     """
-    different = len(np.unique(sizes, axis=0))
+    different = len(np.unique(np.round(sizes, 4), axis=0))  # of cells; what rounding made different is not
     if different < k:
         raise ValueError(f'--anchors=kmeans:{k} needs {k} boxes of different size, the first split has {different}; '
                          'ask for fewer, or take --anchors=voc')  # fmt: skip

@@ -81,9 +81,9 @@ def build(settings: Settings, overwrite: bool = False, crew: AbstractContextMana
     num_files = sum(_num_shards(settings, names) for names in ids.values())
     with crew or workers.local(min(settings.workers, max(num_files, 1))) as hands:
         scans = {split: _scan(settings, split, names, hands) for split, names in ids.items()}
-        classes = settings.labels or tuple(sorted(scan.join(list(scans.values())).counts))
+        classes = settings.labels or tuple(sorted({name for found in scans.values() for name in found.counts}))
         if not classes:
-            raise ValueError('no objects were found in any annotation; check the folders, or give --labels')
+            raise ValueError(_nothing_found(scans))
         sizes = scans[next(iter(ids))].sizes
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
         told = _told(settings, ids, classes, anchors)
@@ -115,6 +115,13 @@ def build(settings: Settings, overwrite: bool = False, crew: AbstractContextMana
     return description, summaries
 
 
+def _nothing_found(scans: dict[str, scan.Scan]) -> str:
+    num = sum(found.num_unread for found in scans.values())
+    reasons = '; '.join(reason for found in scans.values() for reason in found.reasons)
+    return ('no objects were found in any annotation; check the folders and lists, or give --labels'
+            + (f' ({num} annotations could not be read: {reasons}{"; ..." if num > 1 else ""})' if num else ''))
+
+
 def _repeated(listed: Sequence[str], different: Sequence[str]) -> list[str]:
     if len(listed) == len(different):
         return []
@@ -143,7 +150,7 @@ def _scan(settings: Settings, split: str, ids: Sequence[str], crew: workers.Crew
     classes = frozenset(settings.labels) if settings.labels else None
     jobs = [scan.ScanJob(settings.source, part, classes, settings.image_size, settings.resize,
                          _kept_in(crew, split, i)) for i, part in enumerate(_parts(settings, ids))]  # fmt: skip
-    return scan.join(list(crew.run(scan.scan, jobs)))
+    return scan.join(crew.run(scan.scan, jobs))
 
 
 def _kept_in(crew: workers.Crew, split: str, shard: int) -> str:

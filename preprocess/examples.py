@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from preprocess import voc
@@ -71,7 +70,7 @@ def read_image(source: voc.Source, image_id: str, filename: str,
             return turned, [(REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")]
         return image, [(NOTED, 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'),
                        *_compare(image, told)]  # fmt: skip
-    except (ValueError, cv2.error) as error:  # cv2.error: more pixels than OpenCV takes
+    except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 
 

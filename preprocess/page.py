@@ -17,7 +17,7 @@ from preprocess.progress import Summary
 from yolo import files, images, records
 
 PAGE = 'report.html'
-MOST_THUMBNAILS = 500  # and MOST_POINTS: a page must open
+MOST_THUMBNAILS = 200  # and MOST_POINTS: a page must open
 MOST_POINTS = 3000
 MOST_K = 9
 WIDTH, HEIGHT, MARGIN = 440, 260, 44  # pixels of a plot
@@ -26,7 +26,8 @@ body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 62em; color: #222
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
 table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left }
-.plots, .images { display: flex; flex-wrap: wrap; gap: 1.2em } figure { margin: 0 } figcaption { font-size: .85em }
+.plots, .images { display: flex; flex-wrap: wrap; gap: 1.2em } figure { margin: 0 }
+figcaption { font-size: .85em; overflow-wrap: anywhere }
 .images figure { width: 180px }
 .images img, .none { width: 180px; height: 120px; object-fit: contain; background: #eee }
 .none { line-height: 120px; text-align: center; color: #888 } text { font-size: 11px; fill: #444 }

@@ -9,7 +9,7 @@ from preprocess.examples import LEFT_OUT_BOX, LEFT_OUT_IMAGE
 from preprocess.progress import Summary
 from yolo import files, records
 
-SHOWN = 20  # problems on screen
+SHOWN = 20  # problems on screen, beside the images that were left out
 
 
 def format_summary(description: records.Description, summaries: dict[str, Summary]) -> str:
@@ -29,9 +29,11 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
     kinds = Counter(problem.kind for problem in problems)
     if problems:
         lines.append(', '.join(f'{count} x {kind}' for kind, count in kinds.items()) + ':')
-    lines += [f'  {p.split} {p.image_id}: {p.kind}: {p.reason}' for p in problems[:SHOWN]]
-    if len(problems) > SHOWN:
-        lines.append(f'  and {len(problems) - SHOWN} more in report.json')
+    left_out = [problem for problem in problems if problem.kind == LEFT_OUT_IMAGE]
+    others = [problem for problem in problems if problem.kind != LEFT_OUT_IMAGE]
+    lines += [f'  {p.split} {p.image_id}: {p.kind}: {p.reason}' for p in left_out + others[:SHOWN]]
+    if len(others) > SHOWN:
+        lines.append(f'  and {len(others) - SHOWN} more in report.json')
     return '\n'.join(lines)
 
 

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from yolo import files
 from yolo.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
+MOST_REASONS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Scan:
 
     counts: collections.Counter
     sizes: np.ndarray
+    num_unread: int  # annotations
+    reasons: tuple[str, ...]  # of the first of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +81,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in found)])
     owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in found], 0)
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
-    return Scan(counts, boxes[:, 2:] - boxes[:, :2]), [reason or next(good) for reason in reasons]
+    unread = [reason for reason in reasons if reason]
+    found_here = Scan(counts, boxes[:, 2:] - boxes[:, :2], len(unread), tuple(unread[:MOST_REASONS]))
+    return found_here, [reason or next(good) for reason in reasons]
 
 
 def _size_of_image(source: voc.Source, image_id: str, filename: str) -> tuple[int, int]:
@@ -93,7 +98,14 @@ def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
             yield pickle.load(file)
 
 
-def join(scans: Sequence[Scan]) -> Scan:
-    """One of many."""
-    counts = sum((each.counts for each in scans), collections.Counter())
-    return Scan(counts, np.concatenate([np.zeros((0, 2), np.float32), *(each.sizes for each in scans)]))
+def join(scans: Iterable[Scan]) -> Scan:
+    """One of many; they need not be in memory together."""
+    counts: collections.Counter = collections.Counter()
+    sizes, num_unread = bytearray(), 0
+    reasons: tuple[str, ...] = ()
+    for each in scans:
+        counts.update(each.counts)
+        sizes += each.sizes.astype(np.float32).tobytes()
+        num_unread += each.num_unread
+        reasons = (*reasons, *each.reasons)[:MOST_REASONS]
+    return Scan(counts, np.frombuffer(sizes, np.float32).reshape(-1, 2), num_unread, reasons)

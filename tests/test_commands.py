@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, make_image, write_records
 
-from yolo import images
+from yolo import images, predict
 
 
 def run(*command, check=True):
@@ -138,6 +138,11 @@ def test_to_darknet_and_back(trained, tmp_path):
     ('convert', ('--model_dir={run}',), 'nothing to write'),
     ('convert', ('--model_dir={run}', '--labels=a,b,c', '--keras_out=x.keras'), '3 names, but the network has 2'),
     ('eval', ('--model_dir={run}', '--resize=letterbox'), 'preprocess with --resize=letterbox'),
+    ('eval', ('--model_dir={run}', '--match_iou=0'), 'every detection would find'),
+    ('eval', ('--model_dir={run}', '--report_dir=setup.cfg'), 'File exists'),
+    ('train', ('--model_dir={run}2', '--lr_schedule=constant', '--decay_steps=1'), '--decay_steps goes with'),
+    ('train', ('--model_dir={run}2', '--decay_steps=1,x'), '--decay_steps=1,x: whole numbers'),
+    ('train', ('--model_dir={run}2', '--scale=a,b'), '--scale=a,b: two positive'),
     ('eval', ('--cfg=x.cfg',), '--cfg and --weights go together'),
     ('train', ('--model_dir={run}2', '--freeze=99'), '--freeze=99: not backbone, nor a number below the 23'),
     ('train', ('--model_dir={run}2', '--model=none.cfg'), 'none.cfg cannot be read')])  # fmt: skip
@@ -148,3 +153,8 @@ def test_what_does_not_fit_is_one_line(trained, command, flags, message):
     assert status == 1
     assert message in text
     assert 'Traceback' not in text
+
+
+def test_images_of_one_name_are_drawn_to_different_files():
+    found = predict.drawn_paths('out', ['a/x.jpg', 'b/x.jpg', 'b/y.jpg'])
+    assert found == {'a/x.jpg': 'out/a_x.jpg.png', 'b/x.jpg': 'out/b_x.jpg.png', 'b/y.jpg': 'out/y.jpg.png'}

@@ -44,4 +44,9 @@ def predicted(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     boxes. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
     """
     xy = tf.sigmoid(raw[..., 0:2]) + cell_corners(tf.shape(raw)[1:3])
-    return to_corners(tf.concat([xy, tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors], -1))
+    return to_corners(tf.concat([xy, sizes(raw, anchors)], -1))
+
+
+def sizes(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The w, h (B, GH, GW, A, 2) in grid cells that raw means; at most e^16 anchors."""
+    return tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors

@@ -65,10 +65,10 @@ def latest_folder(model_dir: str) -> str:
     return posixpath.join(model_dir, 'checkpoints')
 
 
-def write_model(model_dir: str, model_network: Network, info: ModelInfo) -> None:
-    """Writes network.cfg and model.json; ValueError if another network is there."""
+def write_model(model_dir: str, model_network: Network, info: ModelInfo, begun: bool) -> None:
+    """Writes network.cfg and model.json; ValueError if there are (begun) weights of another network there."""
     path = posixpath.join(model_dir, NETWORK)
-    if files.exists(path) and cfg.read(path) != model_network:
+    if begun and cfg.read(path) != model_network:
         raise ValueError(f'{path} is another network than the one that is asked for; use another --model_dir')
     files.make_folder(model_dir)
     files.write(path, cfg.write(model_network))
@@ -112,6 +112,10 @@ def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelIn
     status = tf.train.Checkpoint(model=model, seen=seen).restore(path)
     status.assert_existing_objects_matched().expect_partial()
     model.seen = int(seen.numpy())
+    try:
+        model.check_finite()
+    except FloatingPointError as error:
+        raise ValueError(f'{path}: {error}: its training went astray') from error
     return model, info, path
 
 

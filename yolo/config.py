@@ -54,10 +54,10 @@ class TrainConfig:
 _FREE = frozenset({'data_dir', 'model_dir', 'eval_split', 'eval_every', 'checkpoint_every', 'log_every', 'keep'})
 
 
-def write_config(config: TrainConfig) -> None:
-    """Writes `config.json` into the run's folder; ValueError, with the differences, if another run's is there."""
+def write_config(config: TrainConfig, begun: bool) -> None:
+    """Writes `config.json` into the run's folder; ValueError, with the differences, if another run has begun there."""
     path = posixpath.join(config.model_dir, CONFIG)
-    if files.exists(path):
+    if begun:
         before = dataclasses.asdict(read_config(config.model_dir))
         now = dataclasses.asdict(config)
         differences = [f'{name}: {before[name]} there, {now[name]} now' for name in now

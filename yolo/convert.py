@@ -7,6 +7,7 @@
 
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from yolo import checkpoints, letterbox, network, weights
@@ -73,8 +74,11 @@ def write_model(model: DarknetModel, info: checkpoints.ModelInfo) -> list[str]:
         model.save(FLAGS.keras_out)
         written.append(FLAGS.keras_out)
     if FLAGS.model_dir_out:
-        checkpoints.write_model(FLAGS.model_dir_out, model.network, info)
-        checkpoints.save_whole(checkpoints.latest_folder(FLAGS.model_dir_out), model, 0)
+        folder = checkpoints.latest_folder(FLAGS.model_dir_out)
+        if tf.train.latest_checkpoint(folder) is not None:
+            raise ValueError(f'--model_dir_out={FLAGS.model_dir_out}: a model is there already; give another folder')
+        checkpoints.write_model(FLAGS.model_dir_out, model.network, info, begun=False)
+        checkpoints.save_whole(folder, model, 0)
         written.append(FLAGS.model_dir_out)
     if not written:
         raise ValueError('nothing to write: give --model_dir_out, --keras_out, or --cfg_out and --weights_out')
@@ -112,7 +116,7 @@ def main(argv: list[str]) -> None:
     try:
         model, info = read_model()
         written = write_model(model, info)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)
     print(format_summary(model.network))

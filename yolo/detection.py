@@ -14,7 +14,7 @@ def decode(raw, anchors) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     ymax relative 0..1 (not clipped to the image), objectness (B, GH, GW, A) and class probabilities
     (B, GH, GW, A, C). (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
     """
-    raw = tf.convert_to_tensor(raw, tf.float32)
+    raw = tf.cast(raw, tf.float32)
     rows, columns = tf.shape(raw)[1], tf.shape(raw)[2]
     grid = tf.cast(tf.stack([columns, rows, columns, rows]), tf.float32)
     boxes = box_ops.predicted(raw, tf.cast(anchors, tf.float32)) / grid

@@ -29,7 +29,10 @@ def decode_bgr(data: bytes, turned: bool = False) -> np.ndarray:
         raise ValueError('the file is empty')
     if data[:2] == b'\xff\xd8' and not _has_end(data):
         raise ValueError('the JPEG is cut off: it has no end marker')
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if turned else _FLAGS)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if turned else _FLAGS)
+    except cv2.error as error:  # more pixels than OpenCV takes
+        raise ValueError(f'OpenCV refuses the image: {error}') from error
     if image is None:
         raise ValueError('not an image that OpenCV reads')
     return image

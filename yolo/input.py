@@ -6,10 +6,10 @@ A training batch is a function of (data, seed, step) alone, so that a run can go
 import tensorflow as tf
 
 from yolo import augment as aug
-from yolo import parsing, records
+from yolo import files, parsing, records
 from yolo.targets import encode_targets
 
-WINDOW = 16384  # serialized records that are shuffled together: a VOC whole, some 600 MiB at 416 x 416
+WINDOW_BYTES = 2 << 30  # serialized records that are shuffled together: a VOC whole
 
 
 def training_batches(data_dir: str, split: str, batch_size: int, seed: int, ranges: aug.Ranges | None = None,
@@ -91,12 +91,15 @@ def _training_records(data_dir: str, split: str, description: records.Descriptio
     if not num_images:
         raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
 
+    num_bytes = sum(files.size(path) for path in paths)
+    window = max(1, min(num_images, WINDOW_BYTES * num_images // num_bytes))
+
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed, tf.int64), number])
-        files = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
-        serialized = files.interleave(tf.data.TFRecordDataset, cycle_length=min(16, len(paths)),
+        shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
+        serialized = shards.interleave(tf.data.TFRecordDataset, cycle_length=min(16, len(paths)),
                                       num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # fmt: skip
-        windows = serialized.batch(min(num_images, WINDOW)).map(
+        windows = serialized.batch(window).map(
             lambda window: tf.random.experimental.stateless_shuffle(window, order))
         return windows.unbatch()
 

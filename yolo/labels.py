@@ -12,7 +12,7 @@ def read(text: str) -> tuple[str, ...]:
         return VOC
     lines = text.replace(',', '\n')
     if ',' not in text and files.is_file(text):
-        lines = files.read(text).decode()
+        lines = files.read(text).decode('utf-8-sig')
     elif ',' not in text and ('/' in text or text.endswith(('.txt', '.names'))):
         raise ValueError(f'--labels={text}: there is no such file')
     names = tuple(name.strip() for name in lines.splitlines() if name.strip())

@@ -18,8 +18,10 @@ PULL_IMAGES, PULL = 12800, 0.01  # Darknet: the first images also pull every pla
 def region_loss(raw, boxes, labels, anchors, seen, places=None) -> tf.Tensor:
     """Darknet's region loss, summed over the batch: a scalar whose gradient to raw is minus Darknet's delta.
 
-    seen: images seen in training before this batch; below 12,800 every place is also pulled to its anchor.
-    Other arguments as in the module's docstring. (Darknet src/region_layer.c, forward_region_layer.)
+    raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
+    anchors (A, 2) w, h in grid cells; seen: images seen in training before this batch; below 12,800 every place is also
+    pulled to its anchor; places (B, N, 3): what `encode_targets` gives, if that is known. ValueError for a grid of
+    unknown size. (Darknet src/region_layer.c, forward_region_layer.)
     """
     return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places).values()))
 
@@ -28,7 +30,9 @@ def notebook_loss(raw, boxes, labels, anchors, places=None) -> tf.Tensor:
     """The Keras notebook's loss: a scalar, each part divided by its count over the whole batch.
 
     Under tf.distribute the counts are those of all replicas, so that the replicas' losses add up to the global one.
-    Arguments as in the module's docstring. (The notebook's formulas.)
+    raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
+    anchors (A, 2) w, h in grid cells; places (B, N, 3): what `encode_targets` gives, if that is known. ValueError for a
+    grid of unknown size. (The notebook's formulas.)
     """
     return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places).values()))
 
@@ -68,7 +72,7 @@ def notebook_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, 
     predicted = box_ops.predicted(raw, anchors)
     best, own = _overlaps(predicted, truth, stop=False)
 
-    offset, size = tf.sigmoid(raw[..., 0:2]), tf.exp(raw[..., 2:4]) * anchors
+    offset, size = tf.sigmoid(raw[..., 0:2]), box_ops.sizes(raw, anchors)
     goal_xy = tf.where(responsible[..., None], truth['offset'], tf.stop_gradient(offset))
     goal_wh = tf.where(responsible[..., None], truth['size'], tf.stop_gradient(size))
     box = COORD * tf.reduce_sum(mask * (_square(offset - goal_xy) + _square(size - goal_wh)))

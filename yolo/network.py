@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 
 from yolo.layers import BatchNorm, PadLowest, Reorg, SplitAnchors
 
@@ -271,6 +272,12 @@ class DarknetModel(keras.Model):
         from yolo import cfg
 
         return cls(cfg.parse(config['cfg'], config['name']), config['seen'], config['name'])
+
+    def check_finite(self) -> None:
+        """FloatingPointError, naming one, if weights are not finite."""
+        for weight in self.weights:
+            if not bool(tf.reduce_all(tf.math.is_finite(weight))):
+                raise FloatingPointError(f'the weights {weight.path} are not finite')
 
     def convolutions(self) -> list[tuple[int, keras.layers.Conv2D, BatchNorm | None]]:
         """The convolutions in order: index of the section, the layer, its batch norm if it has one."""

@@ -6,9 +6,11 @@
 import json
 import posixpath
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 from absl import app, flags, logging
 
 from yolo import checkpoints, detection, evaluation, files, images, letterbox
@@ -54,18 +56,18 @@ def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tupl
     """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`."""
     for path in paths:
         try:
-            yield path, _read(path)
+            yield path, images.decode(files.read(path))
         except (ValueError, OSError) as error:
             problems[path] = str(error)
             logging.error('%s left out: %s', path, error)
 
 
-def _read(path: str) -> np.ndarray:
-    return images.decode(files.read(path))
-
-
-def _drawn_path(out_dir: str, path: str) -> str:
-    return posixpath.join(out_dir, posixpath.basename(path) + '.png')
+def drawn_paths(out_dir: str, paths: Sequence[str]) -> dict[str, str]:
+    """Where each image goes when it is drawn: under its name, or its whole path where two have the same name."""
+    times = Counter(posixpath.basename(path) for path in paths)
+    names = {path: posixpath.basename(path) if times[posixpath.basename(path)] == 1 else
+             path.strip('./').replace('/', '_') for path in paths}  # fmt: skip
+    return {path: posixpath.join(out_dir, f'{name}.png') for path, name in names.items()}
 
 
 def predict_files(paths: Sequence[str], predict, how: tuple[tuple[int, int], str], class_names: Sequence[str],
@@ -77,18 +79,19 @@ def predict_files(paths: Sequence[str], predict, how: tuple[tuple[int, int], str
     pixels of the file from its corner (0, 0); and the files that could not be read with the reason.
     """
     problems: dict[str, str] = {}
+    drawn_to = drawn_paths(out_dir, paths)
     results, batch = [], []
     for path, image in read_images(paths, problems):
         batch.append((path, image))
         if len(batch) == batch_size:
-            results += _predict_batch(batch, predict, how, class_names, out_dir, batch_size)
+            results += _predict_batch(batch, predict, how, class_names, drawn_to, batch_size)
             batch = []
     if batch:
-        results += _predict_batch(batch, predict, how, class_names, out_dir, batch_size)
+        results += _predict_batch(batch, predict, how, class_names, drawn_to, batch_size)
     return results, problems
 
 
-def _predict_batch(batch, predict, how, class_names, out_dir: str, batch_size: int) -> list[dict]:
+def _predict_batch(batch, predict, how, class_names, drawn_to: dict[str, str], batch_size: int) -> list[dict]:
     size, resize = how
     inputs = np.zeros((batch_size, *size, 3), np.uint8)  # always full, so that the graph is traced once
     for i, (_, image) in enumerate(batch):
@@ -99,7 +102,7 @@ def _predict_batch(batch, predict, how, class_names, out_dir: str, batch_size: i
         boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
         boxes = from_canvas(boxes, image.shape[:2], size, resize)
         drawn = draw_detections(image, boxes, classes, scores, class_names)
-        files.write(_drawn_path(out_dir, path), images.encode_png(drawn))
+        files.write(drawn_to[path], images.encode_png(drawn))
         height, width = image.shape[:2]
         pixels = (boxes * [width, height, width, height]).round(2).tolist()
         results.append({
@@ -124,7 +127,8 @@ def run() -> int:
     path = posixpath.join(FLAGS.out_dir, 'detections.json')
     files.write(path, json.dumps(results, indent=1) + '\n')
     if FLAGS.sheet and results:
-        drawn = [_read(_drawn_path(FLAGS.out_dir, result['image'])) for result in results[: FLAGS.sheet]]
+        drawn_to = drawn_paths(FLAGS.out_dir, paths)
+        drawn = [images.decode(files.read(drawn_to[result['image']])) for result in results[: FLAGS.sheet]]
         names = [posixpath.basename(result['image']) for result in results[: FLAGS.sheet]]
         files.write(posixpath.join(FLAGS.out_dir, 'sheet.png'), images.encode_png(contact_sheet(drawn, names)))
     print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
@@ -137,7 +141,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     try:
         left_out = run()
-    except ValueError as error:
+    except (ValueError, OSError, tf.errors.OpError) as error:
         logging.error('%s', error)
         sys.exit(1)
     sys.exit(1 if left_out else 0)

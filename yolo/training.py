@@ -13,12 +13,13 @@ from absl import logging
 
 from yolo import augment, checkpoints, evaluation, losses, optimizer, records
 from yolo import input as inputs
-from yolo.config import TrainConfig, write_config
+from yolo.config import TrainConfig, read_config, write_config
 from yolo.draw import draw_detections
 from yolo.network import DarknetModel
 
 NUM_PICTURES = 4  # evaluation images that TensorBoard shows
 PICTURE_SCORE = 0.25
+OTHER_RATE = 'take a lower --learning_rate, in another --model_dir'
 
 
 def make_strategy(devices: Sequence[str] = ()) -> tf.distribute.Strategy:
@@ -38,9 +39,11 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
     each other or the run that is in the folder already; FloatingPointError if the loss is not finite.
     """
     _check(config, strategy)
-    write_config(config)
+    begun = tf.train.latest_checkpoint(checkpoints.latest_folder(config.model_dir)) is not None
+    other_split = begun and read_config(config.model_dir).eval_split != config.eval_split
+    write_config(config, begun)
     checkpoints.write_model(config.model_dir, checkpoints.make_network(config),
-                            checkpoints.ModelInfo(config.classes, config.resize))  # fmt: skip
+                            checkpoints.ModelInfo(config.classes, config.resize), begun)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = checkpoints.make_model(config)
@@ -52,6 +55,8 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
         checkpoints.latest_folder(config.model_dir), max_to_keep=config.keep, step_counter=optimize.iterations)
     if latest.restore_or_initialize():
         logging.info('going on from %s', latest.latest_checkpoint)
+        if other_split:
+            best.assign(-1.0)  # it was of another split
     elif config.init_weights:
         logging.info('%s: %s', config.init_weights, checkpoints.initialize(model, config.init_weights))
     start = int(optimize.iterations.numpy())
@@ -73,13 +78,18 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
         wants_evaluation = config.eval_split and (is_last or (config.eval_every and done % config.eval_every == 0))
         if not (is_last or wants_evaluation or done % config.checkpoint_every == 0):
             continue
-        progress.flush()  # nothing is saved before its loss was found finite
+        progress.flush()  # nothing is saved before its loss, and what came of it, was found finite
+        _check_weights(model, done, latest.latest_checkpoint)
         model.seen = done * config.batch_size
         seen.assign(model.seen)
         if wants_evaluation:
             metrics = _evaluate(config, model, predict, best, done, writer)
         latest.save(checkpoint_number=done)
         progress.resume()
+    if config.eval_split and metrics is None:  # all steps were done before
+        model.seen = int(seen.numpy())
+        metrics = _evaluate(config, model, predict, best, start, writer)
+        latest.save(checkpoint_number=start)
     logging.info('done: %d steps, checkpoints in %s', config.num_steps, config.model_dir)
     return metrics
 
@@ -87,7 +97,8 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> dict | None:
 def _check(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     description = records.read_description(config.data_dir)
     for split in filter(None, (config.train_split, config.eval_split)):
-        description.split(split)
+        if not description.split(split).num_images:
+            raise ValueError(f'split {split!r} of {config.data_dir!r} has no images')
     replicas = strategy.num_replicas_in_sync
     if config.batch_size < 1 or config.batch_size % replicas:
         raise ValueError(f'--batch_size={config.batch_size} is over all replicas and must divide by their {replicas}')
@@ -95,6 +106,14 @@ def _check(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile')
     if config.loss not in losses.TERMS:
         raise ValueError(f'unknown loss {config.loss!r}; there are {", ".join(losses.TERMS)}')
+
+
+def _check_weights(model: DarknetModel, done: int, latest: str | None) -> None:
+    try:
+        model.check_finite()
+    except FloatingPointError as error:
+        raise FloatingPointError(f'after step {done - 1} {error}; the last checkpoint, {latest or "none yet"}, is from '
+                                 f'before; {OTHER_RATE}') from error  # fmt: skip
 
 
 def freeze(model: DarknetModel, count: int) -> None:
@@ -191,7 +210,7 @@ class Progress:
             ids = inputs.training_ids(config.data_dir, config.train_split, config.batch_size, config.seed, step)
             raise FloatingPointError(
                 f'the loss of step {step} is not finite: {values}; its images: {", ".join(ids)}. The last checkpoint '
-                'is from before; look at these images (python -m preprocess show), or take a lower --learning_rate')
+                f'is from before; look at these images (python -m preprocess show), or {OTHER_RATE}')
         self.count += 1
         self.sums = {name: self.sums.get(name, 0.0) + value for name, value in values.items()}
 

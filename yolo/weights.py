@@ -44,10 +44,12 @@ def read(model: DarknetModel, path: str, another_head: bool = False) -> Loaded:
             header, seen = _header(file.read(min(length, 20)), path)
             count = _check_length(model, path, length - header, another_head)
             file.seek(header)
-            for index, conv, norm in model.convolutions()[:count]:
-                _read_layer(file, conv, norm, f'{path}, {_name(index)}')
+            read = [pair for index, conv, norm in model.convolutions()[:count]
+                    for pair in _read_layer(file, conv, norm, f'{path}, {_name(index)}')]  # fmt: skip
     except OSError as error:
         raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
+    for weight, value in read:
+        weight.assign(value)
     names = [_name(index) for index, _, _ in model.convolutions()]
     model.seen = seen
     return Loaded(tuple(names[:count]), tuple(names[count:]), seen)
@@ -91,21 +93,22 @@ def _check_length(model: DarknetModel, path: str, length: int, another_head: boo
     return len(convolutions)
 
 
-def _read_layer(file, conv, norm, place: str) -> None:
+def _read_layer(file, conv, norm, place: str) -> list[tuple]:
+    """Each weight of a layer with what it shall be."""
     height, width, inputs, filters = conv.kernel.shape
 
     def take(*shape: int) -> np.ndarray:
         data = file.read(4 * int(np.prod(shape)))
         if len(data) != 4 * int(np.prod(shape)):
             raise ValueError(f'{place}: the file became shorter while it was read')
-        return np.frombuffer(data, '<f4').reshape(shape)
+        values = np.frombuffer(data, '<f4').reshape(shape)
+        if not np.isfinite(values).all():
+            raise ValueError(f'{place}: a number is not finite')
+        return values
 
-    if norm is None:
-        conv.bias.assign(take(filters))
-    else:
-        for weight in (norm.beta, norm.gamma, norm.mean, norm.variance):
-            weight.assign(take(filters))
-    conv.kernel.assign(take(filters, inputs, height, width).transpose(2, 3, 1, 0))
+    before = (conv.bias,) if norm is None else (norm.beta, norm.gamma, norm.mean, norm.variance)
+    found = [(weight, take(filters)) for weight in before]
+    return [*found, (conv.kernel, take(filters, inputs, height, width).transpose(2, 3, 1, 0))]
 
 
 def write(model: DarknetModel, path: str, num_convolutions: int | None = None) -> None:

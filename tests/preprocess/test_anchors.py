@@ -92,3 +92,11 @@ def test_lists_and_names_are_taken_as_they_are():
 def test_other_anchors_are_refused(text):
     with pytest.raises(ValueError, match=f'--anchors={text}'):
         anchors.make_anchors(text, np.ones((5, 2)), (13, 13))
+
+
+def test_sizes_that_rounding_made_different_are_one():
+    low = np.random.default_rng(0).random((500, 2), np.float32) * np.float32(0.8)
+    sizes = (low + np.float32(0.2)) - low
+    assert len(np.unique(sizes, axis=0)) > 5
+    with pytest.raises(ValueError, match='has 1'):
+        anchors.make_anchors('kmeans:5', sizes, (13, 13))

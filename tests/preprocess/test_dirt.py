@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess import build, examples, voc
-from yolo import images, records
+from preprocess import build, examples, report, voc
+from yolo import images, labels, records
 
 BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
 GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
@@ -277,3 +277,28 @@ def test_storage_formats(make, tmp_path, image_format):
     assert description.image_format == image_format
     with pytest.raises(ValueError, match='32 x 32'):
         images.decode_stored(written['x'].image, image_format, (32, 32))
+
+
+def test_when_nothing_can_be_read_the_reasons_are_said(make, tmp_path):
+    make(encode(picture(), '.jpg'))
+    with pytest.raises(ValueError, match=r'2 annotations could not be read: no annotation .*x\.jpg\.xml') as caught:
+        convert(tmp_path, ['x.jpg', 'y.jpg'], labels=None)
+    assert 'y.jpg.xml' in str(caught.value)
+
+
+def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
+    ids = [f'clipped{i}' for i in range(30)]
+    for image_id in ids:
+        make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace(">11<", ">-3<")}</annotation>', image_id)
+    source = voc.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
+    (tmp_path / 'list.txt').write_text('\n'.join([*ids, 'missing']))
+    settings = build.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), ('cat',), (64, 64),
+                              'stretch', 'voc', 'jpeg', 95, False, 0, 1)  # fmt: skip
+    text = report.format_summary(*build.build(settings))
+    assert 'all missing: image left out: no annotation' in text
+    assert 'and 10 more in report.json' in text
+
+
+def test_a_labels_file_with_a_mark_in_front(tmp_path):
+    (tmp_path / 'names.txt').write_bytes('cat\r\ndog\n'.encode('utf-8-sig'))
+    assert labels.read(str(tmp_path / 'names.txt')) == ('cat', 'dog')

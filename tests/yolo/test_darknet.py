@@ -263,6 +263,17 @@ def test_bad_weights_are_refused_and_nothing_is_changed(how, message, tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    data = bytearray((GOLDEN / 'yolov2-w16.weights').read_bytes())
+    data[-4:] = np.array(np.nan, '<f4').tobytes()
+    (tmp_path / 'nan.weights').write_bytes(data)
+    model = yolo.load_darknet(str(GOLDEN / 'yolov2-w16.cfg'))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match='conv_30: a number is not finite'):
+        weights.read(model, str(tmp_path / 'nan.weights'))
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
 def test_a_cfg_that_is_no_text_or_too_long_is_refused(tmp_path):
     path = tmp_path / 'x.cfg'
     path.write_bytes(b'\xff\xfe\0')

@@ -124,7 +124,7 @@ def test_finite_for_every_kind_of_image(loss, args):
         value, slopes = gradient(loss, raw, b, k, anchors, *args)
         assert np.isfinite(value), name
         assert np.isfinite(slopes).all(), name
-    value, slopes = gradient(loss, raw * 1000, boxes, labels, anchors, 0) if loss is region_loss else (0, raw)
+    value, slopes = gradient(loss, raw * 1000, boxes, labels, anchors, *args)
     assert np.isfinite(value)
     assert np.isfinite(slopes).all()
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import logging
+import math
 
 import keras
 import numpy as np
@@ -154,10 +155,11 @@ def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, ca
 
 def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
     config = make_config(records_dir, tmp_path)
-    write_config(config)
-    write_config(dataclasses.replace(config, eval_every=7))  # changes nothing that is computed
+    write_config(dataclasses.replace(config, batch_size=16), begun=False)  # nothing was trained with that
+    write_config(config, begun=False)
+    write_config(dataclasses.replace(config, eval_every=7), begun=True)  # changes nothing that is computed
     with pytest.raises(ValueError, match=r'batch_size: 4 there, 8 now.*another --model_dir'):
-        write_config(dataclasses.replace(config, batch_size=8))
+        write_config(dataclasses.replace(config, batch_size=8), begun=True)
 
 
 def test_bad_settings_are_refused(records_dir, tmp_path):
@@ -168,6 +170,12 @@ def test_bad_settings_are_refused(records_dir, tmp_path):
         training.train(dataclasses.replace(config, jit_compile=True), two_devices())
     with pytest.raises(ValueError, match=r"no split 'val'"):
         training.train(dataclasses.replace(config, eval_split='val'), one_device())
+    folder = write_records(tmp_path / 'empty')
+    description = records.read_description(folder)
+    nothing = dataclasses.replace(description.splits['test'], num_images=0)
+    records.write_description(folder, dataclasses.replace(description, splits={**description.splits, 'test': nothing}))
+    with pytest.raises(ValueError, match=r"split 'test' of .* has no images"):
+        training.train(dataclasses.replace(config, data_dir=folder, eval_split='test'), one_device())
     with pytest.raises(ValueError, match=r'no config.json'):
         read_config(str(tmp_path))
 
@@ -183,6 +191,32 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
         assert image_id in message
     with pytest.raises(ValueError, match='no latest checkpoint'):
         checkpoints.find(str(tmp_path), 'latest')
+
+
+@pytest.mark.parametrize('rate', [1e38, math.nan])
+def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate):
+    config = make_config(records_dir, tmp_path, learning_rate=rate, burn_in=0, num_steps=3, checkpoint_every=1,
+                         eval_split='test', eval_every=1)  # fmt: skip
+    with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
+        training.train(config, one_device())
+    assert not list(tmp_path.glob('*/ckpt*'))
+    good = dataclasses.replace(config, learning_rate=1e-3)
+    assert training.train(good, one_device())['step'] == 3  # nothing had begun in this folder
+    model = checkpoints.load_trained(str(tmp_path), 'latest')[0]
+    model.weights[0].assign(model.weights[0] * math.nan)
+    checkpoints.save_whole(str(tmp_path / 'bad'), model, 1)
+    with pytest.raises(ValueError, match='not finite: its training went astray'):
+        checkpoints.load_trained(str(tmp_path), f'{tmp_path}/bad/ckpt-1')
+
+
+def test_a_finished_run_is_evaluated_when_asked_later(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path, num_steps=2)
+    assert training.train(config, one_device()) is None
+    metrics = training.train(dataclasses.replace(config, eval_split='test'), one_device())
+    assert (metrics['step'], metrics['split']) == (2, 'test')
+    assert checkpoints.find(str(tmp_path), 'best').endswith('ckpt-2')
+    metrics = training.train(dataclasses.replace(config, eval_split='train'), one_device())
+    assert json.loads((tmp_path / 'best/metrics.json').read_text())['split'] == 'train'  # not compared with the other
 
 
 def test_the_rate_is_darknets():
