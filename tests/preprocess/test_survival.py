@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, write_manifest, write_records
 
-from preprocess import progress, verify
+from preprocess import build, progress, verify, voc
 from preprocess.shapes import write_shapes
-from yolo import records
+from yolo import files, records
 
 FLAGS = ('--splits=trainval,test', '--image_size=64', '--num_shards=12', '--workers=2')
 
@@ -207,3 +207,26 @@ def test_the_reader_refuses_a_folder_that_is_not_as_its_manifest_says(tmp_path):
     (folder / records.MANIFEST).unlink()
     with pytest.raises(ValueError, match=r'train\.tfrecord-00000-of-00002 is not in the manifest'):
         records.shard_paths(str(folder), 'train', description)
+
+
+def test_paths_of_other_file_systems(tmp_path):
+    """ram:// is one that only tf.io.gfile opens: from there and to there, the same bytes as on the disk."""
+    write_shapes(str(tmp_path / 'VOC'), 6, 2, 0)
+    (tmp_path / 'VOC/JPEGImages/trainval_00002.jpg').unlink()
+    remote = f'ram://{tmp_path}'
+    for path in (tmp_path / 'VOC').rglob('*.*'):
+        files.make_folder(f'{remote}/VOC/{path.parent.relative_to(tmp_path / "VOC")}')
+        files.write(f'{remote}/VOC/{path.relative_to(tmp_path / "VOC")}', path.read_bytes())
+    for root in (str(tmp_path), remote):
+        source = voc.Source(f'{root}/VOC/Annotations', f'{root}/VOC/JPEGImages')
+        splits = {name: f'{root}/VOC/ImageSets/Main/{name}.txt' for name in ('trainval', 'test')}
+        build.build(build.Settings(source, splits, f'{root}/out', labels=None, image_size=(64, 64), resize='stretch',
+                                   anchors='kmeans:2', image_format='jpeg', jpeg_quality=95, strict=False, num_shards=2,
+                                   workers=1))  # fmt: skip
+    names = files.names(f'{tmp_path}/out')
+    assert files.names(f'{remote}/out') == names
+    for name in names:
+        if name not in ('manifest.json', 'report.json', 'report.html'):  # these tell paths
+            assert files.read(f'{remote}/out/{name}') == files.read(f'{tmp_path}/out/{name}')
+    assert verify.verify(f'{remote}/out', 1)[1] == []
+    records.shard_paths(f'{remote}/out', 'trainval', records.read_description(f'{remote}/out'))
