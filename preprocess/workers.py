@@ -17,6 +17,9 @@ import cv2
 
 from yolo import files
 
+# glibc gives the memory of an image back to the system and has it zeroed again for the next one: a fifth of all time.
+KEEP_MEMORY = {'MALLOC_TRIM_THRESHOLD_': str(128 << 20), 'MALLOC_MMAP_THRESHOLD_': str(32 << 20)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Crew:
@@ -35,6 +38,8 @@ def local(number: int) -> Iterator[Crew]:
             return
         # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
         context = multiprocessing.get_context('spawn')
+        for name, value in KEEP_MEMORY.items():
+            os.environ.setdefault(name, value)  # read by each process at its start
         executor = concurrent.futures.ProcessPoolExecutor(number, context, _start)
         try:
             yield Crew(executor.map, scratch)
