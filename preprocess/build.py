@@ -221,6 +221,7 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     summary.num_images += 1
     summary.num_difficult += int(objects.difficult.sum())
+    summary.num_truncated += int(objects.truncated.sum())
     summary.max_boxes = max(summary.max_boxes, len(objects.names))
     summary.objects.update(objects.names)
     summary.objects_per_image[len(objects.names)] += 1
@@ -236,7 +237,7 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
             num_images=summary.num_images, num_shards=num_shards, num_objects=sum(summary.objects.values()),
             num_difficult=summary.num_difficult, objects_per_class={name: summary.objects[name] for name in classes},
             max_boxes=summary.max_boxes, images_left_out=summary.count(LEFT_OUT_IMAGE),
-            boxes_left_out=summary.count(LEFT_OUT_BOX))
+            boxes_left_out=summary.count(LEFT_OUT_BOX), num_truncated=summary.num_truncated)
         for split, (num_shards, summary) in parts.items()
     }  # fmt: skip
     return records.Description(

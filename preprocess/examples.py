@@ -26,7 +26,8 @@ LEFT_OUT_IMAGE, LEFT_OUT_BOX, REPAIRED, NOTED = 'image left out', 'box left out'
 
 @dataclasses.dataclass(frozen=True)
 class Objects:
-    """The objects of an image that can be used: names, boxes (N, 4) relative float32, difficult (N,) bool.
+    """The objects of an image that can be used: names, boxes (N, 4) relative float32, difficult and truncated (N,)
+    bool.
 
     problems: (kind, reason) of each one that was left out or repaired.
     """
@@ -34,6 +35,7 @@ class Objects:
     names: tuple[str, ...]
     boxes: np.ndarray
     difficult: np.ndarray
+    truncated: np.ndarray
     problems: tuple[tuple[str, str], ...]
 
 
@@ -111,7 +113,8 @@ def usable_objects_of(annotations: Sequence[voc.Annotation], sizes: Sequence[tup
     for annotation, end in zip(annotations, ends, strict=True):
         mine = slice(end - len(annotation.names), end)
         keep = kept[mine]
-        found.append(Objects(tuple(names[mine][keep]), whole[mine][keep], annotation.difficult[keep], ()))
+        found.append(Objects(tuple(names[mine][keep]), whole[mine][keep], annotation.difficult[keep],
+                             annotation.truncated[keep], ()))  # fmt: skip
     owners = np.repeat(np.arange(len(counts)), counts)
     for i in np.flatnonzero(moved | ~kept).tolist():
         image = int(owners[i])

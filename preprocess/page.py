@@ -63,6 +63,7 @@ def _table(description: records.Description) -> str:
         ('images left out', [split.images_left_out for split in splits.values()]),
         ('objects', [split.num_objects for split in splits.values()]),
         ('difficult objects', [split.num_difficult for split in splits.values()]),
+        ('truncated objects', [split.num_truncated for split in splits.values()]),
         ('boxes left out', [split.boxes_left_out for split in splits.values()]),
         *((f'class {name}', [split.objects_per_class[name] for split in splits.values()])
           for name in description.classes)]  # fmt: skip

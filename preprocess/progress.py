@@ -27,6 +27,7 @@ class Summary:
 
     num_images: int = 0
     num_difficult: int = 0
+    num_truncated: int = 0
     max_boxes: int = 0
     objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # by name
     objects_per_image: collections.Counter = dataclasses.field(default_factory=collections.Counter)
@@ -36,6 +37,7 @@ class Summary:
         """Takes another part in."""
         self.num_images += other.num_images
         self.num_difficult += other.num_difficult
+        self.num_truncated += other.num_truncated
         self.max_boxes = max(self.max_boxes, other.max_boxes)
         self.objects.update(other.objects)
         self.objects_per_image.update(other.objects_per_image)

@@ -21,6 +21,7 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
             ('objects', [sum(s.objects.values()) for s in summaries.values()]),
             *((f'  {name}', [s.objects[name] for s in summaries.values()]) for name in description.classes),
             ('difficult', [s.num_difficult for s in summaries.values()]),
+            ('truncated', [s.num_truncated for s in summaries.values()]),
             ('boxes out', [s.count(LEFT_OUT_BOX) for s in summaries.values()])]  # fmt: skip
     lines = [header] + [f'{name:<{width}}' + ''.join(f'  {value:>10}' for value in values) for name, values in rows]
     anchors = '  '.join(f'{w:.4g},{h:.4g}' for w, h in description.anchors)

@@ -19,7 +19,7 @@ class Annotation:
     """One VOC XML: the objects in order, N of them.
 
     filename: as written; size: (height, width) in pixels or None; names (N,); boxes (N, 4) float64 xmin, ymin, xmax,
-    ymax in VOC pixels (1-based, inclusive), NaN where unreadable; difficult (N,) bool.
+    ymax in VOC pixels (1-based, inclusive), NaN where unreadable; difficult, truncated (N,) bool.
     """
 
     filename: str
@@ -27,6 +27,7 @@ class Annotation:
     names: tuple[str, ...]
     boxes: np.ndarray
     difficult: np.ndarray
+    truncated: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ def read_annotation(data: bytes) -> Annotation:
         names=tuple((each.findtext('name') or '').strip() for each in objects),
         boxes=np.array([[_number(box.findtext(side)) for side in SIDES] for box in boxes], float).reshape(-1, 4),
         difficult=np.array([_number(each.findtext('difficult')) == 1 for each in objects], bool),
+        truncated=np.array([_number(each.findtext('truncated')) == 1 for each in objects], bool),
     )
 
 

@@ -35,6 +35,7 @@ class Split:
     max_boxes: int  # most objects in one image
     images_left_out: int
     boxes_left_out: int
+    num_truncated: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

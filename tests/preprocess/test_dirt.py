@@ -203,6 +203,10 @@ def test_thousands_of_objects_and_none(make, tmp_path):
     assert (len(written['many'].labels), len(written['none'].labels)) == (4000, 0)
     assert not written['many'].difficult.any()  # missing: it is not
     assert problems == {'many': [], 'none': []}
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace("<name>", "<truncated>1</truncated><name>") * 3}'
+         f'{GOOD}</annotation>', 'cut')  # fmt: skip
+    convert(tmp_path, ['cut'])
+    assert records.read_description(str(tmp_path / 'out')).split('all').num_truncated == 3
 
 
 def test_names_with_spaces_and_unicode_and_ids_twice(make, tmp_path):

@@ -20,6 +20,7 @@ def test_objects_parts_difficult_and_floats():
     assert found.names == ('cat', 'dog', 'cow')
     np.testing.assert_array_equal(found.boxes, [[10, 20, 30, 40], [12.5, 3, 40, 50], [10, 20, 30, 40]])
     assert found.difficult.tolist() == [False, True, False]
+    assert annotation(thing(extra='<truncated>1</truncated>') + thing()).truncated.tolist() == [True, False]
 
 
 def test_order_of_sides_does_not_matter():
