@@ -13,15 +13,12 @@ NAMED = {
 }  # fmt: skip
 
 
-MOST_SIZES = 10_000
-
-
 def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """The anchors (A, 2) w, h in grid cells that a setting asks for.
 
-    text: 'kmeans:K', a name of NAMED, or 'w,h, w,h, ...' in cells; sizes (N, 2) w, h of boxes relative 0..1, of which
-    kmeans takes 10,000 drawn ones if there are more; grid: rows, columns. Named ones and lists are taken as they are:
-    in cells, whatever the grid, as Darknet does. ValueError for anything else.
+    text: 'kmeans:K', a name of NAMED, or 'w,h, w,h, ...' in cells; sizes (N, 2) w, h of boxes relative 0..1;
+    grid: rows, columns. Named ones and lists are taken as they are: in cells, whatever the grid, as Darknet does.
+    ValueError for anything else.
     """
     if text in NAMED:
         return np.array(NAMED[text])
@@ -29,8 +26,6 @@ def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndar
     if kind == 'kmeans':
         if not number.isdigit() or int(number) < 1:
             raise ValueError(f'--anchors={text}: the number of anchors is missing, as in kmeans:5')
-        if len(sizes) > MOST_SIZES:
-            sizes = np.random.default_rng(0).choice(sizes, MOST_SIZES, replace=False)
         return kmeans(sizes * [grid[1], grid[0]], int(number))
     try:
         values = np.array([float(value) for value in text.split(',')])
@@ -43,9 +38,7 @@ def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndar
 
 def mean_iou(sizes: np.ndarray, anchors: np.ndarray) -> float:
     """The mean over sizes (N, 2) of the IoU with the best anchor; 0 without sizes."""
-    total = sum(sizes_iou(sizes[start : start + MOST_SIZES], anchors).max(1).sum()  # not all at once: they may be many
-                for start in range(0, len(sizes), MOST_SIZES))  # fmt: skip
-    return float(total) / max(len(sizes), 1)
+    return float(np.mean(sizes_iou(sizes, anchors).max(1))) if len(sizes) else 0.0
 
 
 def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000, starts: int = 10) -> np.ndarray:

@@ -5,7 +5,7 @@ import html
 import math
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -49,11 +49,13 @@ def write_page(out_dir: str, description: records.Description, summaries: dict[s
             f'<p>Images of {description.image_size[1]} x {description.image_size[0]} pixels ({description.resize}, '
             f'{description.image_format}), {len(description.anchors)} anchors '
             f'({html.escape(description.anchors_from)}) with a mean IoU of {description.anchors_mean_iou:.3f}.</p>',
-            _table(description), '<h2>Boxes</h2><div class="plots">', *plots, '</div>',
-            *_problems(summaries, source)]  # fmt: skip
-    text = ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Records</title>'
-            f'<style>{STYLE}</style></head><body>{"".join(body)}</body></html>\n')  # fmt: skip
-    files.write(posixpath.join(out_dir, PAGE), text)
+            _table(description), '<h2>Boxes</h2><div class="plots">', *plots, '</div>']  # fmt: skip
+    head = f'<meta charset="utf-8"><title>Records</title><style>{STYLE}</style>'
+    with files.writer(posixpath.join(out_dir, PAGE)) as file:
+        file.write(f'<!DOCTYPE html><html lang="en"><head>{head}</head><body>{"".join(body)}'.encode())
+        for part in _problems(summaries, source):
+            file.write(part.encode())
+        file.write(b'</body></html>\n')
 
 
 def _table(description: records.Description) -> str:
@@ -139,31 +141,31 @@ def _iou_by_k(sizes: np.ndarray) -> tuple[list[str], list[float]]:
             [anchor_tools.mean_iou(sizes, anchor_tools.kmeans(sizes, k, starts=2)) for k in range(1, most + 1)])
 
 
-def _problems(summaries: dict[str, Summary], source: voc.Source) -> list[str]:
+def _problems(summaries: dict[str, Summary], source: voc.Source) -> Iterator[str]:
     """The images that were left out, or something of them, or that were repaired; then what was only noted."""
     problems = [problem for summary in summaries.values() for problem in summary.problems]
     if not problems:
-        return ['<h2>Problems</h2><p>None: every listed image was written as it is.</p>']
+        yield '<h2>Problems</h2><p>None: every listed image was written as it is.</p>'
+        return
     kinds = Counter(problem.kind for problem in problems)
     by_image: dict[tuple[str, str], list[str]] = {}
     for problem in problems:
         if problem.kind != NOTED:
             by_image.setdefault((problem.split, problem.image_id), []).append(f'{problem.kind}: {problem.reason}')
-    parts = [f'<h2>Problems</h2><p>{", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())}</p>',
-             '<div class="images">']
+    yield f'<h2>Problems</h2><p>{", ".join(f"{count:,} x {kind}" for kind, count in kinds.items())}</p>'
+    yield '<div class="images">'
     for (split, image_id), reasons in list(by_image.items())[:MOST_THUMBNAILS]:
         caption = f'<b>{html.escape(split)} {html.escape(image_id)}</b><br>' + '<br>'.join(map(html.escape, reasons))
-        parts.append(_figure(_thumbnail(source, image_id), caption))
-    parts.append('</div>')
+        yield _figure(_thumbnail(source, image_id), caption)
+    yield '</div>'
     if len(by_image) > MOST_THUMBNAILS:
-        parts.append(f'<p>And {len(by_image) - MOST_THUMBNAILS:,} more images, in report.json.</p>')
+        yield f'<p>And {len(by_image) - MOST_THUMBNAILS:,} more images, in report.json.</p>'
     notes = [problem for problem in problems if problem.kind == NOTED][:MOST_THUMBNAILS]
     if notes:
         lines = (f'<li>{html.escape(f"{note.split} {note.image_id}: {note.reason}")}</li>' for note in notes)
-        parts.append(f'<h2>Noted</h2><ul>{"".join(lines)}</ul>')
+        yield f'<h2>Noted</h2><ul>{"".join(lines)}</ul>'
         if kinds[NOTED] > len(notes):
-            parts.append(f'<p>And {kinds[NOTED] - len(notes):,} more, in report.json.</p>')
-    return parts
+            yield f'<p>And {kinds[NOTED] - len(notes):,} more, in report.json.</p>'
 
 
 def _thumbnail(source: voc.Source, image_id: str) -> str:

@@ -15,6 +15,7 @@ from yolo.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
 MOST_REASONS = 3
+MOST_SIZES = 10_000  # of boxes, for the anchors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ScanJob:
 class Scan:
     """What a look through annotations found: objects by name, and sizes (N, 2) w, h of usable boxes.
 
-    The sizes are relative to the stored image, bars included.
+    The sizes are relative to the stored image, bars included; at most MOST_SIZES of them, evenly taken.
     """
 
     counts: collections.Counter
@@ -59,7 +60,15 @@ def scan(job: ScanJob) -> Scan:
             found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
             pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
             scans.append(found)
-    return join(scans)
+    return _all(scans)
+
+
+def _all(scans: Sequence[Scan]) -> Scan:
+    """One of the chunks of a shard, with every size: which ones are kept must not depend on the shards."""
+    reasons = [reason for each in scans for reason in each.reasons][:MOST_REASONS]
+    return Scan(sum((each.counts for each in scans), collections.Counter()),
+                np.concatenate([np.zeros((0, 2), np.float32), *(each.sizes for each in scans)]),
+                sum(each.num_unread for each in scans), tuple(reasons))  # fmt: skip
 
 
 def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | str]]:
@@ -99,13 +108,16 @@ def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
 
 
 def join(scans: Iterable[Scan]) -> Scan:
-    """One of many; they need not be in memory together."""
+    """One of many, in order; of very many sizes every second, fourth, eighth ... is kept, so that memory is flat."""
     counts: collections.Counter = collections.Counter()
-    sizes, num_unread = bytearray(), 0
+    sizes, total, step, num_unread = np.zeros((0, 2), np.float32), 0, 1, 0
     reasons: tuple[str, ...] = ()
     for each in scans:
         counts.update(each.counts)
-        sizes += each.sizes.astype(np.float32).tobytes()
+        sizes = np.concatenate([sizes, each.sizes[-total % step :: step]])
+        total += len(each.sizes)
+        while len(sizes) > MOST_SIZES:
+            sizes, step = sizes[::2], 2 * step
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
-    return Scan(counts, np.frombuffer(sizes, np.float32).reshape(-1, 2), num_unread, reasons)
+    return Scan(counts, sizes, num_unread, reasons)

@@ -1,7 +1,9 @@
+import collections
+
 import numpy as np
 import pytest
 
-from preprocess import anchors
+from preprocess import anchors, scan
 from yolo.places import sizes_iou
 from yolo.targets import encode_targets
 
@@ -100,3 +102,20 @@ def test_sizes_that_rounding_made_different_are_one():
     assert len(np.unique(sizes, axis=0)) > 5
     with pytest.raises(ValueError, match='has 1'):
         anchors.make_anchors('kmeans:5', sizes, (13, 13))
+
+
+def test_of_very_many_sizes_an_even_part_is_kept_whatever_the_shards():
+    sizes = np.arange(150_000, dtype=np.float32).reshape(-1, 2)
+    kept = []
+    for bounds in ([75_000], [1, 40_001, 75_000], [9_000, 9_000, 30_000, 74_999, 75_000]):
+        parts = np.split(sizes, bounds)
+        found = scan.join(scan.Scan(collections.Counter(a=1), part, 0, ()) for part in parts)
+        assert found.counts == {'a': len(parts)}
+        kept.append(found.sizes)
+    np.testing.assert_array_equal(kept[0], sizes[::8])
+    np.testing.assert_array_equal(kept[1], kept[0])
+    np.testing.assert_array_equal(kept[2], kept[0])
+    none: collections.Counter = collections.Counter()
+    few = scan.join([scan.Scan(none, sizes[:500], 2, ('x',)), scan.Scan(none, sizes[500:600], 1, ('y',))])
+    np.testing.assert_array_equal(few.sizes, sizes[:600])
+    assert (few.num_unread, few.reasons) == (3, ('x', 'y'))
