@@ -66,6 +66,9 @@ def begin(out_dir: str, settings: Mapping) -> bool:
     ValueError, with the differences, if it holds records, whole or not, that were made with other settings.
     """
     there = records.read_manifest(out_dir)
+    described = files.exists(posixpath.join(out_dir, records.DESCRIPTION))
+    if there is None and described:
+        raise ValueError(f'{out_dir!r} holds records without a {records.MANIFEST}; --overwrite replaces them')
     if there is None:
         files.make_folder(out_dir)
         records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
@@ -73,7 +76,7 @@ def begin(out_dir: str, settings: Mapping) -> bool:
     if there.settings != settings:
         raise ValueError(f'{out_dir!r} holds records that were made with other settings: '
                          f'{differences(there.settings, settings)}; --overwrite replaces them')
-    return files.exists(posixpath.join(out_dir, records.DESCRIPTION))
+    return described
 
 
 def note(path: str, shard: records.ShardFile, summary: Summary) -> None:

@@ -5,12 +5,11 @@ import pathlib
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from yolo import records
+from yolo import images, records
 from yolo.targets import encode_targets
 
 tf.config.set_logical_device_configuration(
@@ -30,6 +29,11 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker('realdata'):
                 item.add_marker(pytest.mark.skip(reason=f'the real datasets are not in {REALDATA}'))
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """The bytes of a JPEG of an image (H, W, 3) uint8 RGB."""
+    return images.encode_bgr_jpeg(np.ascontiguousarray(image[..., ::-1]), quality)
 
 
 def make_image(rng: np.random.Generator, size: int, num_boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,7 +66,7 @@ def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int =
             with tf.io.TFRecordWriter(records.shard_path(str(folder), split, shard, num_shards)) as writer:
                 for i in range(shard, num_images, num_shards):
                     image, boxes, labels = make_image(rng, size, counts[i])
-                    data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+                    data = encode_jpeg(image, 95)
                     places = encode_targets(boxes, labels, ANCHORS, grid).numpy()
                     writer.write(records.serialize(records.Record(
                         f'{split}_{i}', data, (2 * size, 3 * size), boxes, labels, np.zeros_like(labels), places)))

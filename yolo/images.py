@@ -95,13 +95,8 @@ def decode_stored(data: bytes, how: str, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """The bytes of a JPEG of an image (H, W, 3) uint8 RGB; quality 1..100."""
-    return encode_bgr_jpeg(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-
-
 def encode_bgr_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """The same of an image (H, W, 3) uint8 in OpenCV's order BGR."""
+    """The bytes of a JPEG of an image (H, W, 3) uint8 in OpenCV's order BGR; quality 1..100."""
     return _encode(image, '.jpg', [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REALDATA, ROOT
+from conftest import REALDATA, ROOT, encode_jpeg
 
 from preprocess import build, examples, voc
 from yolo import images, letterbox, parsing, records
@@ -49,7 +49,7 @@ def xml(objects=(), size=(100, 80), filename='nothing.jpg'):
 def put(folder, image_id, objects=(), suffix='.jpg', **keywords):
     """One good image of 100 x 80 with its XML."""
     image = picture(100, 80, len(image_id))
-    data = images.encode_png(image) if suffix == '.png' else images.encode_jpeg(image, 95)
+    data = images.encode_png(image) if suffix == '.png' else encode_jpeg(image, 95)
     (folder / 'JPEGImages' / f'{image_id}{suffix}').write_bytes(data)
     (folder / 'Annotations' / f'{image_id}.xml').write_text(xml(objects, **keywords))
 
@@ -68,7 +68,7 @@ def write_voc(folder: pathlib.Path) -> pathlib.Path:
     (folder / 'JPEGImages/renamed.jpg').rename(folder / 'JPEGImages/photo.jpg')
     for image_id in ('cut', 'broken', 'noxml', 'badxml', 'noimage', 'bomb'):
         put(folder, image_id, [('cat', 0, 1, 1, 30, 30)])
-    cut = images.encode_jpeg(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8), 95)
+    cut = encode_jpeg(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8), 95)
     (folder / 'JPEGImages/cut.jpg').write_bytes(cut[: len(cut) // 2])
     (folder / 'JPEGImages/broken.jpg').write_bytes(b'not a picture')
     (folder / 'Annotations/noxml.xml').unlink()

@@ -144,6 +144,14 @@ def test_a_whole_folder_is_left_alone_and_other_settings_are_refused(voc_dir, un
     assert digests(undisturbed[0]) == before
 
 
+def test_records_without_a_manifest_are_not_taken_for_whole(tmp_path):
+    folder = write_records(tmp_path / 'data')
+    os.remove(f'{folder}/{records.MANIFEST}')
+    with pytest.raises(ValueError, match=r'without a manifest\.json; --overwrite'):
+        progress.begin(folder, {})
+    assert not os.path.exists(f'{folder}/{records.MANIFEST}')
+
+
 def edit_records(path: pathlib.Path, edit) -> None:
     """Writes a file of records again, its first record changed."""
     with open(path, 'rb') as file:
