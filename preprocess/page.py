@@ -17,7 +17,7 @@ from preprocess.progress import Summary
 from yolo import files, images, records
 
 PAGE = 'report.html'
-MOST_THUMBNAILS = 200  # and MOST_POINTS: a page must open
+MOST_THUMBNAILS = 1000  # and MOST_POINTS: a page must open
 MOST_POINTS = 3000
 MOST_K = 9
 WIDTH, HEIGHT, MARGIN = 440, 260, 44  # pixels of a plot

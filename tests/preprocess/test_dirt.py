@@ -1,5 +1,6 @@
 """Real data's dirt, made on the spot: every file ends as written, repaired or left out, and the report says which."""
 
+import errno
 import os
 import struct
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from preprocess import build, examples, report, voc
-from yolo import images, labels, records
+from yolo import files, images, labels, records
 
 BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
 GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
@@ -242,14 +243,26 @@ def test_links_in_a_circle_and_folders_for_files(make, tmp_path):
     assert 'cannot be read' in problems['folder'][0][1]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason='nothing is unreadable for root')
-def test_a_file_that_may_not_be_read(make, tmp_path):
+@pytest.mark.parametrize('as_root', [False, True])
+def test_a_file_that_may_not_be_read(make, tmp_path, monkeypatch, as_root):
     make(encode(picture(), '.jpg'))
-    os.chmod(tmp_path / 'JPEGImages/x.jpg', 0)
     make(encode(picture(), '.jpg'), image_id='good')
+    if as_root:  # for whom nothing is unreadable: then it is played
+        read = files.read
+
+        def refuse(path: str) -> bytes:
+            if path.endswith('x.jpg'):
+                raise PermissionError(errno.EACCES, 'Permission denied', path)
+            return read(path)
+
+        monkeypatch.setattr(files, 'read', refuse)
+    elif os.geteuid() == 0:
+        pytest.skip('nothing is unreadable for root')
+    else:
+        os.chmod(tmp_path / 'JPEGImages/x.jpg', 0)
     written, problems = convert(tmp_path, ['x', 'good'])
     assert list(written) == ['good']
-    assert 'cannot be read' in problems['x'][0][1]
+    assert 'x.jpg cannot be read: Permission denied' in problems['x'][0][1]
 
 
 def test_an_id_without_xml_and_an_empty_split(make, tmp_path):
