@@ -72,7 +72,7 @@ def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[s
     suffix = '.jpg' if data[:2] == b'\xff\xd8' else '.png'
     ymin, xmin, ymax, xmax = np.asarray(example['objects']['bbox'], float).reshape(-1, 4).T
     boxes = np.stack([xmin * width + shift, ymin * height + shift, xmax * width, ymax * height], 1)
-    labels = [names[label] for label in example['objects']['label']]
+    labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: not told
     difficult = np.asarray(example['objects'].get('is_difficult', np.zeros(len(labels))), bool)
     files.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'JPEGImages', image_id)))
     files.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'Annotations', image_id)))
@@ -100,6 +100,6 @@ def _format(filename: str, size: tuple[int, int], labels: Sequence[str], boxes: 
         add(element, 'difficult', int(hard))
         corners = ET.SubElement(element, 'bndbox')
         for side, value in zip(voc.SIDES, box, strict=True):
-            add(corners, side, f'{round(float(value), 3):g}')
+            add(corners, side, f'{value:.3f}')
     ET.indent(root, '\t')
     return ET.tostring(root, encoding='utf-8', xml_declaration=True) + b'\n'
