@@ -52,7 +52,8 @@ def define_flags() -> None:
     flags.DEFINE_integer('jpeg_quality', 95, 'Of stored JPEGs.', 1, 100)
     flags.DEFINE_bool('strict', False, 'Leave an image out where otherwise something of it would be repaired.')
     flags.DEFINE_integer('allow_errors', 0, 'Images that may be left out without the exit status telling.', 0)
-    flags.DEFINE_bool('overwrite', False, 'Replace the records that are in --out_dir.')
+    flags.DEFINE_bool('overwrite', False, 'Replace the records that are in --out_dir; after a kill, go on without '
+                      'this flag, as it starts over.')  # fmt: skip
 
 
 def settings_from_flags() -> build.Settings:

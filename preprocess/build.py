@@ -90,6 +90,7 @@ def build(settings: Settings, overwrite: bool = False, crew: AbstractContextMana
         if overwrite:
             progress.clear(settings.out_dir, list(ids))
         if progress.begin(settings.out_dir, told):
+            progress.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
         summaries, written = {}, {}
         for split, names in ids.items():

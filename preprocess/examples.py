@@ -8,6 +8,7 @@ import numpy as np
 from preprocess import voc
 from yolo import files, images
 
+SMALLEST = 1e-6  # relative width or height of a box in its image
 CLIP_NOTED = 1e-6  # a box that is clipped by less, relative, was only rounded
 
 
@@ -103,11 +104,11 @@ def usable_objects_of(annotations: Sequence[voc.Annotation], sizes: Sequence[tup
     clipped = np.clip(relative, 0, 1)
     finite = np.all(np.isfinite(pixels), axis=1)
     with_area = np.all(pixels[:, 2:] > pixels[:, :2], axis=1)
-    inside = np.all(clipped[:, 2:] > clipped[:, :2], axis=1)
+    whole = clipped.astype(np.float32)  # as it is stored: it must have an area still
+    inside = np.all(whole[:, 2:] - whole[:, :2] > SMALLEST, axis=1)
     known = np.array([bool(name) and (classes is None or name in classes) for name in names], bool)
     kept = finite & with_area & inside & known
     moved = np.abs(clipped - relative).max(1, initial=0) > CLIP_NOTED
-    whole = clipped.astype(np.float32)
     ends = np.cumsum(counts).tolist()
     found = []
     for annotation, end in zip(annotations, ends, strict=True):

@@ -170,7 +170,12 @@ def _problems(summaries: dict[str, Summary], source: voc.Source) -> Iterator[str
 
 def _thumbnail(source: voc.Source, image_id: str) -> str:
     try:
-        image, _ = examples.read_image(source, image_id, '', None)
+        annotation = examples.read_annotation(source, image_id)
+        found: tuple[str, tuple[int, int] | None] = annotation.filename, annotation.size
+    except ValueError:
+        found = '', None
+    try:
+        image, _ = examples.read_image(source, image_id, *found)
     except ValueError:
         return '<div class="none">no image</div>'
     scale = min(180 / image.shape[1], 120 / image.shape[0], 1)

@@ -71,6 +71,7 @@ def begin(out_dir: str, settings: Mapping) -> bool:
         raise ValueError(f'{out_dir!r} holds records without a {records.MANIFEST}; --overwrite replaces them')
     if there is None:
         files.make_folder(out_dir)
+        end(out_dir)  # notes without a manifest are of who knows which settings
         records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
         return False
     if there.settings != settings:
@@ -122,7 +123,8 @@ def clear(out_dir: str, splits: Sequence[str]) -> None:
         splits = [*splits, *records.read_description(out_dir).splits]
     alternatives = '|'.join(re.escape(split) for split in splits)
     ours = re.compile(rf'({alternatives})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
-    there = files.names(out_dir)
-    for name in [n for n in there if n == records.DESCRIPTION] + [n for n in there if n in OTHERS or ours.fullmatch(n)]:
+    if files.exists(posixpath.join(out_dir, records.DESCRIPTION)):
+        files.remove(posixpath.join(out_dir, records.DESCRIPTION))
+    end(out_dir)  # without its note no shard counts as finished
+    for name in [n for n in files.names(out_dir) if n in OTHERS or ours.fullmatch(n)]:
         files.remove(posixpath.join(out_dir, name))
-    end(out_dir)

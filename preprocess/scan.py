@@ -110,7 +110,8 @@ def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
 def join(scans: Iterable[Scan]) -> Scan:
     """One of many, in order; of very many sizes every second, fourth, eighth ... is kept, so that memory is flat."""
     counts: collections.Counter = collections.Counter()
-    sizes, total, step, num_unread = np.zeros((0, 2), np.float32), 0, 1, 0
+    sizes: np.ndarray = np.zeros((0, 2), np.float32)
+    total, step, num_unread = 0, 1, 0
     reasons: tuple[str, ...] = ()
     for each in scans:
         counts.update(each.counts)

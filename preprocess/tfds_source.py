@@ -13,6 +13,8 @@ from tqdm import tqdm
 from preprocess import voc
 from yolo import files, images
 
+MARK = 'tfds.txt'  # in the VOC folder: the dataset that it holds
+
 
 def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None = None) -> None:
     """Downloads a dataset if need be, and writes those of its splits that are not in `voc_dir` yet.
@@ -23,6 +25,11 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
     pixel, so that they give VOC's own numbers back.
     """
     missing = [split for split in splits if not files.exists(_list_path(voc_dir, split))]
+    mark = posixpath.join(voc_dir, MARK)
+    there = files.read(mark).decode().strip() if files.exists(mark) else None
+    if there != name and (there is not None or len(missing) < len(splits)):
+        raise ValueError(f'--tfds={name}: {voc_dir!r} holds {there or "lists that are not of TFDS"}; '
+                         'give another --voc_dir')
     if not missing:
         return
     try:
@@ -41,6 +48,7 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
     builder.download_and_prepare()
     for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
         files.make_folder(posixpath.join(voc_dir, folder))
+    files.write(mark, f'{name}\n')
     names = features['objects']['label'].names
     shift = 0 if name.split('/')[0] == 'voc' else 1
     for split in missing:

@@ -9,6 +9,7 @@ import numpy as np
 
 from yolo import files
 
+MOST_PIXELS = 1 << 20  # of a side; a size that says more is not believed
 FLAGS = (['-1'], ['0'], ['1'])
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
@@ -85,7 +86,7 @@ def _number(text: str | None) -> float:
 
 def _size(element: ET.Element) -> tuple[int, int] | None:
     height, width = _number(element.findtext('height')), _number(element.findtext('width'))
-    return (int(height), int(width)) if 1 <= height < math.inf and 1 <= width < math.inf else None
+    return (int(height), int(width)) if 1 <= height <= MOST_PIXELS and 1 <= width <= MOST_PIXELS else None
 
 
 def read_split(path: str) -> list[str]:
@@ -109,9 +110,13 @@ def read_split(path: str) -> list[str]:
 
 def annotation_path(source: Source, image_id: str) -> str:
     """Where the XML of an image is; ValueError if the id leads out of the folder."""
-    if image_id.startswith('/') or '..' in image_id.replace('\\', '/').split('/'):
-        raise ValueError(f'the id {image_id!r} leads out of {source.annotations_dir}')
+    _check_id(source.annotations_dir, image_id)
     return posixpath.join(source.annotations_dir, image_id + '.xml')
+
+
+def _check_id(folder: str, image_id: str) -> None:
+    if image_id.startswith('/') or '..' in image_id.replace('\\', '/').split('/'):
+        raise ValueError(f'the id {image_id!r} leads out of {folder}')
 
 
 def find_image(source: Source, image_id: str, filename: str) -> str:
@@ -119,6 +124,7 @@ def find_image(source: Source, image_id: str, filename: str) -> str:
 
     ValueError if there is none.
     """
+    _check_id(source.images_dir, image_id)
     names = [image_id + suffix for suffix in IMAGE_SUFFIXES] + [posixpath.basename(filename.replace('\\', '/'))]
     for name in names:
         path = posixpath.join(source.images_dir, name)

@@ -71,8 +71,10 @@ def beam(options: Sequence[str], scratch: str) -> Iterator[Crew]:
             yield pickle.loads(files.read(posixpath.join(folder, str(number))))
 
     files.make_folder(scratch)
-    yield Crew(run, scratch)
-    files.remove_folder(scratch)
+    try:
+        yield Crew(run, scratch)
+    finally:
+        files.remove_folder(scratch)
 
 
 def _call(job: tuple[int, tuple], function: Callable, folder: str) -> None:

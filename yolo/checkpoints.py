@@ -11,6 +11,7 @@
 import dataclasses
 import json
 import posixpath
+import zipfile
 
 import keras
 import tensorflow as tf
@@ -24,6 +25,9 @@ NETWORK, MODEL = 'network.cfg', 'model.json'
 # What a .cfg may say of its loss: `region_loss` knows only these.
 LOSS = {'bias_match': 1, 'rescore': 1, 'object_scale': 5, 'noobject_scale': 1, 'class_scale': 1, 'coord_scale': 1,
         'thresh': 0.6}  # fmt: skip
+# What Darknet takes where a .cfg says nothing. (src/parser.c, parse_region)
+DARKNETS = {'bias_match': 0, 'rescore': 0, 'object_scale': 1, 'noobject_scale': 1, 'class_scale': 1, 'coord_scale': 1,
+            'thresh': 0.5}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +47,8 @@ def make_network(config: TrainConfig) -> Network:
     if config.width != 1:
         raise ValueError(f'--width={config.width:g} goes with a network by name, not with {config.model}')
     built = cfg.read(config.model)
-    for name, value in built.region.options:
+    options: dict = {**DARKNETS, **dict(built.region.options)}
+    for name, value in options.items():
         if name in LOSS and float(value) != LOSS[name] and config.loss == 'region':
             raise ValueError(f'{config.model}: [region] {name}={value}: such a network is used, but not trained: the '
                              f'loss here has {name}={LOSS[name]:g}; change the .cfg to accept that')
@@ -144,10 +149,10 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
     elif path.endswith('.keras'):
         source = load_keras(path)
     else:
-        return weights.read(model, path, another_head=True)
-    loaded = weights.copy(source, model)
+        source = None
+    loaded = weights.copy(source, model) if source else weights.read(model, path, another_head=True)
     if not loaded.loaded:
-        raise ValueError(f'{path}: none of its convolutions has the shape of the one at its place in this network')
+        raise ValueError(f'{path}: it has no convolution of the shape of the one at its place in this network')
     return loaded
 
 
@@ -155,7 +160,7 @@ def load_keras(path: str) -> DarknetModel:
     """A model of a .keras file; ValueError if that is not one of this project's."""
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f'{path}: not a .keras file of a model ({error})') from error
     if not isinstance(model, DarknetModel):
         raise ValueError(f'{path} holds a {type(model).__name__}, not a model of this project')

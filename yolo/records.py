@@ -124,7 +124,7 @@ def read_description(data_dir: str) -> Description:
         fields['anchors'] = tuple((float(w), float(h)) for w, h in fields['anchors'])
         fields['splits'] = {name: Split(**split) for name, split in fields['splits'].items()}
         return Description(**fields)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f'{path}: not a description that this version reads ({error}); '
                          'run `python -m preprocess` again') from error
 

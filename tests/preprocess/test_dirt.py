@@ -319,3 +319,26 @@ def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
 def test_a_labels_file_with_a_mark_in_front(tmp_path):
     (tmp_path / 'names.txt').write_bytes('cat\r\ndog\n'.encode('utf-8-sig'))
     assert labels.read(str(tmp_path / 'names.txt')) == ('cat', 'dog')
+
+
+def test_a_size_that_cannot_be_is_not_believed(make, tmp_path):
+    for number, width in enumerate(('1e30', '99999999999999999999')):
+        make(encode(picture(), '.jpg'), f'<annotation>{SIZE.replace("100", width)}{GOOD}</annotation>', str(number))
+    written, problems = convert(tmp_path, ['0', '1'])
+    assert {record.size for record in written.values()} == {(80, 100)}
+    assert problems == {'0': [], '1': []}
+
+
+def test_a_box_that_is_nothing_when_it_is_stored_is_left_out(make, tmp_path):
+    thin = f'<object><name>cat</name>{BOX.format("100.9999999999", 9, 101, 48)}</object>'
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{thin}{GOOD}</annotation>')
+    written, problems = convert(tmp_path, ['x'], anchors='kmeans:1')
+    assert len(written['x'].labels) == 1
+    assert problems['x'][0][0] == examples.LEFT_OUT_BOX
+
+
+def test_the_page_shows_no_image_from_elsewhere(make, tmp_path):
+    (tmp_path / 'secret.jpg').write_bytes(encode(picture(), '.jpg'))
+    make(encode(picture(), '.jpg'), image_id='good')
+    convert(tmp_path, ['../secret', 'good'])
+    assert 'data:image/jpeg' not in (tmp_path / 'out/report.html').read_text()

@@ -115,5 +115,7 @@ def test_a_tfds_dataset_is_a_source(tmp_path):
     assert sorted(sizes) == [0, 1, 2]
     with pytest.raises(ValueError, match='--splits=val'):
         tfds_source.export('tiny_boxes', ['val'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    with pytest.raises(ValueError, match='holds tiny_boxes; give another --voc_dir'):
+        tfds_source.export('no_such_thing', ['train'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
     with pytest.raises(ValueError, match='--tfds=no_such_thing'):
-        tfds_source.export('no_such_thing', ['val'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+        tfds_source.export('no_such_thing', ['val'], str(tmp_path / 'other'), str(tmp_path / 'tfds'))

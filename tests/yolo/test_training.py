@@ -273,7 +273,7 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
             if norm is not None:
                 assert np.array_equal(norm.mean.numpy(), their_norm.mean.numpy()) == same
     wider = checkpoints.make_model(dataclasses.replace(source, width=1 / 8))
-    with pytest.raises(ValueError, match='none of its convolutions'):
+    with pytest.raises(ValueError, match='it has no convolution of the shape'):
         checkpoints.initialize(wider, source.model_dir)
     with pytest.raises(ValueError, match='cannot be read'):
         checkpoints.initialize(wider, str(tmp_path / 'nothing'))
