@@ -167,7 +167,7 @@ def adapt(network: Network, num_classes: int, anchors, image_size: tuple[int, in
     adapted = dataclasses.replace(network, sections=(*body, last, region), image_size=image_size)
     rows, columns, _ = shapes(adapted)[-1]
     if (rows, columns) != (image_size[0] // STRIDE, image_size[1] // STRIDE):
-        raise ValueError(f'the network gives a grid of {rows} x {columns} for {image_size[0]} x {image_size[1]} pixels, '
+        raise ValueError(f'the network has a grid of {rows} x {columns} for {image_size[0]} x {image_size[1]} pixels, '
                          f'the records have cells of {STRIDE} x {STRIDE}: such a network is used, but not trained')
     return adapted
 
