@@ -9,7 +9,8 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import cfg, checkpoints, detection, evaluation, letterbox, records, weights
+from yolo import checkpoints, detection, evaluation, letterbox, records
+from yolo.darknet import load_whole
 from yolo.network import DarknetModel
 
 FLAGS = flags.FLAGS
@@ -61,10 +62,7 @@ def load_model(description: records.Description) -> tuple[DarknetModel, str]:
     else:
         if not (FLAGS.cfg and FLAGS.weights and FLAGS.report_dir):
             raise ValueError('--cfg and --weights go together, and with --report_dir')
-        model, path = DarknetModel(cfg.read(FLAGS.cfg)), FLAGS.weights
-        loaded = weights.read(model, FLAGS.weights)
-        if loaded.drawn:
-            raise ValueError(f'{FLAGS.weights} is only a beginning of the network: {loaded}')
+        model, path = load_whole(FLAGS.cfg, FLAGS.weights), FLAGS.weights
         info = checkpoints.ModelInfo((), FLAGS.resize or description.resize)
     number, theirs = model.network.region.classes, ','.join(description.classes)
     if info.classes and description.classes != info.classes:

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import math
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -60,15 +61,7 @@ def scan(job: ScanJob) -> Scan:
             found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
             pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
             scans.append(found)
-    return _all(scans)
-
-
-def _all(scans: Sequence[Scan]) -> Scan:
-    """One of the chunks of a shard, with every size: which ones are kept must not depend on the shards."""
-    reasons = [reason for each in scans for reason in each.reasons][:MOST_REASONS]
-    return Scan(sum((each.counts for each in scans), collections.Counter()),
-                np.concatenate([np.zeros((0, 2), np.float32), *(each.sizes for each in scans)]),
-                sum(each.num_unread for each in scans), tuple(reasons))  # fmt: skip
+    return join(scans, math.inf)  # every size: which ones are kept must not depend on the shards
 
 
 def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | str]]:
@@ -107,18 +100,19 @@ def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
             yield pickle.load(file)
 
 
-def join(scans: Iterable[Scan]) -> Scan:
-    """One of many, in order; of very many sizes every second, fourth, eighth ... is kept, so that memory is flat."""
+def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
+    """One of many, in order; of more sizes every second, fourth, eighth ... is kept, so that memory is flat."""
     counts: collections.Counter = collections.Counter()
-    sizes: np.ndarray = np.zeros((0, 2), np.float32)
-    total, step, num_unread = 0, 1, 0
+    sizes: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
+    total, num_kept, step, num_unread = 0, 0, 1, 0
     reasons: tuple[str, ...] = ()
     for each in scans:
         counts.update(each.counts)
-        sizes = np.concatenate([sizes, each.sizes[-total % step :: step]])
-        total += len(each.sizes)
-        while len(sizes) > MOST_SIZES:
-            sizes, step = sizes[::2], 2 * step
+        sizes.append(each.sizes[-total % step :: step])
+        total, num_kept = total + len(each.sizes), num_kept + len(sizes[-1])
+        while num_kept > most_sizes:
+            sizes, step = [np.concatenate(sizes)[::2]], 2 * step
+            num_kept = len(sizes[0])
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
-    return Scan(counts, sizes, num_unread, reasons)
+    return Scan(counts, np.concatenate(sizes), num_unread, reasons)

@@ -10,9 +10,9 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import checkpoints, letterbox, network, weights
+from yolo import checkpoints, letterbox, network
 from yolo import labels as label_names
-from yolo.darknet import load_darknet, save_darknet
+from yolo.darknet import load_whole, save_darknet
 from yolo.network import Convolution, DarknetModel, Network, Region
 
 FLAGS = flags.FLAGS
@@ -48,11 +48,7 @@ def read_model() -> tuple[DarknetModel, checkpoints.ModelInfo]:
     elif FLAGS.keras:
         model = checkpoints.load_keras(FLAGS.keras)
     elif FLAGS.cfg and FLAGS.weights:
-        model = load_darknet(FLAGS.cfg)
-        loaded = weights.read(model, FLAGS.weights)
-        if loaded.drawn:
-            raise ValueError(f'{FLAGS.weights} is only a beginning of the network: {loaded}; train with --init_weights '
-                             'to use it')
+        model = load_whole(FLAGS.cfg, FLAGS.weights)
     else:
         raise ValueError('--cfg and --weights go together')
     classes = label_names.read(FLAGS.labels) if FLAGS.labels else info.classes

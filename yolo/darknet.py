@@ -29,6 +29,16 @@ def load_darknet(cfg_path: str, weights_path: str | None = None) -> keras.Model:
     return model
 
 
+def load_whole(cfg_path: str, weights_path: str) -> DarknetModel:
+    """The same of a .weights file that must hold all of the network; ValueError if it is only a beginning."""
+    model = DarknetModel(cfg.read(cfg_path))
+    loaded = weights.read(model, weights_path)
+    if loaded.drawn:
+        raise ValueError(f'{weights_path} is only a beginning of the network: {loaded}; train with --init_weights '
+                         'to use it')
+    return model
+
+
 def save_darknet(model: keras.Model, cfg_path: str, weights_path: str, num_convolutions: int | None = None) -> None:
     """Writes a model as Darknet's .cfg and .weights (version 0.2.0, a header of 20 bytes).
 

@@ -76,12 +76,13 @@ def _header(data: bytes, path: str) -> tuple[int, int]:
 def _check_length(model: DarknetModel, path: str, length: int, another_head: bool) -> int:
     """How many convolutions the file holds, if it holds whole ones."""
     numbers = num_weights(model.network)
-    convolutions = [index for index, _, _ in model.convolutions()]
+    convolutions = model.convolutions()
+    last = convolutions[-1][0]
     left = length
-    for count, (index, conv, _) in enumerate(model.convolutions()):
+    for count, (index, conv, _) in enumerate(convolutions):
         needed = 4 * numbers[index]
         a_filter = needed // conv.filters
-        if left == 0 or (another_head and index == convolutions[-1] and left != needed and left % a_filter == 0):
+        if left == 0 or (another_head and index == last and left != needed and left % a_filter == 0):
             return count
         if left < needed:
             raise ValueError(f'{path} ends inside of {_name(index)}, convolution {count + 1} of {len(convolutions)}: '
@@ -89,8 +90,13 @@ def _check_length(model: DarknetModel, path: str, length: int, another_head: boo
         left -= needed
     if left:
         raise ValueError(f'{path} is {left:,} bytes longer than the network: it is of another one (or of other classes '
-                         f'or anchors: then the last convolution, {_name(convolutions[-1])}, differs)')
+                         f'or anchors: then the last convolution, {_name(last)}, differs)')
     return len(convolutions)
+
+
+def _vectors(conv, norm) -> tuple:
+    """What stands before the kernel of a layer, in the file's order."""
+    return (conv.bias,) if norm is None else (norm.beta, norm.gamma, norm.mean, norm.variance)
 
 
 def _read_layer(file, conv, norm, place: str) -> list[tuple]:
@@ -106,8 +112,7 @@ def _read_layer(file, conv, norm, place: str) -> list[tuple]:
             raise ValueError(f'{place}: a number is not finite')
         return values
 
-    before = (conv.bias,) if norm is None else (norm.beta, norm.gamma, norm.mean, norm.variance)
-    found = [(weight, take(filters)) for weight in before]
+    found = [(weight, take(filters)) for weight in _vectors(conv, norm)]
     return [*found, (conv.kernel, take(filters, inputs, height, width).transpose(2, 3, 1, 0))]
 
 
@@ -122,8 +127,7 @@ def write(model: DarknetModel, path: str, num_convolutions: int | None = None) -
     with files.writer(path) as file:
         file.write(np.array(VERSION, '<i4').tobytes() + np.array(model.seen, '<i8').tobytes())
         for _, conv, norm in convolutions[:num_convolutions]:
-            before = (conv.bias,) if norm is None else (norm.beta, norm.gamma, norm.mean, norm.variance)
-            for weight in before:
+            for weight in _vectors(conv, norm):
                 file.write(weight.numpy().astype('<f4').tobytes())
             file.write(np.ascontiguousarray(conv.kernel.numpy().transpose(3, 2, 0, 1), '<f4').tobytes())
 
