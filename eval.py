@@ -4,12 +4,10 @@
   python eval.py --data_dir=data/voc416 --cfg=yolov2-voc.cfg --weights=yolov2-voc.weights --report_dir=report
 """
 
-import sys
-
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
-from yolo import checkpoints, detection, evaluation, letterbox, records
+from yolo import checkpoints, commands, detection, evaluation, letterbox, records
 from yolo.darknet import load_whole
 from yolo.network import DarknetModel
 
@@ -81,13 +79,9 @@ def load_model(description: records.Description) -> tuple[DarknetModel, str]:
 
 def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    try:
+    commands.refuse_words(argv)
+    with commands.errors_as_lines(tf.errors.OpError):
         run()
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
 
 
 if __name__ == '__main__':

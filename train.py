@@ -7,12 +7,11 @@ The same command goes on where a stopped run was.
 
 import dataclasses
 import math
-import sys
 
 import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import checkpoints, losses, network, optimizer, records, schedule, training
+from yolo import checkpoints, commands, losses, network, optimizer, records, schedule, training
 from yolo.config import TrainConfig
 
 FLAGS = flags.FLAGS
@@ -115,19 +114,15 @@ def _scale() -> tuple[float, float]:
 
 def main(argv: list[str]) -> None:
     """Flags to library."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    commands.refuse_words(argv)
     if FLAGS.cpu_devices > 1:
         cpu = tf.config.list_physical_devices('CPU')[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * FLAGS.cpu_devices)
     strategy = training.make_strategy()
-    try:
+    with commands.errors_as_lines(FloatingPointError, tf.errors.OpError):
         config = config_from_flags(strategy.num_replicas_in_sync)
         logging.info('%d replica(s); settings:\n%s', strategy.num_replicas_in_sync, training.describe(config))
         training.train(config, strategy)
-    except (ValueError, FloatingPointError, OSError, tf.errors.OpError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
 
 
 if __name__ == '__main__':

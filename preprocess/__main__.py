@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from absl import app, flags, logging
 
 from preprocess import anchors, build, report, tfds_source, voc, workers
-from yolo import files, images, labels, letterbox
+from yolo import commands, files, images, labels, letterbox
 
 COMMANDS = {'show': 'preprocess.show', 'verify': 'preprocess.verify', 'shapes': 'preprocess.shapes'}
 FLAGS = flags.FLAGS
@@ -127,15 +127,12 @@ def convert() -> bool:
 
 def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    commands.refuse_words(argv)
     try:
-        good = convert()
+        with commands.errors_as_lines():
+            good = convert()
     except BrokenProcessPool:
         logging.error('a worker process died, perhaps for want of memory: run again with fewer --workers')
-        sys.exit(1)
-    except (ValueError, OSError) as error:
-        logging.error('%s', error)
         sys.exit(1)
     sys.exit(0 if good else 1)
 

@@ -9,15 +9,15 @@ first ones as they are, and no test image is in the training split.
 import dataclasses
 import math
 import os
-import sys
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import cv2
 import numpy as np
-from absl import flags, logging
+from absl import flags
 
 from preprocess import commands, painting
+from yolo.commands import errors_as_lines
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
 DIFFICULT_COVER, DROPPED_COVER = 0.6, 0.9  # share of a shape under later shapes: difficult, not annotated at all
@@ -163,12 +163,9 @@ def _flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
     values = _flags()
-    try:
+    with errors_as_lines():
         if not commands.parse(values, argv, __doc__):
             return
         counts = write_shapes(values.out_dir, values.num_train, values.num_test, values.seed)
-    except (ValueError, flags.Error, OSError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
     print(f'{values.out_dir}: {values.num_train} images in trainval, {values.num_test} in test, '
           + ', '.join(f'{count} {name}' for name, count in counts.items()))  # fmt: skip

@@ -3,17 +3,17 @@
   python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import flags
 
 from preprocess import commands
 from yolo import files, images, parsing, records
+from yolo.commands import errors_as_lines
 from yolo.draw import FONT, class_colour, contact_sheet, draw_detections
 
 TILE = 480  # pixels of the longer side of a tile
@@ -139,12 +139,9 @@ def _flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
     values = _flags()
-    try:
+    with errors_as_lines(tf.errors.OpError):
         if not commands.parse(values, argv, __doc__):
             return
         sheet, num = make_sheet(values.data_dir, values.split, values.num, values.seed)
         files.write(values.out, images.encode_png(sheet))
-    except (ValueError, flags.Error, OSError, tf.errors.OpError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
     print(f'{values.out}: {num} records of {values.split}, {sheet.shape[1]} x {sheet.shape[0]} pixels')

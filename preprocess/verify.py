@@ -11,11 +11,12 @@ import sys
 from collections import Counter
 
 import numpy as np
-from absl import flags, logging
+from absl import flags
 from tqdm import tqdm
 
 from preprocess import commands, workers
 from yolo import files, images, records
+from yolo.commands import errors_as_lines
 from yolo.places import responsible_places
 
 SHOWN = 20  # problems on screen
@@ -123,13 +124,10 @@ def _flags() -> flags.FlagValues:
 def main(argv: list[str]) -> None:
     """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
     values = _flags()
-    try:
+    with errors_as_lines():
         if not commands.parse(values, argv, __doc__):
             return
         description, problems = verify(values.data_dir, values.workers)
-    except (ValueError, flags.Error, OSError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
     for problem in problems[:SHOWN]:
         print(problem)
     if problems:

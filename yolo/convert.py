@@ -5,12 +5,10 @@
   python -m yolo.convert --model_dir=runs/mine --keras_out=mine.keras
 """
 
-import sys
-
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
-from yolo import checkpoints, letterbox, network
+from yolo import checkpoints, commands, letterbox, network
 from yolo import labels as label_names
 from yolo.darknet import load_whole, save_darknet
 from yolo.network import Convolution, DarknetModel, Network, Region
@@ -107,14 +105,10 @@ def _describe(section: network.Section) -> str:
 
 def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    try:
+    commands.refuse_words(argv)
+    with commands.errors_as_lines(tf.errors.OpError):
         model, info = read_model()
         written = write_model(model, info)
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
     print(format_summary(model.network))
     print(f'{model.seen:,} images seen in training; written: {", ".join(written)}')
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
-from yolo import checkpoints, detection, evaluation, files, images, letterbox
+from yolo import checkpoints, commands, detection, evaluation, files, images, letterbox
 from yolo.draw import contact_sheet, draw_detections
 from yolo.letterbox import from_canvas
 
@@ -137,13 +137,9 @@ def run() -> int:
 
 def main(argv: list[str]) -> None:
     """Runs, and turns bad input into a line."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-    try:
+    commands.refuse_words(argv)
+    with commands.errors_as_lines(tf.errors.OpError):
         left_out = run()
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        logging.error('%s', error)
-        sys.exit(1)
     sys.exit(1 if left_out else 0)
 
 
