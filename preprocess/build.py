@@ -220,12 +220,8 @@ def _make_record(shard: _Shard, image_id: str, scanned: Scanned | str, summary: 
     resized = images.resize(image, settings.image_size, settings.resize)
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
-    summary.num_images += 1
-    summary.num_difficult += int(objects.difficult.sum())
+    summary.take_image(objects.names, objects.difficult)
     summary.num_truncated += int(objects.truncated.sum())
-    summary.max_boxes = max(summary.max_boxes, len(objects.names))
-    summary.objects.update(objects.names)
-    summary.objects_per_image[len(objects.names)] += 1
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
     return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))
@@ -235,7 +231,7 @@ def _describe(settings: Settings, classes, anchors: np.ndarray, mean_iou: float,
               parts: dict[str, tuple[int, Summary]]) -> records.Description:  # fmt: skip
     splits = {
         split: records.Split(
-            num_images=summary.num_images, num_shards=num_shards, num_objects=sum(summary.objects.values()),
+            num_images=summary.num_images, num_shards=num_shards, num_objects=summary.num_objects,
             num_difficult=summary.num_difficult, objects_per_class={name: summary.objects[name] for name in classes},
             max_boxes=summary.max_boxes, images_left_out=summary.count(LEFT_OUT_IMAGE),
             boxes_left_out=summary.count(LEFT_OUT_BOX), num_truncated=summary.num_truncated)

@@ -13,6 +13,8 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from preprocess import tfds_metadata
 from preprocess.examples import Problem
 from yolo import files, records
@@ -32,6 +34,19 @@ class Summary:
     objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # by name
     objects_per_image: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    @property
+    def num_objects(self) -> int:
+        """Objects of all names."""
+        return self.objects.total()
+
+    def take_image(self, names: Sequence[str], difficult: np.ndarray) -> None:
+        """Counts an image with objects of these names; difficult (N,) bool."""
+        self.num_images += 1
+        self.num_difficult += int(difficult.sum())
+        self.max_boxes = max(self.max_boxes, len(names))
+        self.objects.update(names)
+        self.objects_per_image[len(names)] += 1
 
     def add(self, other: 'Summary') -> None:
         """Takes another part in."""

@@ -18,7 +18,7 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
     header = f'{"":<{width}}' + ''.join(f'  {split:>10}' for split in summaries)
     rows = [('images', [s.num_images for s in summaries.values()]),
             ('left out', [s.count(LEFT_OUT_IMAGE) for s in summaries.values()]),
-            ('objects', [sum(s.objects.values()) for s in summaries.values()]),
+            ('objects', [s.num_objects for s in summaries.values()]),
             *((f'  {name}', [s.objects[name] for s in summaries.values()]) for name in description.classes),
             ('difficult', [s.num_difficult for s in summaries.values()]),
             ('truncated', [s.num_truncated for s in summaries.values()]),

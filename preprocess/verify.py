@@ -3,18 +3,18 @@
   python -m preprocess verify --data_dir=data/voc416
 """
 
-import dataclasses
 import functools
 import os
 import posixpath
 import sys
-from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 from absl import flags
 from tqdm import tqdm
 
 from preprocess import commands, workers
+from preprocess.progress import Summary
 from yolo import files, images, records
 from yolo.commands import errors_as_lines
 from yolo.places import responsible_places
@@ -22,63 +22,48 @@ from yolo.places import responsible_places
 SHOWN = 20  # problems on screen
 
 
-@dataclasses.dataclass
-class Found:
-    """What a file of records holds, and what is wrong with it."""
-
-    num_images: int = 0
-    num_objects: int = 0
-    num_difficult: int = 0
-    max_boxes: int = 0
-    per_class: Counter = dataclasses.field(default_factory=Counter)
-    problems: list[str] = dataclasses.field(default_factory=list)
-
-
-def verify_shard(description: records.Description, told: records.ShardFile | None, path: str) -> Found:
-    """Reads every byte of one file."""
-    found = Found()
+def verify_shard(description: records.Description, told: records.ShardFile | None,
+                 path: str) -> tuple[Summary, list[str]]:  # fmt: skip
+    """Reads every byte of one file: what it holds, and what is wrong with it."""
+    found, problems = Summary(), []
     if told is None:
-        found.problems.append(f'{path} is not in the {records.MANIFEST}')
-        return found
+        return found, [f'{path} is not in the {records.MANIFEST}']
     try:
         if records.checksum(path) != (told.num_bytes, told.crc32c):
-            found.problems.append(f'{path} is not what was written: its length or checksum differs')
+            problems.append(f'{path} is not what was written: its length or checksum differs')
         with files.reader(path) as file:
             for serialized in records.unframe(file, path):
-                _verify_record(description, records.deserialize(serialized), path, found)
+                record = records.deserialize(serialized)
+                names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
+                found.take_image(names, record.difficult)
+                problems += [f'{path}, image {record.image_id!r}: {what}' for what in _wrong(description, record)]
     except (OSError, ValueError) as error:
-        found.problems.append(str(error))
-        return found
+        return found, [*problems, str(error)]
     if found.num_images != told.num_images:
-        found.problems.append(f'{path} has {found.num_images} records, the {records.MANIFEST} says {told.num_images}')
-    return found
+        problems.append(f'{path} has {found.num_images} records, the {records.MANIFEST} says {told.num_images}')
+    return found, problems
 
 
-def _verify_record(description: records.Description, record: records.Record, path: str, found: Found) -> None:
-    found.num_images += 1
-    found.num_objects += len(record.labels)
-    found.num_difficult += int(record.difficult.sum())
-    found.max_boxes = max(found.max_boxes, len(record.labels))
-    place = f'{path}, image {record.image_id!r}'
+def _wrong(description: records.Description, record: records.Record) -> Iterator[str]:
+    """What is wrong with a record."""
     lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
     if len(lengths) > 1:
-        found.problems.append(f'{place}: its objects are {sorted(lengths)} in number')
+        yield f'its objects are {sorted(lengths)} in number'
         return
     if not np.isin(record.labels, range(len(description.classes))).all():
-        found.problems.append(f'{place}: a label is not one of the {len(description.classes)} classes')
+        yield f'a label is not one of the {len(description.classes)} classes'
         return
-    found.per_class.update(description.classes[label] for label in record.labels)
     low, high = record.boxes[:, :2], record.boxes[:, 2:]
     if not ((low >= 0) & (high <= 1) & (low < high)).all():
-        found.problems.append(f'{place}: a box is not within the image, or without area')
+        yield 'a box is not within the image, or without area'
     anchors = np.array(description.anchors, np.float32)
     places = responsible_places(record.boxes, record.labels, anchors, description.grid)
     if not np.array_equal(places, record.places):
-        found.problems.append(f'{place}: a responsible place is not that of its box')
+        yield 'a responsible place is not that of its box'
     try:
         images.decode_stored(record.image, description.image_format, description.image_size)
     except ValueError as error:
-        found.problems.append(f'{place}: {error}')
+        yield str(error)
 
 
 def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[str]]:
@@ -95,20 +80,16 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
         for name, split in description.splits.items():
             paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
             told = [manifest.shards.get(posixpath.basename(path)) for path in paths]
-            total = Found()
-            check = functools.partial(verify_shard, description)
-            for found in tqdm(crew.run(check, told, paths), total=len(paths), desc=name, unit=' files', disable=None):
-                total.num_images += found.num_images
-                total.num_objects += found.num_objects
-                total.num_difficult += found.num_difficult
-                total.max_boxes = max(total.max_boxes, found.max_boxes)
-                total.per_class.update(found.per_class)
-                problems += found.problems
+            total = Summary()
+            found = crew.run(functools.partial(verify_shard, description), told, paths)
+            for part, wrong in tqdm(found, total=len(paths), desc=name, unit=' files', disable=None):
+                total.add(part)
+                problems += wrong
             for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
                 if getattr(total, field) != getattr(split, field):
                     problems.append(f'split {name!r} has {field} {getattr(total, field)}, the {records.DESCRIPTION} '
                                     f'says {getattr(split, field)}')
-            if {label: total.per_class[label] for label in description.classes} != split.objects_per_class:
+            if {label: total.objects[label] for label in description.classes} != split.objects_per_class:
                 problems.append(f'split {name!r} has other numbers of objects per class than its description')
     return description, problems
 
