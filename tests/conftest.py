@@ -1,5 +1,6 @@
 """Fixtures of all tests: two logical CPU devices, and a small folder of records made on the spot."""
 
+import hashlib
 import os
 import pathlib
 
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(items):
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     """The bytes of a JPEG of an image (H, W, 3) uint8 RGB."""
     return images.encode_bgr_jpeg(np.ascontiguousarray(image[..., ::-1]), quality)
+
+
+def digests(folder: pathlib.Path) -> dict[str, str]:
+    """Checksums of all files in a folder, by their paths there."""
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob('*') if path.is_file()}  # fmt: skip
 
 
 def make_image(rng: np.random.Generator, size: int, num_boxes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

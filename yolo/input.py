@@ -6,7 +6,7 @@ A training batch is a function of (data, seed, step) alone, so that a run can go
 import tensorflow as tf
 
 from yolo import augment as aug
-from yolo import files, parsing, records
+from yolo import parsing, records
 from yolo.targets import encode_targets
 
 WINDOW_BYTES = 2 << 30  # serialized records that are shuffled together: a VOC whole
@@ -86,19 +86,20 @@ def _training_records(data_dir: str, split: str, description: records.Descriptio
 
     The order is a function of (seed, epoch) alone; `Dataset.shuffle` depends on the global seed as well.
     """
-    paths = records.shard_paths(data_dir, split, description)
+    shards = records.shard_files(data_dir, split, description)
+    paths = list(shards)
     num_images = description.split(split).num_images
     if not num_images:
         raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
 
-    num_bytes = sum(files.size(path) for path in paths)
+    num_bytes = sum(shard.num_bytes for shard in shards.values())
     window = max(1, min(num_images, WINDOW_BYTES * num_images // num_bytes))
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed, tf.int64), number])
-        shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
-        serialized = shards.interleave(tf.data.TFRecordDataset, cycle_length=min(16, len(paths)),
-                                      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # fmt: skip
+        ordered = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
+        serialized = ordered.interleave(tf.data.TFRecordDataset, cycle_length=min(16, len(paths)),
+                                        num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)  # fmt: skip
         windows = serialized.batch(window).map(
             lambda window: tf.random.experimental.stateless_shuffle(window, order))
         return windows.unbatch()

@@ -161,16 +161,17 @@ def shard_path(data_dir: str, split: str, shard: int, num_shards: int) -> str:
     return posixpath.join(data_dir, f'{split}.tfrecord-{shard:05d}-of-{num_shards:05d}')
 
 
-def shard_paths(data_dir: str, split: str, description: Description) -> list[str]:
-    """Paths of a split's TFRecord files in order; ValueError names one that is missing or not as the manifest says.
+def shard_files(data_dir: str, split: str, description: Description) -> dict[str, ShardFile]:
+    """A split's TFRecord files in order: path, and what the manifest says of it.
 
-    Their lengths are looked at, not every byte: that `python -m preprocess verify` does.
+    ValueError names one that is missing or not as the manifest says. Their lengths are looked at, not every byte: that
+    `python -m preprocess verify` does.
     """
     num = description.split(split).num_shards
-    manifest = read_manifest(data_dir)
-    paths = [shard_path(data_dir, split, i, num) for i in range(num)]
-    for path in paths:
-        told = manifest and manifest.shards.get(posixpath.basename(path))
+    manifest = read_manifest(data_dir) or Manifest({}, {})
+    found = {}
+    for path in (shard_path(data_dir, split, i, num) for i in range(num)):
+        told = manifest.shards.get(posixpath.basename(path))
         if not told:
             raise ValueError(f'{path} is not in the {MANIFEST} of its folder; run `python -m preprocess --overwrite`')
         length = files.size(path) if files.exists(path) else None
@@ -178,7 +179,13 @@ def shard_paths(data_dir: str, split: str, description: Description) -> list[str
             has = 'is missing' if length is None else f'has {length:,} bytes'
             raise ValueError(f'{path} {has}, the {MANIFEST} says {told.num_bytes:,}; '
                              'run `python -m preprocess --overwrite`')
-    return paths
+        found[path] = told
+    return found
+
+
+def shard_paths(data_dir: str, split: str, description: Description) -> list[str]:
+    """The paths alone of `shard_files`, checked as there."""
+    return list(shard_files(data_dir, split, description))
 
 
 def serialize(record: Record) -> bytes:

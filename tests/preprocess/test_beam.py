@@ -1,11 +1,10 @@
 """Apache Beam's runner against the local one."""
 
-import hashlib
 import pathlib
 import sys
 
 import pytest
-from conftest import REALDATA
+from conftest import REALDATA, digests
 
 from preprocess import build, voc, workers
 from preprocess.shapes import write_shapes
@@ -19,11 +18,6 @@ def settings(folder: pathlib.Path, out: str) -> build.Settings:
     return build.Settings(source, splits, str(folder / out), labels=None, image_size=(64, 96), resize='stretch',
                           anchors='kmeans:3', image_format='jpeg', jpeg_quality=95, strict=False, num_shards=4,
                           workers=1)  # fmt: skip
-
-
-def digests(folder: pathlib.Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}  # fmt: skip
 
 
 def test_beam_writes_what_the_local_runner_writes(tmp_path):

@@ -1,7 +1,6 @@
 """Killed at any moment, out of disk, damaged afterwards: nothing is taken for whole that is not."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import resource
@@ -13,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, write_manifest, write_records
+from conftest import ROOT, digests, write_manifest, write_records
 
 from preprocess import build, progress, verify, voc
 from preprocess.shapes import write_shapes
@@ -45,11 +44,6 @@ def start(voc_dir, out_dir, *flags, limit: int | None = None) -> subprocess.Pope
     return subprocess.Popen([sys.executable, '-m', 'preprocess', f'--voc_dir={voc_dir}', f'--out_dir={out_dir}', *FLAGS,
                              *flags], cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True,
                             stderr=subprocess.STDOUT, preexec_fn=prepare)  # fmt: skip
-
-
-def digests(folder: pathlib.Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}  # fmt: skip
 
 
 def wait_for_the_end_of(group: int) -> None:
@@ -150,6 +144,20 @@ def test_records_without_a_manifest_are_not_taken_for_whole(tmp_path):
     with pytest.raises(ValueError, match=r'without a manifest\.json; --overwrite'):
         progress.begin(folder, {})
     assert not os.path.exists(f'{folder}/{records.MANIFEST}')
+
+
+def test_notes_of_other_settings_are_never_taken_for_these(voc_dir, tmp_path, undisturbed):
+    """Killed, then killed again while `--overwrite` with other settings was clearing: its manifest had gone first."""
+    out = tmp_path / 'data'
+    process = start(voc_dir, out, '--jpeg_quality=10')
+    while not list((out / progress.FOLDER).glob('*.json')):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for_the_end_of(process.pid)
+    (out / records.MANIFEST).unlink()
+    assert start(voc_dir, out).wait() == 0
+    assert digests(out) == digests(undisturbed[0])
 
 
 def edit_records(path: pathlib.Path, edit) -> None:
