@@ -8,10 +8,10 @@ ratio of many to few.
 """
 
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from absl import app, flags
@@ -37,27 +37,36 @@ def group_memory(group: int) -> int:
     return total
 
 
-def peak_memory(source: pathlib.Path, split: str, count: int, scratch: pathlib.Path) -> int:
-    """Peak bytes of converting `count` images."""
-    folder, out = scratch / f'VOC{count}', scratch / f'out{count}'
-    link_images(source, split, count, folder)
-    process = subprocess.Popen([sys.executable, '-m', 'preprocess', f'--voc_dir={folder}', '--splits=all',
-                                f'--out_dir={out}', f'--image_size={FLAGS.image_size}'], start_new_session=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+def peak_memory(command: list[str]) -> int:
+    """Peak bytes of a Python command with all its processes."""
+    process = subprocess.Popen([sys.executable, *command], start_new_session=True, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    said: list[str] = []
+    assert process.stderr is not None
+    reader = threading.Thread(target=said.extend, args=(process.stderr,))
+    reader.start()
     peak = 0
     while process.poll() is None:
         peak = max(peak, group_memory(process.pid))
         time.sleep(0.1)
+    reader.join()
     if process.returncode:
-        raise RuntimeError(f'preprocess ended with {process.returncode}')
-    shutil.rmtree(out)
+        raise RuntimeError(f'{" ".join(command)} ended with {process.returncode}: {"".join(said)}')
     return peak
+
+
+def convert(source: pathlib.Path, split: str, count: int, scratch: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """Converts `count` images; returns the folder of records and the peak bytes."""
+    folder, out = scratch / f'VOC{count}', scratch / f'out{count}'
+    link_images(source, split, count, folder)
+    return out, peak_memory(['-m', 'preprocess', f'--voc_dir={folder}', '--splits=all', f'--out_dir={out}',
+                             f'--image_size={FLAGS.image_size}'])  # fmt: skip
 
 
 def main(_) -> None:
     """Measures and prints."""
     with tempfile.TemporaryDirectory() as scratch:
-        peaks = [peak_memory(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, pathlib.Path(scratch))
+        peaks = [convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, pathlib.Path(scratch))[1]
                  for count in (FLAGS.few, FLAGS.many)]  # fmt: skip
     print(f'{FLAGS.few:,} images: {peaks[0] / 1e6:.0f} MB, {FLAGS.many:,} images: {peaks[1] / 1e6:.0f} MB, '
           f'ratio {peaks[1] / peaks[0]:.2f}')  # fmt: skip

@@ -45,14 +45,14 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
             for path in folder.rglob('*') if path.is_file()}  # fmt: skip
 
 
-def end_at(patch: pytest.MonkeyPatch, last: int) -> None:
-    """Sends this process SIGTERM once it has taken a step of training."""
+def end_at(patch: pytest.MonkeyPatch, last: int, sent: signal.Signals = signal.SIGTERM) -> None:
+    """Sends this process a signal once it has taken a step of training."""
     add = progress.Progress.add
 
     def added(self, step, told):
         add(self, step, told)
         if step + len(told) == last:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), sent)
 
     patch.setattr(progress.Progress, 'add', added)
 

@@ -104,9 +104,10 @@ def match(truth: Truth, detections: Detections, num_classes: int, iou_threshold:
     if not 0 < iou_threshold <= 1:
         raise ValueError(f'iou_threshold is {iou_threshold}, not in (0, 1]')
     truth, detections = _checked(truth, num_classes), _checked(detections, num_classes)
+    best, overlap = best_objects(truth, detections)  # before ranking, while an image's detections are side by side
     order = np.argsort(-detections.scores, kind='stable')
     ranked = Detections(*(array[order] for array in vars(detections).values()))
-    best, overlap = best_objects(truth, ranked)
+    best, overlap = best[order], overlap[order]
     matched = overlap >= iou_threshold
     ignored = matched.copy()
     ignored[matched] = truth.difficult[best[matched]]
@@ -152,7 +153,7 @@ def _checked(items, num_classes: int):
         if name in ('images', 'classes') and num and not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f'{kind}.{name} has type {array.dtype}; it should be integers')
     types = {'images': np.int64, 'classes': np.int64, 'difficult': bool}
-    arrays = {name: array.astype(types.get(name, np.float64)) for name, array in arrays.items()}
+    arrays = {name: array.astype(types.get(name, np.float64), copy=False) for name, array in arrays.items()}
     for name in set(arrays) & {'scores', 'boxes'}:
         for i in np.flatnonzero(~np.isfinite(arrays[name]).reshape(num, arrays[name].size // max(num, 1)).all(1))[:1]:
             raise ValueError(f'{kind}.{name}[{i}] is {arrays[name][i]}: not finite; has the training diverged?')
@@ -166,12 +167,12 @@ def best_objects(truth: Truth, detections: Detections) -> tuple[np.ndarray, np.n
 
     Returns (D,) index into truth, -1 where nothing overlaps, and (D,) overlap, -inf there.
     """
-    images, keys = np.unique(np.concatenate([truth.images, detections.images]), return_inverse=True)
-    keys = keys + np.concatenate([truth.classes, detections.classes]) * len(images)  # one number an image and class
-    truth_keys, keys = np.split(keys, [len(truth.images)])
-    objects = np.argsort(truth_keys, kind='stable')
-    start = np.searchsorted(truth_keys[objects], keys, 'left')  # each detection's objects: objects[start:start + count]
-    count = np.searchsorted(truth_keys[objects], keys, 'right') - start
+    num_classes = 1 + max((array.max() for array in (truth.classes, detections.classes) if array.size), default=0)
+    truth_keys, keys = (items.images * num_classes + items.classes for items in (truth, detections))
+    order, objects = np.argsort(keys), np.argsort(truth_keys, kind='stable')  # in turn, as memory is read best
+    keys, truth_keys, boxes = keys[order], truth_keys[objects], detections.boxes[order]
+    start = np.searchsorted(truth_keys, keys, 'left')  # each detection's objects: objects[start:start + count]
+    count = np.searchsorted(truth_keys, keys, 'right') - start
     best, overlap = np.full(len(keys), -1), np.full(len(keys), -np.inf)
     paired = np.flatnonzero(count)
     chunk = np.cumsum(count[paired]) // PAIRS_AT_ONCE
@@ -179,11 +180,12 @@ def best_objects(truth: Truth, detections: Detections) -> tuple[np.ndarray, np.n
         first = np.cumsum(count[part]) - count[part]  # where each detection's pairs begin
         of = np.repeat(np.arange(len(part)), count[part])  # (P,) the detection of each pair
         candidates = objects[np.arange(len(of)) - first[of] + start[part][of]]  # (P,) the object of each pair
-        pair_overlap = _overlap(detections.boxes[part][of], truth.boxes[candidates])
-        overlap[part] = np.maximum.reduceat(pair_overlap, first)
-        is_best = np.flatnonzero((pair_overlap == overlap[part][of]) & (pair_overlap > 0))
+        pair_overlap = _overlap(boxes[part][of], truth.boxes[candidates])
+        highest = np.maximum.reduceat(pair_overlap, first)
+        is_best = np.flatnonzero((pair_overlap == highest[of]) & (pair_overlap > 0))
         found, at = np.unique(of[is_best], return_index=True)
-        best[part[found]] = candidates[is_best[at]]
+        overlap[order[part]] = highest
+        best[order[part[found]]] = candidates[is_best[at]]
     return best, overlap
 
 

@@ -91,6 +91,13 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return num_workers(strategy) == 1 or strategy.cluster_resolver.task_id == 0
 
 
+def is_of_others(error: tf.errors.OpError) -> bool:
+    """Whether an error in one of several processes came from another, and not from its own data, disk or memory."""
+    codes = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
+             tf.errors.DeadlineExceededError, tf.errors.InternalError)  # fmt: skip
+    return isinstance(error, codes) or 'aborted by: ' in error.message  # so the others hear of one's end
+
+
 class Agreement:
     """What the processes of a run tell each other between steps; with one process, nothing has to be told."""
 

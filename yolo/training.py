@@ -17,7 +17,7 @@ from yolo.network import DarknetModel
 from yolo.progress import OTHER_RATE, Progress, lines_beside_bars
 from yolo.state import Saver, State, make_state, name_newest
 from yolo.step import make_steps
-from yolo.strategies import Agreement, num_workers
+from yolo.strategies import Agreement, is_of_others, num_workers
 
 FINISHED, EARLY = 'finished', 'early stopping'
 
@@ -50,7 +50,7 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
             if 'events file' in error.message:  # it tells of itself in several lines
                 raise OSError(f"TensorBoard's file cannot be written to {config.model_dir}/tensorboard: the disk is "
                               'full, or the like; the same command goes on from the last checkpoint') from error
-            if num_workers(strategy) == 1:
+            if num_workers(strategy) == 1 or not is_of_others(error):
                 raise
             cause = error.message.rpartition('aborted by: ')[2]  # before it TensorFlow tells where in the graph
             raise ConnectionError(

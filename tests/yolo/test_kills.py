@@ -75,7 +75,8 @@ def test_killed_at_random_steps_it_ends_with_the_same_bits(command, whole, tmp_p
     same(tmp_path, whole)
 
 
-def test_told_to_end_it_saves_and_says_so(command, whole, tmp_path):
+def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_path):
+    """It saves and says so; then no file may become as long as a checkpoint is, and the last good one stays."""
     process = kills.start([*command, f'--model_dir={tmp_path}'])
     kills.lines_until(process, 9)  # the signal comes before or at an evaluation
     process.send_signal(signal.SIGTERM)
@@ -86,21 +87,11 @@ def test_told_to_end_it_saves_and_says_so(command, whole, tmp_path):
     assert told['reason'] == 'SIGTERM'
     assert told['step'] >= 9
     assert f'SIGTERM: {told["step"]} of {STEPS} steps' in text
-    assert (tmp_path / f'checkpoints/ckpt-{told["step"]}.index').exists()
-    lines = kills.finished([*command, f'--model_dir={tmp_path}'])
-    assert kills.resumed(lines) == str(told['step'])
-    same(tmp_path, whole)
-
-
-def test_a_full_disk_leaves_the_last_good_checkpoint(command, whole, tmp_path):
-    process = kills.start([*command, f'--model_dir={tmp_path}'])
-    kills.lines_until(process, 7)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 75
     good = checkpoints.find(str(tmp_path), 'latest')
+    assert good == f'{tmp_path}/checkpoints/ckpt-{told["step"]}'
+
     before = digests(tmp_path / 'checkpoints')
-    limit = 200_000  # bytes a file: less than a checkpoint has
+    limit = 200_000  # bytes a file
     assert pathlib.Path(good + '.data-00000-of-00001').stat().st_size > limit
     process = kills.start([*command, f'--model_dir={tmp_path}'],
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))  # fmt: skip
@@ -110,7 +101,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(command, whole, tmp_path):
     assert f'cannot be written to {tmp_path}/checkpoints' in text
     assert f'The last good one is {good}' in text
     assert digests(tmp_path / 'checkpoints') == before
-    kills.finished([*command, f'--model_dir={tmp_path}'])
+    lines = kills.finished([*command, f'--model_dir={tmp_path}'])
+    assert kills.resumed(lines) == str(told['step'])
     same(tmp_path, whole)
 
 
@@ -124,21 +116,22 @@ def test_a_full_disk_under_the_events_is_one_line(command, tmp_path):
     assert f"TensorBoard's file cannot be written to {tmp_path}/tensorboard" in text.splitlines()[-1]
 
 
-@pytest.mark.parametrize('last', [4, 6])
-def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path, last):
+def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path / 'whole', num_steps=6, eval_split='test', eval_every=2, plateau=1,
                          checkpoint_every=3, ema=0.9, mosaic=0.5)  # fmt: skip
     training.train(config, one_device())
-    told = dataclasses.replace(config, model_dir=str(tmp_path / 'told'))
-    with pytest.MonkeyPatch.context() as patch:
-        end_at(patch, last)
-        result = training.train(told, one_device())
-    assert (result.reason, result.step) == ('SIGTERM', last)
-    assert training.train(told, one_device()).reason == 'finished'
-    for which in ('latest', 'best'):
-        assert checkpoints.checksum(checkpoints.find(told.model_dir, which)) == \
-            checkpoints.checksum(checkpoints.find(config.model_dir, which))  # fmt: skip
-    assert (tmp_path / 'told/best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
+    for last, sent in ((4, signal.SIGTERM), (6, signal.SIGINT)):
+        told = dataclasses.replace(config, model_dir=str(tmp_path / f'told_at_{last}'))
+        with pytest.MonkeyPatch.context() as patch:
+            end_at(patch, last, sent)
+            result = training.train(told, one_device())
+        assert (result.reason, result.step) == (sent.name, last)
+        assert training.train(told, one_device()).reason == 'finished'
+        for which in ('latest', 'best'):
+            assert checkpoints.checksum(checkpoints.find(told.model_dir, which)) == \
+                checkpoints.checksum(checkpoints.find(config.model_dir, which))  # fmt: skip
+        assert (tmp_path / f'told_at_{last}/best/metrics.json').read_text() == \
+            (tmp_path / 'whole/best/metrics.json').read_text()  # fmt: skip
 
 
 @pytest.mark.parametrize('part', ['index', 'data-00000-of-00001'])

@@ -11,8 +11,7 @@ from test_training import make_small_config, one_device, run_steps, two_devices
 from yolo import checkpoints, evaluation, state, step, training
 
 
-@pytest.mark.parametrize('precision', ['mixed_float16', 'mixed_bfloat16'])
-@pytest.mark.parametrize('jit_compile', [False, True])
+@pytest.mark.parametrize(('precision', 'jit_compile'), [('mixed_float16', False), ('mixed_bfloat16', True)])
 def test_the_losses_are_nearly_those_of_float32(records_dir, tmp_path, precision, jit_compile):
     # The first scale of float16 is too large for the first step, which is skipped: at this rate that is no matter.
     config = make_small_config(records_dir, tmp_path, jit_compile=jit_compile, learning_rate=1e-6)

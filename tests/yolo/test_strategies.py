@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from yolo import strategies
 
@@ -33,3 +34,12 @@ def test_auto_takes_this_machine_alone_unless_there_are_others(monkeypatch):
     monkeypatch.setenv('TF_CONFIG', json.dumps({'cluster': {'chief': ['a:1'], 'worker': ['b:1']}, 'task': WORKER}))
     with pytest.raises(ValueError, match='there are chief, worker'):
         strategies.make_strategy('auto')
+
+
+def test_errors_of_this_process_are_not_taken_for_others():
+    for kind, message, of_others in (
+            (tf.errors.UnavailableError, 'Connection reset by peer', True),
+            (tf.errors.DataLossError, 'Collective ops is aborted by: corrupted record at 12', True),
+            (tf.errors.DataLossError, 'corrupted record at 12', False),
+            (tf.errors.ResourceExhaustedError, 'OOM when allocating', False)):  # fmt: skip
+        assert strategies.is_of_others(kind(None, None, message)) == of_others

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, write_records
 
-from yolo import cfg, checkpoints, evaluation, losses, network, progress, records, state, step, strategies, training
+from yolo import cfg, checkpoints, evaluation, losses, network, records, state, step, strategies, training
 from yolo import input as inputs
 from yolo.config import TrainConfig, read_config, write_config
 from yolo.darknet import save_darknet
@@ -60,7 +60,7 @@ def run_steps(config, strategy, count=3, size=(96, 96)):
 
 @pytest.mark.parametrize('loss', ['region', 'notebook'])
 def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
-    config = make_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
+    config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
     told, (weights,) = run_steps(config, one_device())
     told_of_two, (first, second) = run_steps(config, two_devices())
     for name in set(step.NAMES) - {'seconds_waited'}:
@@ -107,34 +107,8 @@ def test_a_step_is_darknets(records_dir, tmp_path):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_resumed_equals_undisturbed(records_dir, tmp_path):
-    config = make_config(records_dir, tmp_path / 'whole', num_steps=6, optimizer='adam', lr_schedule='cosine',
-                         decay_steps=(), checkpoint_every=2)  # fmt: skip
-    training.train(config, one_device())
-
-    class KilledError(Exception):
-        pass
-
-    broken = dataclasses.replace(config, model_dir=str(tmp_path / 'broken'))
-    add = progress.Progress.add
-
-    def killed_at_5(self, step, told):
-        if step == 4:
-            raise KilledError
-        add(self, step, told)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress.Progress, 'add', killed_at_5)
-        with pytest.raises(KilledError):
-            training.train(broken, one_device())
-    assert checkpoints.find(broken.model_dir).endswith('ckpt-4')
-    training.train(broken, one_device())
-    for a, b in zip(weights_of(broken.model_dir), weights_of(config.model_dir), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, caplog):
-    config = make_config(records_dir, tmp_path, eval_split='test', eval_every=2, num_steps=5, checkpoint_every=2)
+    config = make_small_config(records_dir, tmp_path, eval_split='test', eval_every=2, num_steps=5, checkpoint_every=2)
     with caplog.at_level(logging.INFO, 'absl'):
         metrics = training.train(config, one_device()).metrics
     assert metrics['step'] == 5
@@ -185,7 +159,7 @@ def test_bad_settings_are_refused(records_dir, tmp_path):
 
 @pytest.mark.parametrize('log_every', [1, 3])
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_path, log_every):
-    config = make_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50, log_every=log_every)
+    config = make_small_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50, log_every=log_every)
     with pytest.raises(FloatingPointError, match=r'loss of step (\d+) is not finite') as caught:
         training.train(config, one_device())
     message = str(caught.value)
@@ -198,8 +172,8 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
 
 @pytest.mark.parametrize('rate', [math.inf, math.nan])
 def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate):
-    config = make_config(records_dir, tmp_path, learning_rate=rate, burn_in=0, num_steps=3, checkpoint_every=1,
-                         eval_split='test', eval_every=1)  # fmt: skip
+    config = make_small_config(records_dir, tmp_path, learning_rate=rate, burn_in=0, num_steps=3, checkpoint_every=1,
+                               eval_split='test', eval_every=1)  # fmt: skip
     with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
         training.train(config, one_device())
     assert not list(tmp_path.glob('*/ckpt*'))
@@ -213,7 +187,7 @@ def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate
 
 
 def test_a_finished_run_is_evaluated_when_asked_later(records_dir, tmp_path):
-    config = make_config(records_dir, tmp_path, num_steps=2)
+    config = make_small_config(records_dir, tmp_path, num_steps=2)
     assert training.train(config, one_device()).metrics is None
     metrics = training.train(dataclasses.replace(config, eval_split='test'), one_device()).metrics
     assert (metrics['step'], metrics['split']) == (2, 'test')
