@@ -8,9 +8,10 @@ A trained YOLOv2 on a split of a folder of records, or the devkit's result files
 """
 
 import functools
+import os
 
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 from preprocess import truth, voc
 from yolo import (
@@ -23,6 +24,7 @@ from yolo import (
     errors,
     evaluation,
     evaluation_page,
+    files,
     found_file,
     insight,
     letterbox,
@@ -33,6 +35,9 @@ from yolo.average_precision import average_precision, match
 from yolo.darknet import load_whole
 from yolo.network import DarknetModel
 
+# Flags that have no meaning without a model.
+OF_A_MODEL = ('weights', 'resize', 'checkpoint', 'image_size', 'batch_size', 'score_threshold', 'nms_iou',
+              'max_detections')  # fmt: skip
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of records.')
 flags.DEFINE_string('split', 'test', 'Split to evaluate on.')
@@ -53,7 +58,8 @@ flags.DEFINE_string('compare', None, 'metrics.json of another evaluation of the 
                     'one is better, with an interval from a bootstrap over images.')  # fmt: skip
 flags.DEFINE_string('checkpoint', '', 'best, latest, or the path of one; the default is the best if there is one.')
 flags.DEFINE_list('image_size', None, 'Sizes to bring the images to, multiples of 32, of the longer side: a table of '
-                  'accuracy and speed, and the report of the first. The default is that of the records.')  # fmt: skip
+                  'accuracy and speed, and the report of the first. The default is that of the records; larger ones '
+                  'are these enlarged, so make records of the largest.')  # fmt: skip
 flags.DEFINE_integer('batch_size', 16, 'Images at once.', lower_bound=1)
 flags.DEFINE_float('score_threshold', detection.SCORE_THRESHOLD, 'Lowest score, objectness x class, of a detection.',
                    lower_bound=0, upper_bound=1)  # fmt: skip
@@ -67,8 +73,12 @@ def run() -> None:
     """Flags to library; ValueError if they do not fit the folders."""
     if not FLAGS.match_iou > 0:
         raise ValueError('--match_iou=0: every detection would find every object; give more than 0')
-    found, about, pictures = _read() if FLAGS.detections_dir else _detect()
     report_dir = FLAGS.report_dir or f'{FLAGS.model_dir}/report'
+    other = _other(report_dir) if FLAGS.compare else None
+    if FLAGS.write_detections:
+        files.make_folder(FLAGS.write_detections)  # before the work, lest it is lost
+    found, about, pictures = _read() if FLAGS.detections_dir else _detect()
+    found_file.write(report_dir, found)
     matches = match(found.truth, found.detections, len(found.classes), FLAGS.match_iou)
     curves = average_precision(found.truth, matches, len(found.classes))
     mistakes = errors.classify(found.truth, matches, len(found.classes), FLAGS.match_iou)
@@ -79,32 +89,42 @@ def run() -> None:
     if FLAGS.coco:
         metrics['coco'] = coco.average_precision(found)
         coco.write(report_dir, found)
-    if FLAGS.compare:
-        metrics['compared'] = _compare(found)
-    if FLAGS.write_detections:
-        devkit.write_detections(FLAGS.write_detections, FLAGS.split, found.classes, found.image_ids, found.detections)
-    found_file.write(report_dir, found)
+    if other is not None:
+        metrics['compared'] = _compare(found, other)
     print(evaluation.format_table(metrics))
     print(f'{metrics["num_images"]} images of {FLAGS.split}, {about.get("checkpoint", FLAGS.detections_dir)}')
     if about.get('num_images_left_out'):
         print(f'{about["num_images_left_out"]} images of the list could not be preprocessed and are not counted')
+    if about.get('num_boxes_left_out'):
+        print(f'{about["num_boxes_left_out"]} boxes were left out by preprocessing and are not counted')
     if about.get('num_images_at_max_detections'):
         print(f'{about["num_images_at_max_detections"]} images reached --max_detections={FLAGS.max_detections}')
     if 'image_sizes' in metrics:
         print(evaluation.format_sizes(metrics['image_sizes']))
     if FLAGS.coco:
-        print('COCO: AP {ap:.4f}, at IoU 0.5 {ap_50:.4f}, at 0.75 {ap_75:.4f}'.format(**metrics['coco']))
+        ap, ap_50, ap_75 = (evaluation.cell(metrics['coco'][name]) for name in ('ap', 'ap_50', 'ap_75'))
+        print(f'COCO: AP {ap}, at IoU 0.5 {ap_50}, at 0.75 {ap_75}')
     if FLAGS.compare:
         print(f'against {FLAGS.compare}\n{compare.format_table(found.classes, [*metrics["compared"].values()])}')
+    print(evaluation.write_metrics(report_dir, metrics))
+    if FLAGS.write_detections:
+        devkit.write_detections(FLAGS.write_detections, FLAGS.split, found.classes, found.image_ids, found.detections)
     print(evaluation_page.write_page(report_dir, f'Evaluation on {FLAGS.split}', found, matches, curves, mistakes,
                                      metrics, pictures))  # fmt: skip
-    print(evaluation.write_metrics(report_dir, metrics))
 
 
-def _compare(found: evaluation.Found) -> dict:
+def _other(report_dir: str) -> evaluation.Found:
+    """What --compare means."""
+    other = found_file.read(FLAGS.compare)
+    if os.path.abspath(found_file.folder_of(FLAGS.compare)) == os.path.abspath(report_dir):
+        raise ValueError(f'--compare={FLAGS.compare} is where this report goes; give another --report_dir')
+    return other
+
+
+def _compare(found: evaluation.Found, other: evaluation.Found) -> dict:
     """AP by class against that of another evaluation."""
-    other = found_file.aligned(found, found_file.read(FLAGS.compare), FLAGS.compare)
-    rows = compare.difference(found.truth, found.detections, other, len(found.image_ids), len(found.classes),
+    detections = found_file.aligned(found, other, FLAGS.compare)
+    rows = compare.difference(found.truth, found.detections, detections, len(found.image_ids), len(found.classes),
                               FLAGS.match_iou)  # fmt: skip
     return dict(zip([*found.classes, 'mAP'], rows, strict=True))
 
@@ -139,15 +159,26 @@ def _image_sizes(description: records.Description) -> list[tuple[int, int]]:
         return [description.image_size]
     try:
         sides = [int(text) for text in FLAGS.image_size]
-        return [schedule.training_sizes(description.image_size, side, side)[0] for side in sides]
+        sizes = [schedule.training_sizes(description.image_size, side, side)[0] for side in sides]
     except ValueError as error:
         raise ValueError(f'--image_size={",".join(FLAGS.image_size)}: multiples of 32, as 288,352,416') from error
+    if not sizes:
+        raise ValueError('--image_size is empty: multiples of 32, as 288,352,416')
+    stored = max(description.image_size)
+    if max(sides) > stored:
+        logging.warning('--image_size=%s: the records hold images of %d pixels, larger ones are these enlarged, which '
+                        'costs some accuracy; preprocess with --image_size=%d to know it', ','.join(FLAGS.image_size),
+                        stored, max(sides))  # fmt: skip
+    return sizes
 
 
 def _read() -> tuple[evaluation.Found, dict, evaluation_page.Pictures]:
     """What files say that was found."""
     if FLAGS.data_dir or FLAGS.model_dir or FLAGS.cfg or not (FLAGS.voc_dir and FLAGS.report_dir):
         raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
+    idle = [f'--{name}' for name in OF_A_MODEL if FLAGS[name].present]
+    if idle:
+        raise ValueError(f'{", ".join(idle)}: that is for a model, and --detections_dir has what was detected')
     source = voc.Source(f'{FLAGS.voc_dir}/Annotations', f'{FLAGS.voc_dir}/JPEGImages')
     image_ids, classes, objects = truth.read_truth(
         source, f'{FLAGS.voc_dir}/ImageSets/Main/{FLAGS.split}.txt', FLAGS.labels or ())

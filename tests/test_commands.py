@@ -65,7 +65,7 @@ def test_eval_writes_metrics(trained):
     assert metrics['num_images'] == 8
     assert metrics['thresholds'] == {'score': 0.01, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
     assert set(metrics['per_class']['dark']) == {'ap_11pt', 'ap_area', 'num_objects', 'num_difficult', 'num_detections',
-                                                 'best_f1', 'scores_right', 'scores_wrong',
+                                                 'best_f1', 'scores_right', 'scores_wrong', 'score_range',
                                                  'precision_by_recall'}  # fmt: skip
     assert set(metrics['errors']) == {'class', 'localisation', 'both', 'duplicate', 'background', 'missed'}
     page = (trained / 'report' / 'report.html').read_text()
@@ -108,9 +108,15 @@ def test_detections_through_the_devkits_files_have_the_same_ap(trained, tmp_path
     a, b = (json.loads((tmp_path / name / 'metrics.json').read_text()) for name in 'ab')
     assert a['per_class'] == b['per_class']
     assert a['map_area'] == b['map_area'] > 0
-    status, text = run('eval.py', f'--detections_dir={tmp_path}/found', f'--data_dir={trained}/data', check=False)
-    assert status == 1
-    assert '--detections_dir goes with --voc_dir' in text
+    assert 'Against the other evaluation' in (tmp_path / 'b/report.html').read_text()
+    for more, message in (((f'--data_dir={trained}/data',), '--detections_dir goes with --voc_dir'),
+                          (('--score_threshold=0.9', '--batch_size=3'), '--batch_size, --score_threshold: that is for'),
+                          ((f'--compare={tmp_path}/b',), 'is where this report goes; give another --report_dir')):
+        status, text = run('eval.py', f'--detections_dir={tmp_path}/found', f'--voc_dir={tmp_path}/VOC',
+                           f'--report_dir={tmp_path}/b', *more, check=False)  # fmt: skip
+        assert status == 1
+        assert message in text
+        assert 'Traceback' not in text
 
 
 def test_several_sizes_make_a_table(trained, tmp_path):
@@ -122,6 +128,7 @@ def test_several_sizes_make_a_table(trained, tmp_path):
     assert metrics['image_size'] == [96, 96]
     assert all(row['ms_per_image'] > 0 for row in metrics['image_sizes'].values())
     assert ' 64 x 64 pixels  mAP' in text
+    assert 'the records hold images of 96 pixels, larger ones are these enlarged' in text
     assert 'Accuracy and speed by size' in (tmp_path / 'report.html').read_text()
     status, text = run('eval.py', f'--data_dir={trained}/data', f'--model_dir={trained}/run', '--image_size=100',
                        check=False)  # fmt: skip

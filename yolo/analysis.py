@@ -26,6 +26,17 @@ def operating_points(curves: AveragePrecision) -> list[dict | None]:
     return found
 
 
+def sure_scores(truth: Truth, detections: Detections, curves: AveragePrecision, iou_threshold: float) -> list[float]:
+    """For each class the score from which on its detections count as sure: that of best F1.
+
+    A class of which nothing is right has that of all classes taken for one; without any, no score is enough (infinity).
+    """
+    same = dataclasses.replace(truth, classes=0 * truth.classes)
+    matches = match(same, dataclasses.replace(detections, classes=0 * detections.classes), 1, iou_threshold)
+    shared = operating_points(average_precision(same, matches, 1))[0]
+    return [(point or shared or {'score': float('inf')})['score'] for point in operating_points(curves)]
+
+
 def by_size(truth: Truth, detections: Detections, num_classes: int, iou_threshold: float) -> dict[str, dict]:
     """mAP (area) over objects of a size: of `SIZES`, area of the box in pixels of the original image.
 
@@ -94,10 +105,14 @@ def confusion(truth: Truth, detections: Detections, thresholds: Sequence[float],
     return table
 
 
-def score_histogram(matches: Matches, k: int) -> tuple[list[int], list[int]]:
-    """How many detections of a class are right, and how many wrong, by score in twentieths."""
-    own = matches.ranked.classes == k
-    edges = np.linspace(0, 1, NUM_BINS + 1)
+def score_histogram(matches: Matches, k: int) -> tuple[list[int], list[int], tuple[float, float]]:
+    """How many detections of a class are right, and how many wrong, by score in twentieths of a range, and that range.
+
+    It is 0 to 1, or as much more as the scores of all classes need.
+    """
+    own, scores = matches.ranked.classes == k, matches.ranked.scores
+    low, high = min(scores.min(initial=0), 0.0), max(scores.max(initial=1), 1.0)
+    edges = np.linspace(low, high, NUM_BINS + 1)
     right, wrong = matches.right & own, own & ~matches.right & ~matches.ignored
-    counts = [np.histogram(matches.ranked.scores[which], edges)[0].tolist() for which in (right, wrong)]
-    return counts[0], counts[1]
+    counts = [np.histogram(scores[which], edges)[0].tolist() for which in (right, wrong)]
+    return counts[0], counts[1], (float(low), float(high))

@@ -11,8 +11,10 @@ from yolo import images
 
 WIDTH, HEIGHT, MARGIN = 440, 260, 44  # pixels of a plot
 COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#8c564b', '#e377c2', '#7f7f7f', '#bcbd22', '#17becf')
+DASHES = ('none', '6 3', '2 2', '8 2 2 2')  # of the first ten lines, the next ten ...
+ROW, MOST_LETTERS = 15, 55  # pixels of a row of text; letters that fit below a plot
 STYLE = """
-body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 62em; color: #222 }
+body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 66em; color: #222 }
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
 table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left }
@@ -43,14 +45,19 @@ def figure(content: str, caption: str) -> str:
     return f'<figure>{content}<figcaption>{caption}</figcaption></figure>'
 
 
-def svg(parts: Sequence[str]) -> str:
+def svg(parts: Sequence[str], width: int = WIDTH, height: int = HEIGHT) -> str:
     """The plot that is made of these elements."""
-    return (f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
+    return (f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
             f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>')  # fmt: skip
 
 
 def bars(names: Sequence[str], values: Sequence[float], more: Sequence[float] = ()) -> str:
-    """A bar for each value, its name below and its value above; `more`: values that stand on top of the first ones."""
+    """A bar for each value, its name below and its value above; `more`: values that stand on top of the first ones.
+
+    Where the names have no room below, the bars lie, one below the other.
+    """
+    if not more and len(names) * max(map(len, names), default=0) > MOST_LETTERS:
+        return _lying_bars(names, values)
     above = list(more) or [0] * len(values)
     step = (WIDTH - 2 * MARGIN) / max(len(values), 1)
     most = max([*(a + b for a, b in zip(values, above, strict=True)), 1e-9])
@@ -62,17 +69,36 @@ def bars(names: Sequence[str], values: Sequence[float], more: Sequence[float] = 
             y -= height
             parts.append(f'<rect x="{x + step * 0.08:.1f}" y="{y:.1f}" width="{step * 0.84:.1f}" height="{height:.1f}" '
                          f'fill="{colour}"/>')  # fmt: skip
-        middle, total = x + step / 2, sum(pair)
-        shown = f'{total:,}' if isinstance(total, int) else f'{total:.3f}'
+        middle = x + step / 2
         parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - MARGIN + 14}" text-anchor="middle">'
                      f'{html.escape(name)}</text>')  # fmt: skip
         if not more:
-            parts.append(f'<text x="{middle:.1f}" y="{y - 4:.1f}" text-anchor="middle">{shown}</text>')
+            parts.append(f'<text x="{middle:.1f}" y="{y - 4:.1f}" text-anchor="middle">{_shown(pair[0])}</text>')
     return svg(parts)
 
 
+def _lying_bars(names: Sequence[str], values: Sequence[float]) -> str:
+    """A bar for each value, to the right of its name."""
+    left, most = 8 + 6.5 * min(max(map(len, names)), 30), max([*values, 1e-9])
+    parts = []
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        y, length = 8 + i * ROW, max(value, 0) / most * (WIDTH - left - 60)
+        parts.append(f'<text x="{left - 5:.1f}" y="{y + 11}" text-anchor="end">{html.escape(_short(name, 30))}</text>'
+                     f'<rect x="{left:.1f}" y="{y + 1}" width="{length:.1f}" height="{ROW - 3}" fill="{COLOURS[0]}"/>'
+                     f'<text x="{left + length + 4:.1f}" y="{y + 11}">{_shown(value)}</text>')  # fmt: skip
+    return svg(parts, WIDTH, 16 + ROW * len(names))
+
+
+def _shown(value: float) -> str:
+    return f'{value:,}' if isinstance(value, int) else f'{value:.3f}'
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else name[: most - 1] + '…'
+
+
 def curves(lines: dict[str, tuple[np.ndarray, np.ndarray]], x_name: str, y_name: str) -> str:
-    """Lines through points x, y in 0..1, each in its colour, with a legend of their names."""
+    """Lines through points x, y in 0..1, each with its colour and dashes, and a legend of their names to the right."""
     width, height = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN + 20
     bottom = HEIGHT - MARGIN
     parts = [f'<rect x="{MARGIN}" y="{bottom - height}" width="{width}" height="{height}" fill="#f7f7f7" '
@@ -84,13 +110,14 @@ def curves(lines: dict[str, tuple[np.ndarray, np.ndarray]], x_name: str, y_name:
     parts.append(f'<text x="{MARGIN + width / 2}" y="{HEIGHT - 14}" text-anchor="middle">{html.escape(x_name)}</text>'
                  f'<text x="{MARGIN}" y="{bottom - height - 6}">{html.escape(y_name)}</text>')  # fmt: skip
     for number, (name, (xs, ys)) in enumerate(lines.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
         points = ' '.join(f'{MARGIN + x * width:.1f},{bottom - y * height:.1f}' for x, y in zip(xs, ys, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        if number < 12:
-            parts.append(f'<text x="{MARGIN + 8}" y="{bottom - 8 - 13 * number}" style="fill:{colour}">'
-                         f'{html.escape(name)}</text>')  # fmt: skip
-    return svg(parts)
+        style = f'fill="none" stroke="{colour}" stroke-width="1.5" stroke-dasharray="{dashes}"'
+        x, y = WIDTH - MARGIN + 10, 14 + ROW * number
+        parts.append(f'<polyline points="{points}" {style}/><polyline points="{x},{y} {x + 18},{y}" {style}/>'
+                     f'<text x="{x + 23}" y="{y + 4}">{html.escape(_short(name, 22))}</text>')  # fmt: skip
+    longest = min(max(map(len, lines), default=0), 22)
+    return svg(parts, WIDTH - MARGIN + 38 + 7 * longest, max(HEIGHT, 14 + ROW * len(lines)))
 
 
 def picture(image: np.ndarray | None, width: int = 180, height: int = 120) -> str:

@@ -1,7 +1,9 @@
 """Result files of the VOC devkit, comp4_det_<split>_<class>.txt: the detections of any detector."""
 
+import glob
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,7 +13,7 @@ from yolo import files
 from yolo.average_precision import Detections
 
 COMPETITION = 'comp4'  # detection, trained on any data
-SHOWN = 3  # of the names in an error
+LARGEST = 1e9  # of a number in a line
 
 
 def path_of(folder: str, split: str, name: str) -> str:
@@ -24,8 +26,11 @@ def write_detections(folder: str, split: str, classes: Sequence[str], image_ids:
     """Writes the devkit's file of every class, best score first, and returns their paths.
 
     Lines are `image_id score xmin ymin xmax ymax`, boxes in VOC pixels (1-based, inclusive), all numbers with as many
-    digits as it takes to read the same ones back.
+    digits as it takes to read the same ones back. ValueError for a class that is no file's name.
     """
+    for name in classes:
+        if '/' in name:
+            raise ValueError(f'the class {name!r} cannot be part of the name of a file')
     files.make_folder(folder)
     order = np.argsort(-detections.scores, kind='stable')
     paths = []
@@ -43,58 +48,80 @@ def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: 
     """Reads the files of all classes; those of a class are in the order of its file.
 
     A class may be spelled otherwise in a file's name (`dining table` for `diningtable`): it is taken, with a warning.
-    A class without a file has no detections, with a warning. ValueError, with file and line, for a line that is not
-    understood or an image that is not in `image_ids`, and if there is no file at all.
+    A class without a file has no detections, with a warning; so are boxes whose sides are the wrong way round, which
+    find nothing. ValueError, with file and line, for a line that is not understood or an image that is not in
+    `image_ids`, and if there is no file at all, or two of one class.
     """
     numbers = {image_id: number for number, image_id in enumerate(image_ids)}
-    images, owners, values = [], [], []
+    parts = [Detections(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))]
     for k, path in _paths(folder, split, classes):
-        for line, (image, row) in _rows(path):
-            if image not in numbers:
-                raise ValueError(f'{path}, line {line}: the image {image!r} is not in the list of split {split!r}; the '
+        lines, names, table = _rows(path)
+        for line, name in zip(lines, names, strict=True):
+            if name not in numbers:
+                raise ValueError(f'{path}, line {line}: the image {name!r} is not in the list of split {split!r}; the '
                                  'detections are of another split, or its list is another one')
-            images.append(numbers[image])
-            owners.append(k)
-            values.append(row)
-    table = np.array(values, float).reshape(-1, 5)
-    return Detections(np.array(images, int), np.array(owners, int), table[:, 0], table[:, 1:])
+        images = np.array([numbers[name] for name in names], int)
+        turned = np.flatnonzero((table[:, 3:] - table[:, 1:3] + 1 < 0).any(1))
+        if len(turned):
+            logging.warning('%s: %d of %d boxes have xmax < xmin or ymax < ymin, and find nothing; the first is in '
+                            'line %d. The columns are corners, not width and height', path, len(turned), len(table),
+                            lines[turned[0]])  # fmt: skip
+        parts.append(Detections(images, np.full(len(images), k), table[:, 0], table[:, 1:]))
+    return Detections(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
 
 
 def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[int, str]]:
     """The class and the path of each file."""
     found: dict[str, str] = {}
-    for path in files.glob(posixpath.join(folder, f'comp*_det_{split}_*.txt')):
-        found[re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))] = path
+    owners = {_plain(name): k for k, name in enumerate(classes)}
+    given: dict[int, tuple[str, str]] = {}
+    for path in sorted(files.glob(posixpath.join(glob.escape(folder), f'comp*_det_{glob.escape(split)}_*.txt'))):
+        name = re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))
+        found[path] = name
+        k = classes.index(name) if name in classes else owners.get(_plain(name), -1)
+        if k in given:
+            raise ValueError(f'{given[k][0]} and {path} are both of {classes[k]!r}; keep one of them')
+        if k >= 0:
+            given[k] = path, name
+        else:
+            logging.warning('%s is left out: %r is not among the classes, %s', path, name, ', '.join(classes))
     if not found:
         raise ValueError(f'{folder!r} has no file comp4_det_{split}_<class>.txt; check --detections_dir and --split')
-    others = {_plain(name): name for name in found if name not in classes}
     for k, name in enumerate(classes):
-        other = others.pop(_plain(name), None) if name not in found else None
-        if other is not None:
-            logging.warning('the detections call %r what the annotations call %r: taken for one class', other, name)
-        elif name not in found:
+        if k not in given:
             logging.warning('no detections of the class %r: no %s', name, path_of(folder, split, name))
             continue
-        yield k, found[name if other is None else other]
-    for name in others.values():
-        logging.warning('%s is left out: no object of the split is a %r; there are %s', found[name], name,
-                        ', '.join(classes))  # fmt: skip
+        path, other = given[k]
+        if other != name:
+            logging.warning('the detections call %r what the annotations call %r: taken for one class', other, name)
+        yield k, path
 
 
 def _plain(name: str) -> str:
-    return re.sub(r'[\W_]', '', name).lower()
+    """A name without the ways to join its words, and without capitals."""
+    return re.sub(r'(?<=\w)[\s_-]+(?=\w)', '', unicodedata.normalize('NFKC', name)).casefold()
 
 
-def _rows(path: str) -> Iterator[tuple[int, tuple[str, list[float]]]]:
-    """Number, image and score with box of each line."""
-    for number, line in enumerate(files.read(path).decode('utf-8-sig').splitlines(), 1):
-        if not line.strip():
-            continue
-        parts = line.strip().rsplit(None, 5)
-        try:
-            values = [float(part) for part in parts[1:]]
-        except ValueError:
-            values = []
-        if len(parts) != 6 or not np.isfinite(values).all() or len(values) != 5:
-            raise ValueError(f'{path}, line {number}: {line.strip()!r} is not `image_id score xmin ymin xmax ymax`')
-        yield number, (parts[0], values)
+def _rows(path: str) -> tuple[list[int], list[str], np.ndarray]:
+    """Numbers (D,) of the lines that say something, their image ids (D,), and scores and boxes (D, 5)."""
+    try:
+        lines = files.read(path).decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not text in UTF-8 ({error}); save it as that') from error
+    rows = {number: line.strip().rsplit(None, 5) for number, line in enumerate(lines, 1) if line.strip()}
+    try:
+        table = np.array([row[1:] for row in rows.values()], float).reshape(len(rows), 5)
+        bad = ~(np.abs(table) <= LARGEST).all(1)
+    except ValueError:
+        bad = np.array([not _is_good(row) for row in rows.values()])
+    for number in np.array(list(rows), int)[bad][:1]:
+        raise ValueError(f'{path}, line {number}: {lines[number - 1].strip()!r} is not '
+                         '`image_id score xmin ymin xmax ymax`')  # fmt: skip
+    return list(rows), [row[0] for row in rows.values()], table
+
+
+def _is_good(row: list[str]) -> bool:
+    try:
+        return len(row) == 6 and bool((np.abs(np.array(row[1:], float)) <= LARGEST).all())
+    except ValueError:
+        return False

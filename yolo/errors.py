@@ -74,7 +74,9 @@ def costs(truth: Truth, matches: Matches, errors: Errors, num_classes: int) -> d
 
     Mended are: class and localisation, the best detection that is about an object that is not found becomes right (the
     best of both kinds: an object is found once), the others go; both, duplicate and background, they go; missed, the
-    objects are not counted. 0 without objects. (As tidecv, the paper's own program, but for AP's interpolation.)
+    objects are not counted, and a class of which all were missed has an AP of 1. 0 without objects. (As tidecv, the
+    paper's own program, but for AP's interpolation and such a class: there it is not in the mean any more, or has an AP
+    of 0 if there are detections of it, so that a detector that finds nothing would lose nothing by that.)
     """
     before = _mean_ap(truth, matches.ranked.classes, matches.right, ~matches.ignored, ~truth.difficult, num_classes)
     return {name: _mean_ap(truth, *_mended(truth, matches, errors, name), num_classes) - before for name in KINDS}

@@ -60,6 +60,12 @@ def _table(metrics: dict) -> str:
     if by_size:
         more += '<h2>Accuracy and speed by size of the images</h2>' + charts.table(
             ['pixels', 'mAP 11-point', 'mAP area', 'ms an image', 'images/s'], by_size)
+    if 'compared' in metrics:
+        head_of_compared = ['', 'AP (area) more than the other', '95 % of samples', '', 'real']
+        more += '<h2>Against the other evaluation</h2>' + charts.table(head_of_compared, [
+            [name, *(('-',) if row is None else (f'{row["difference"]:+.4f}', f'{row["low"]:+.4f}',
+                                                 f'{row["high"]:+.4f}', 'yes' if row['real'] else 'no'))]
+            for name, row in metrics['compared'].items()])  # fmt: skip
     return intro + charts.table(head, rows) + more
 
 
@@ -77,9 +83,13 @@ def _plots(found: Found, curves: AveragePrecision, metrics: dict) -> list[str]:
                                                          metrics['map_area'] or 0.0]), 'AP (area)')]  # fmt: skip
     for name in names:
         right, wrong = metrics['per_class'][name]['scores_right'], metrics['per_class'][name]['scores_wrong']
-        edges = [f'{i / len(right):.2f}' if i % 3 == 1 else '' for i in range(1, len(right))]  # most are below 0.05
-        caption = f'scores of {html.escape(name)} from 0.05 on: right (below, blue) and wrong (above, red)'
-        parts.append(charts.figure(charts.bars(edges, right[1:], wrong[1:]), caption))
+        low, high = metrics['per_class'][name]['score_range']
+        first = 1 if (low, high) == (0, 1) else 0  # most are below 0.05
+        step = (high - low) / len(right)
+        edges = [f'{low + i * step:.3g}' if i % 3 == 1 else '' for i in range(first, len(right))]
+        caption = (f'scores of {html.escape(name)} from {low + first * step:.3g} on: right (below, blue) and wrong '
+                   '(above, red)')  # fmt: skip
+        parts.append(charts.figure(charts.bars(edges, right[first:], wrong[first:]), caption))
     return parts
 
 
@@ -106,7 +116,9 @@ def _confusion(found: Found, metrics: dict) -> list[str]:
     rows = [[name, *(f'{value:,}' for value in row)]
             for name, row in zip([*found.classes, 'nothing'], metrics['confusion'], strict=True)]  # fmt: skip
     rows[-1][-1] = ''
-    return ['<h2>What is taken for what</h2><p>Detections from the score of best F1 on.</p>', charts.table(head, rows)]
+    text = ('<p>Detections from the score of best F1 on; of a class of which none is right, from that of all classes '
+            'taken for one.</p>')  # fmt: skip
+    return ['<h2>What is taken for what</h2>', text, charts.table(head, rows)]
 
 
 def _groups(metrics: dict) -> list[str]:

@@ -1,9 +1,13 @@
 """`detections.npz`: what was found and what was there, so that two detectors can be compared later."""
 
+import dataclasses
 import io
 import posixpath
+import zipfile
+import zlib
 
 import numpy as np
+from absl import logging
 
 from yolo import files
 from yolo.average_precision import Detections, Truth
@@ -24,35 +28,62 @@ def write(report_dir: str, found: Found) -> None:
 
 
 def read(metrics_path: str) -> Found:
-    """Reads the file beside a `metrics.json`; ValueError if there is none."""
-    path = posixpath.join(posixpath.dirname(metrics_path), FOUND)
+    """Reads the file beside a `metrics.json`, or in a folder that has one; ValueError if there is none."""
+    path = posixpath.join(folder_of(metrics_path), FOUND)
+    if not files.exists(metrics_path):
+        raise ValueError(f'there is no {metrics_path}')
     if not files.exists(path):
         raise ValueError(f'there is no {path}: evaluate that detector (again) with this eval.py')
     try:
         with np.load(io.BytesIO(files.read(path))) as stored:
             arrays = dict(stored)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f'{path}: not a file of detections ({error})') from error
 
     def part(kind: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
 
     try:
-        return Found(tuple(arrays['classes'].tolist()), tuple(arrays['image_ids'].tolist()), Truth(**part('truth_')),
-                     Detections(**part('detections_')))  # fmt: skip
+        found = Found(tuple(arrays['classes'].tolist()), tuple(arrays['image_ids'].tolist()), Truth(**part('truth_')),
+                      Detections(**part('detections_')))  # fmt: skip
+        for items in (found.truth, found.detections):
+            for numbers, names in ((items.images, found.image_ids), (items.classes, found.classes)):
+                if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(names):
+                    raise ValueError(f'{path} is damaged: it numbers {numbers.max()} of {len(names)}')
+        return found
     except (KeyError, TypeError) as error:
         raise ValueError(f'{path}: not a file of detections that this version reads ({error})') from error
 
 
+def folder_of(metrics_path: str) -> str:
+    """The folder of a `metrics.json`, which may also be named itself."""
+    return metrics_path if files.is_folder(metrics_path) else posixpath.dirname(metrics_path)
+
+
 def aligned(found: Found, other: Found, path: str) -> Detections:
-    """The other's detections, with images and classes by the numbers of `found`; ValueError if they do not agree."""
+    """The other's detections, with images and classes by the numbers of `found`; ValueError if they do not agree.
+
+    Warns if the objects are others: both are held against those of `found`.
+    """
     if sorted(found.classes) != sorted(other.classes):
         raise ValueError(f'{path} is of the classes {", ".join(other.classes)}, not of {", ".join(found.classes)}')
     if sorted(found.image_ids) != sorted(other.image_ids):
-        raise ValueError(f'{path} is of {len(other.image_ids)} images, not of the same {len(found.image_ids)}')
-    images = _numbers(other.image_ids, found.image_ids)[other.detections.images]
-    classes = _numbers(other.classes, found.classes)[other.detections.classes]
-    return Detections(images, classes, other.detections.scores, other.detections.boxes)
+        only = sorted(set(found.image_ids) ^ set(other.image_ids))[0]
+        raise ValueError(f'{path} is of {len(other.image_ids)} images, not of the same {len(found.image_ids)}: '
+                         f'{only!r} is only in {"this" if only in found.image_ids else "that"} one')
+    images, classes = _numbers(other.image_ids, found.image_ids), _numbers(other.classes, found.classes)
+    truth = dataclasses.replace(other.truth, images=images[other.truth.images], classes=classes[other.truth.classes])
+    if not np.array_equal(_sorted(truth), _sorted(found.truth)):
+        logging.warning('%s has other annotations, %d objects; both are held against the %d of this evaluation', path,
+                        len(truth.images), len(found.truth.images))  # fmt: skip
+    return dataclasses.replace(other.detections, images=images[other.detections.images],
+                               classes=classes[other.detections.classes])  # fmt: skip
+
+
+def _sorted(truth: Truth) -> np.ndarray:
+    """The objects as rows, in an order that does not depend on theirs."""
+    rows = np.column_stack([truth.images, truth.classes, truth.boxes, truth.difficult])
+    return rows[np.lexsort(rows.T[::-1])]
 
 
 def _numbers(names: tuple[str, ...], among: tuple[str, ...]) -> np.ndarray:

@@ -12,13 +12,13 @@ def describe(found: Found, matches: Matches, curves: AveragePrecision, mistakes:
     """Kinds of errors with count and cost, confusion of classes, mAP by size and by number of objects.
 
     errors: for each of errors.KINDS its count and its cost in mAP (area); confusion: rows of true classes, columns of
-    detected ones, from the score of best F1 on, then nothing; by_size, by_number: mAP (area) and number of objects.
+    those of detections with analysis.sure_scores, then nothing; by_size, by_number: mAP (area) and number of objects.
     """
     num_classes = len(found.classes)
     costs = errors.costs(found.truth, matches, mistakes, num_classes)
     counts = {name: int((mistakes.kinds == number).sum()) for number, name in enumerate(errors.KINDS)}
     counts['missed'] = int(mistakes.missed.sum())
-    thresholds = [point['score'] if point else 1.0 for point in analysis.operating_points(curves)]
+    thresholds = analysis.sure_scores(found.truth, found.detections, curves, iou_threshold)
     return {
         'errors': {name: {'count': counts[name], 'cost': costs[name]} for name in errors.KINDS},
         'confusion': analysis.confusion(found.truth, found.detections, thresholds, num_classes, iou_threshold).tolist(),
@@ -28,12 +28,12 @@ def describe(found: Found, matches: Matches, curves: AveragePrecision, mistakes:
 
 
 def by_class(found: Found, matches: Matches, curves: AveragePrecision) -> dict[str, dict]:
-    """For each class its operating point of best F1, the scores of right and wrong detections in twentieths, and the
-    best precision at recalls 0, 0.01 ... 1 or more."""
+    """For each class its operating point of best F1, the scores of right and wrong detections in twentieths of their
+    range, and the best precision at recalls 0, 0.01 ... 1 or more."""
     rows = {}
     for k, (name, point) in enumerate(zip(found.classes, analysis.operating_points(curves), strict=True)):
-        right, wrong = analysis.score_histogram(matches, k)
-        rows[name] = {'best_f1': point, 'scores_right': right, 'scores_wrong': wrong,
+        right, wrong, scores = analysis.score_histogram(matches, k)
+        rows[name] = {'best_f1': point, 'scores_right': right, 'scores_wrong': wrong, 'score_range': scores,
                       'precision_by_recall': _precision_by_recall(curves.precision[k], curves.recall[k])}  # fmt: skip
     return rows
 

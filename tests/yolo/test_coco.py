@@ -1,4 +1,5 @@
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from pycocotools.coco import COCO
 from test_errors import random_case
 
 from yolo import coco, found_file
-from yolo.average_precision import Detections
+from yolo.average_precision import Detections, Truth
 from yolo.evaluation import Found
 
 CLASSES, IDS = ('a', 'b', 'c'), tuple(f'image {number}' for number in range(12))
@@ -56,6 +57,7 @@ def test_the_files_are_cocos(tmp_path):
 def test_what_was_found_is_kept_and_lined_up_by_names(tmp_path):
     given = found()
     found_file.write(str(tmp_path), given)
+    (tmp_path / 'metrics.json').write_text('{}')
     again = found_file.read(str(tmp_path / 'metrics.json'))
     for kind in ('truth', 'detections'):
         for name, value in vars(getattr(given, kind)).items():
@@ -70,10 +72,47 @@ def test_what_was_found_is_kept_and_lined_up_by_names(tmp_path):
     np.testing.assert_array_equal(lined_up.classes, given.detections.classes)
     with pytest.raises(ValueError, match='x is of the classes d, b, c, not of a, b, c'):
         found_file.aligned(given, Found(('d', 'b', 'c'), IDS, given.truth, given.detections), 'x')
-    with pytest.raises(ValueError, match='x is of 11 images, not of the same 12'):
+    with pytest.raises(ValueError, match="x is of 11 images, not of the same 12: 'image 0' is only in this one"):
         found_file.aligned(given, Found(CLASSES, IDS[1:], given.truth, given.detections), 'x')
-    with pytest.raises(ValueError, match=r'there is no .*detections.npz: evaluate that detector'):
-        found_file.read(str(tmp_path / 'none/metrics.json'))
-    (tmp_path / 'detections.npz').write_bytes(b'half')
-    with pytest.raises(ValueError, match='not a file of detections'):
-        found_file.read(str(tmp_path / 'metrics.json'))
+
+
+def test_other_annotations_are_told(caplog):
+    given = found()
+    order = np.arange(40)[::-1]
+    turned = Truth(*(array[order] for array in vars(given.truth).values()))
+    with caplog.at_level(logging.WARNING, 'absl'):
+        found_file.aligned(given, found(truth=turned), 'x')
+        assert not caplog.text
+        fewer = Truth(*(array[1:] for array in vars(given.truth).values()))
+        found_file.aligned(given, found(truth=fewer), 'x')
+    assert 'x has other annotations, 39 objects; both are held against the 40 of this evaluation' in caplog.text
+
+
+def test_files_that_are_none_are_refused(tmp_path):
+    metrics, path = tmp_path / 'metrics.json', tmp_path / 'detections.npz'
+    with pytest.raises(ValueError, match=r'there is no .*metrics.json'):
+        found_file.read(str(metrics))
+    metrics.write_text('{}')
+    for name in (metrics, tmp_path):
+        with pytest.raises(ValueError, match=r'there is no .*detections.npz: evaluate that detector'):
+            found_file.read(str(name))
+    given = found()
+    found_file.write(str(tmp_path), given)
+    whole = path.read_bytes()
+    for damaged in (b'half', b'', whole[: len(whole) // 2], b'PK\3\4' + whole[4:400]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match='not a file of detections'):
+            found_file.read(str(metrics))
+    found_file.write(str(tmp_path), Found(CLASSES[:2], IDS, given.truth, given.detections))
+    with pytest.raises(ValueError, match='is damaged: it numbers 2 of 2'):
+        found_file.read(str(metrics))
+
+
+def test_difficult_objects_are_neither_asked_for_nor_blamed():
+    truth, _ = random_case(7)
+    hard = Detections(*(array[truth.difficult] for array in (truth.images, truth.classes, np.ones(40), truth.boxes)))
+    easy = perfect().detections
+    both = Detections(*(np.concatenate([getattr(easy, name), getattr(hard, name)]) for name in vars(easy)))
+    assert coco.average_precision(found(both))['ap'] == pytest.approx(1)
+    only = Truth(truth.images, truth.classes, truth.boxes, np.ones(40, bool))
+    assert coco.average_precision(found(truth=only))['ap'] is None

@@ -40,7 +40,31 @@ def test_another_spelling_is_taken_with_a_warning_that_has_both(tmp_path, caplog
     assert ap_of(got).ap_area.tolist() == ap_of(FOUND).ap_area.tolist()
     assert "'Dining Table'" in caplog.text
     assert "'diningtable'" in caplog.text
-    assert "no object of the split is a 'dog'; there are cat, diningtable" in caplog.text
+    assert "'dog' is not among the classes, cat, diningtable" in caplog.text
+
+
+def test_two_files_of_a_class_are_refused(tmp_path):
+    for name in ('comp4_det_test_Dining Table', 'comp4_det_test_dining_table'):
+        (tmp_path / f'{name}.txt').write_text('a 0.5 1 2 3 4\n')
+    with pytest.raises(ValueError, match=r"Dining Table.txt and .*dining_table.txt are both of 'diningtable'"):
+        devkit.read_detections(str(tmp_path), 'test', CLASSES, IDS)
+
+
+def test_signs_are_part_of_a_name_and_letters_are_compared_composed(tmp_path, caplog):
+    for name in ('A-', 'cafe\u0301'):
+        (tmp_path / f'comp4_det_test_{name}.txt').write_text('a 0.5 1 2 3 4\n')
+    got = devkit.read_detections(str(tmp_path), 'test', ['A+', 'A-', 'caf\u00e9'], IDS)
+    assert got.classes.tolist() == [1, 2]
+
+
+def test_sides_the_wrong_way_round_are_told(tmp_path, caplog):
+    folder = tmp_path / 'found [1]'
+    folder.mkdir()
+    (folder / 'comp4_det_test_cat.txt').write_text('a 0.5 1 2 3 4\n\nc 0.5 100 100 50 50\nc 0.4 5 5 4.5 6\n')
+    with caplog.at_level(logging.WARNING, 'absl'):
+        got = devkit.read_detections(str(folder), 'test', ['cat'], IDS)
+    assert len(got.scores) == 3
+    assert '1 of 3 boxes have xmax < xmin or ymax < ymin, and find nothing; the first is in line 3' in caplog.text
 
 
 def test_a_class_without_a_file_has_no_detections(tmp_path, caplog):
@@ -54,6 +78,7 @@ def test_a_class_without_a_file_has_no_detections(tmp_path, caplog):
 @pytest.mark.parametrize(('text', 'message'), [
     ('a 0.5 1 2 3 4\nelsewhere 0.5 1 2 3 4\n', r"cat.txt, line 2: the image 'elsewhere' is not in the list"),
     ('a 0.5 1 2 3\n', r"cat.txt, line 1: 'a 0.5 1 2 3' is not `image_id score"),
+    ('a 0.5 1 2 3\nc 0.5 1 2 3\n', 'line 1'), ('a 0.5 1 2 3 1e300\n', 'line 1'), ('\ufffd 0.5 1 2 3 4', 'line 1'),
     ('a 0.5 1 2 3 x\n', 'line 1'), ('\n\na nan 1 2 3 4\n', 'line 3')])  # fmt: skip
 def test_bad_lines_are_named(tmp_path, text, message):
     (tmp_path / 'comp4_det_test_cat.txt').write_text(text)
@@ -61,6 +86,11 @@ def test_bad_lines_are_named(tmp_path, text, message):
         devkit.read_detections(str(tmp_path), 'test', CLASSES, IDS)
     with pytest.raises(ValueError, match=r'no file comp4_det_val_<class>\.txt'):
         devkit.read_detections(str(tmp_path), 'val', CLASSES, IDS)
+    (tmp_path / 'comp4_det_test_cat.txt').write_text(text, encoding='utf-16')
+    with pytest.raises(ValueError, match=r'cat.txt is not text in UTF-8'):
+        devkit.read_detections(str(tmp_path), 'test', CLASSES, IDS)
+    (tmp_path / 'comp4_det_test_cat.txt').write_text('')
+    assert not devkit.read_detections(str(tmp_path), 'test', CLASSES, IDS).scores.size
 
 
 def test_the_devkits_own_cases_through_files(tmp_path):
@@ -84,6 +114,36 @@ def test_the_devkits_own_cases_through_files(tmp_path):
     for k, name in enumerate(classes):
         assert ap.ap_11pt[k] == pytest.approx(expected[name]['ap_11pt'], abs=1e-9)
         assert ap.ap_area[k] == pytest.approx(expected[name]['ap_area'], abs=1e-9)
+
+
+def annotation(*objects) -> str:
+    return '<annotation>' + ''.join(
+        f'<object><name>{name}</name><bndbox>'
+        + ''.join(f'<{side}>{value}</{side}>' for side, value in zip(voc.SIDES, box, strict=True))
+        + '</bndbox></object>' for name, *box in objects) + '</annotation>'  # fmt: skip
+
+
+def test_what_is_odd_about_the_truth_is_told(tmp_path, caplog):
+    source, ids = voc.Source(str(tmp_path), str(tmp_path)), tmp_path / 'ids.txt'
+    ids.write_text('a\n')
+    (tmp_path / 'a.xml').write_text(annotation(('cat', 1, 2, 3, 4), ('', 1, 2, 3, 4), ('cat', 50, 1, 1, 50)))
+    with caplog.at_level(logging.WARNING, 'absl'):
+        _, classes, objects = truth.read_truth(source, str(ids))
+    assert (classes, objects.classes.tolist()) == (['cat'], [0, 0])
+    assert 'objects without a name are left out in 1 annotations' in caplog.text
+    assert '1 objects have boxes without area' in caplog.text
+    assert '[50.0, 1.0, 1.0, 50.0] in' in caplog.text
+    with caplog.at_level(logging.WARNING, 'absl'):
+        truth.read_truth(source, str(ids), ['cat', 'cta'])
+    assert "no object is a 'cta'; there are cat" in caplog.text
+    with pytest.raises(ValueError, match='names a class twice'):
+        truth.read_truth(source, str(ids), ['cat', 'cat'])
+    (tmp_path / 'a.xml').write_text(annotation())
+    with pytest.raises(ValueError, match=r'none of the 1 images of .* has an object; say the classes by --labels'):
+        truth.read_truth(source, str(ids))
+    ids.write_text('')
+    with pytest.raises(ValueError, match=r'ids.txt names no image'):
+        truth.read_truth(source, str(ids))
 
 
 def test_truth_that_cannot_be_read_is_named(tmp_path):

@@ -1,9 +1,11 @@
 """Kinds of errors and their costs against slow loops, and what else lies behind a mAP."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
+from test_average_precision import evaluate_slowly
 
 from yolo import analysis, compare, errors
 from yolo.average_precision import Detections, Truth, match, voc_average_precision
@@ -156,6 +158,91 @@ def test_sizes_and_numbers_of_objects_divide_the_truth():
     assert (small['large']['map_area'], small['large']['num_objects']) == (None, 0)
 
 
+def slow_ap(truth, detections, k, low, high):
+    """AP (area) of a class over objects of an area, COCO's way."""
+    area = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in truth.boxes]
+    ignored = [hard or not low <= size < high for size, hard in zip(area, truth.difficult, strict=True)]
+    num, taken, hits = sum(not each for each, c in zip(ignored, truth.classes, strict=True) if c == k), set(), []
+    for d in sorted(np.flatnonzero(detections.classes == k), key=lambda d: -detections.scores[d]):
+        box = detections.boxes[d]
+        objects = np.flatnonzero((truth.images == detections.images[d]) & (truth.classes == k))
+        most, t = max(((iou(box, truth.boxes[t]), -t) for t in objects), default=(0, 0))
+        if most >= 0.5 and ignored[-t]:
+            continue
+        if most >= 0.5 and -t not in taken:
+            taken.add(-t)
+            hits.append(1)
+        elif low <= (box[2] - box[0] + 1) * (box[3] - box[1] + 1) < high:
+            hits.append(0)
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return sum(max(precision[i:]) for i, hit in enumerate(hits) if hit) / num if num else None
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_sizes_numbers_and_confusion_equal_slow_loops(seed):
+    truth, detections = random_case(seed)
+    by_size = analysis.by_size(truth, detections, CLASSES, 0.5)
+    by_number = analysis.by_number(truth, detections, CLASSES, 0.5)
+    for name, (low, high) in analysis.SIZES.items():
+        values = [slow_ap(truth, detections, k, low, high) for k in range(CLASSES)]
+        values = [value for value in values if value is not None]
+        assert by_size[name]['map_area'] == (pytest.approx(np.mean(values)) if values else None)
+    counts = np.bincount(truth.images, minlength=12)
+    for name, (low, high) in analysis.NUM_OBJECTS.items():
+        images = np.flatnonzero((counts >= low) & (counts <= high))
+        objects, own = (type(items)(*(array[np.isin(items.images, images)] for array in vars(items).values()))
+                        for items in (truth, detections))  # fmt: skip
+        values = [evaluate_slowly(objects, own, k, 0.5)[1] for k in range(CLASSES)]
+        expected = pytest.approx(np.nanmean(values)) if not np.isnan(values).all() else None
+        assert (by_number[name]['map_area'], by_number[name]['num_images']) == (expected, len(images))
+    thresholds, table, taken = [0.3, 0.5, 0.2], np.zeros((CLASSES + 1, CLASSES + 1), int), set()
+    for d in sorted(range(120), key=lambda d: -detections.scores[d]):
+        if detections.scores[d] < thresholds[detections.classes[d]]:
+            continue
+        objects = np.flatnonzero(truth.images == detections.images[d])
+        most, t = max(((iou(detections.boxes[d], truth.boxes[t]), -t) for t in objects), default=(0, 0))
+        if most >= 0.5 and truth.difficult[-t]:
+            continue
+        if most >= 0.5 and -t not in taken:
+            taken.add(-t)
+            table[truth.classes[-t], detections.classes[d]] += 1
+        else:
+            table[CLASSES, detections.classes[d]] += 1
+    for t in set(np.flatnonzero(~truth.difficult)) - taken:
+        table[truth.classes[t], CLASSES] += 1
+    np.testing.assert_array_equal(analysis.confusion(truth, detections, thresholds, CLASSES, 0.5), table)
+
+
+def test_classes_taken_for_others_throughout_are_seen():
+    truth, _ = random_case(3)
+    wrong = Detections(truth.images, (truth.classes + 1) % CLASSES, np.ones(40), truth.boxes)
+    curves = voc_average_precision(truth, wrong, CLASSES)
+    assert analysis.operating_points(curves) == [None] * CLASSES
+    thresholds = analysis.sure_scores(truth, wrong, curves, 0.5)
+    table = analysis.confusion(truth, wrong, thresholds, CLASSES, 0.5)
+    assert all(table[k, (k + 1) % CLASSES] == table[k].sum() > 0 for k in range(CLASSES))
+
+
+@pytest.mark.parametrize('scale', [1, 100, -2])
+def test_histograms_hold_every_score(scale):
+    truth, detections = random_case(3)
+    matches = match(truth, dataclasses.replace(detections, scores=scale * detections.scores), CLASSES)
+    for k in range(CLASSES):
+        right, wrong, (low, high) = analysis.score_histogram(matches, k)
+        own = matches.ranked.classes == k
+        assert sum(right) == (matches.right & own).sum() > 0
+        assert sum(wrong) == (own & ~matches.right & ~matches.ignored).sum() > 0
+        assert low <= matches.ranked.scores.min() <= matches.ranked.scores.max() <= high
+
+
+def test_a_class_that_was_never_found_is_all_missed():
+    boxes = np.array([[1.0, 1, 20, 20], [50, 50, 70, 70]])
+    truth = Truth(np.zeros(2, int), np.array([0, 1]), boxes, np.zeros(2, bool))
+    matches = match(truth, Detections(*(array[:1] for array in (truth.images, truth.classes, np.ones(2), boxes))), 2)
+    costs = errors.costs(truth, matches, errors.classify(truth, matches, 2), 2)
+    assert costs == {name: 0.5 if name == 'missed' else 0 for name in errors.KINDS}
+
+
 def test_confusion_counts_every_object_and_every_sure_detection():
     truth, detections = random_case(3)
     thresholds = [0.3, 0.5, 0.2]
@@ -175,6 +262,9 @@ def test_a_bootstrap_sample_is_what_repeated_images_give():
     matches = match(truth, detections, CLASSES)
     times = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), 3)
     got = compare._aps(truth, matches, times, CLASSES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, 'AT_ONCE', 40)  # in pieces
+        np.testing.assert_array_equal(compare._aps(truth, matches, times, CLASSES), got)
     for sample, row in zip(got.T, times, strict=True):
         copies = np.repeat(np.arange(12), row)  # image of each copy
         objects = [np.flatnonzero(truth.images == image) for image in copies]
@@ -183,8 +273,25 @@ def test_a_bootstrap_sample_is_what_repeated_images_give():
         o, d = np.concatenate(objects), np.concatenate(found)
         again = voc_average_precision(
             Truth(new[0], truth.classes[o], truth.boxes[o], truth.difficult[o]),
-            Detections(new[1], detections.classes[d], detections.scores[d] + 1e-9 * d, detections.boxes[d]), CLASSES)
-        np.testing.assert_allclose(sample, again.ap_area, atol=0.02)
+            Detections(new[1], detections.classes[d], detections.scores[d] - 1e-9 * d, detections.boxes[d]), CLASSES)
+        np.testing.assert_allclose(sample, again.ap_area, atol=1e-12)
+
+
+def test_the_interval_holds_the_middle_95_percent(monkeypatch):
+    monkeypatch.setattr(compare, '_aps', lambda truth, matches, times, num: matches * np.arange(1002.0)[None, :])
+    monkeypatch.setattr(compare, 'match', lambda truth, detections, *_: detections)
+    row = compare.difference(random_case(0)[0], 2.0, 1.0, 12, 1, 0.5)[0]
+    assert (row['difference'], row['real']) == (0, True)
+    assert (row['low'], row['high']) == pytest.approx((26, 976), abs=1)
+
+
+def test_a_class_in_few_images_leaves_samples_without_it():
+    truth = Truth(np.array([0, 1, 2]), np.array([0, 0, 1]), np.tile([1.0, 1, 9, 9], (3, 1)), np.zeros(3, bool))
+    found = Detections(truth.images, truth.classes, np.ones(3), truth.boxes)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        rows = compare.difference(truth, found, found, 3, 2, 0.5)
+    assert [row['difference'] for row in rows] == [0, 0, 0]
 
 
 def test_luck_is_told_from_skill():
