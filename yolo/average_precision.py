@@ -106,7 +106,7 @@ def match(truth: Truth, detections: Detections, num_classes: int, iou_threshold:
     truth, detections = _checked(truth, num_classes), _checked(detections, num_classes)
     best, overlap = best_objects(truth, detections)  # before ranking, while an image's detections are side by side
     order = np.argsort(-detections.scores, kind='stable')
-    ranked = Detections(*(array[order] for array in vars(detections).values()))
+    ranked = Detections(*(array.take(order, 0) for array in vars(detections).values()))  # faster than [order]
     best, overlap = best[order], overlap[order]
     matched = overlap >= iou_threshold
     ignored = matched.copy()
@@ -169,23 +169,24 @@ def best_objects(truth: Truth, detections: Detections) -> tuple[np.ndarray, np.n
     """
     num_classes = 1 + max((array.max() for array in (truth.classes, detections.classes) if array.size), default=0)
     truth_keys, keys = (items.images * num_classes + items.classes for items in (truth, detections))
-    order, objects = np.argsort(keys), np.argsort(truth_keys, kind='stable')  # in turn, as memory is read best
-    keys, truth_keys, boxes = keys[order], truth_keys[objects], detections.boxes[order]
-    start = np.searchsorted(truth_keys, keys, 'left')  # each detection's objects: objects[start:start + count]
-    count = np.searchsorted(truth_keys, keys, 'right') - start
+    objects = np.argsort(truth_keys, kind='stable')
+    known, first_of, number_of = np.unique(truth_keys[objects], return_index=True, return_counts=True)
+    place = np.searchsorted(known, keys)
+    known, start, count = (np.append(array, 0).take(place) for array in (known, first_of, number_of))
+    count[known != keys] = 0  # a detection's objects are objects[start:start + count]
     best, overlap = np.full(len(keys), -1), np.full(len(keys), -np.inf)
     paired = np.flatnonzero(count)
     chunk = np.cumsum(count[paired]) // PAIRS_AT_ONCE
     for part in np.split(paired, np.flatnonzero(np.diff(chunk)) + 1) if len(paired) else []:
         first = np.cumsum(count[part]) - count[part]  # where each detection's pairs begin
         of = np.repeat(np.arange(len(part)), count[part])  # (P,) the detection of each pair
-        candidates = objects[np.arange(len(of)) - first[of] + start[part][of]]  # (P,) the object of each pair
-        pair_overlap = _overlap(boxes[part][of], truth.boxes[candidates])
+        candidates = objects[np.arange(len(of)) + (start[part] - first)[of]]  # (P,) the object of each pair
+        pair_overlap = _overlap(detections.boxes.take(part[of], 0), truth.boxes.take(candidates, 0))
         highest = np.maximum.reduceat(pair_overlap, first)
         is_best = np.flatnonzero((pair_overlap == highest[of]) & (pair_overlap > 0))
         found, at = np.unique(of[is_best], return_index=True)
-        overlap[order[part]] = highest
-        best[order[part[found]]] = candidates[is_best[at]]
+        overlap[part] = highest
+        best[part[found]] = candidates[is_best[at]]
     return best, overlap
 
 
