@@ -10,6 +10,7 @@ each, and in the best; exit status 1 if they differ.
 
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,7 +125,8 @@ def main(argv: list[str]) -> None:
     found = [checksums(f'{folder}/{name}') for name in ('whole', 'killed')]
     print(f'undisturbed  {found[0]}\nkilled       {found[1]}\n{"equal" if found[0] == found[1] else "they differ"}')
     if found[0] != found[1] or unfinished(killed):
-        sys.exit(1)
+        sys.exit(f'both runs are kept in {folder}')
+    shutil.rmtree(folder)
 
 
 def checksums(model_dir: str) -> str:
