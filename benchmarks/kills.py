@@ -70,15 +70,12 @@ def killed_at(command: Sequence[str], step: int, wait: float, saving: str = '', 
     process = start(command, **options)
     lines = lines_until(process, step)
     reader = threading.Thread(target=process.communicate)  # lest a full pipe holds it up
+    reader.start()
     if saving:
-        reader.start()
         wait_for_a_save(process, saving)
     time.sleep(wait)
     process.kill()
-    if saving:
-        reader.join()
-    else:
-        process.communicate()
+    reader.join()
     return lines, process.returncode == -signal.SIGKILL
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from absl import logging
 
 from preprocess import examples, voc
 from yolo import files
 from yolo.average_precision import Truth
+from yolo.images import shrink
 
 SHOWN = 640  # pixels of the longer side of a picture
 
@@ -78,8 +78,5 @@ def pictures(source: voc.Source, image_ids: Sequence[str],
         except (ValueError, OSError) as error:
             logging.warning('no picture of %s: %s', image_ids[number], error)
             continue
-        height, width = image.shape[:2]
-        scale = min(SHOWN / max(height, width), 1)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        shown[number] = cv2.resize(image, size, interpolation=cv2.INTER_AREA), (height, width)
+        shown[number] = shrink(image, SHOWN, SHOWN), (image.shape[0], image.shape[1])
     return shown

@@ -58,7 +58,7 @@ def by_size(truth: Truth, detections: Detections, num_classes: int, iou_threshol
 
 def by_number(truth: Truth, detections: Detections, num_classes: int, iou_threshold: float) -> dict[str, dict]:
     """mAP (area) over images with so many objects, of `NUM_OBJECTS`."""
-    num_images = 1 + max([*truth.images, *detections.images], default=-1)
+    num_images = 1 + int(np.concatenate([truth.images, detections.images]).max(initial=-1))
     counts = np.bincount(truth.images, minlength=num_images)
     found = {}
     for name, (low, high) in NUM_OBJECTS.items():

@@ -4,7 +4,6 @@ import base64
 import html
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from yolo import images
@@ -124,7 +123,5 @@ def picture(image: np.ndarray | None, width: int = 180, height: int = 120) -> st
     """An image (H, W, 3) uint8 BGR, shrunk into that many pixels, inside of the page; None for none."""
     if image is None:
         return '<div class="none">no image</div>'
-    scale = min(width / image.shape[1], height / image.shape[0], 1)
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small = images.shrink(image, width, height)
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(images.encode_bgr_jpeg(small, 80)).decode()}">'

@@ -72,12 +72,13 @@ def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: 
 
 def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[int, str]]:
     """The class and the path of each file."""
-    found: dict[str, str] = {}
+    paths = files.glob(posixpath.join(glob.escape(folder), f'comp*_det_{glob.escape(split)}_*.txt'))
+    if not paths:
+        raise ValueError(f'{folder!r} has no file comp4_det_{split}_<class>.txt; check --detections_dir and --split')
     owners = {_plain(name): k for k, name in enumerate(classes)}
     given: dict[int, tuple[str, str]] = {}
-    for path in sorted(files.glob(posixpath.join(glob.escape(folder), f'comp*_det_{glob.escape(split)}_*.txt'))):
+    for path in paths:
         name = re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))
-        found[path] = name
         k = classes.index(name) if name in classes else owners.get(_plain(name), -1)
         if k in given:
             raise ValueError(f'{given[k][0]} and {path} are both of {classes[k]!r}; keep one of them')
@@ -85,8 +86,6 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
             given[k] = path, name
         else:
             logging.warning('%s is left out: %r is not among the classes, %s', path, name, ', '.join(classes))
-    if not found:
-        raise ValueError(f'{folder!r} has no file comp4_det_{split}_<class>.txt; check --detections_dir and --split')
     for k, name in enumerate(classes):
         if k not in given:
             logging.warning('no detections of the class %r: no %s', name, path_of(folder, split, name))
@@ -111,12 +110,12 @@ def _rows(path: str) -> tuple[list[int], list[str], np.ndarray]:
     rows = {number: line.strip().rsplit(None, 5) for number, line in enumerate(lines, 1) if line.strip()}
     try:
         table = np.array([row[1:] for row in rows.values()], float).reshape(len(rows), 5)
-        bad = ~(np.abs(table) <= LARGEST).all(1)
+        good = bool((np.abs(table) <= LARGEST).all())
     except ValueError:
-        bad = np.array([not _is_good(row) for row in rows.values()])
-    for number in np.array(list(rows), int)[bad][:1]:
-        raise ValueError(f'{path}, line {number}: {lines[number - 1].strip()!r} is not '
-                         '`image_id score xmin ymin xmax ymax`')  # fmt: skip
+        good = False
+    if not good:
+        bad = next(number for number, row in rows.items() if not _is_good(row))
+        raise ValueError(f'{path}, line {bad}: {lines[bad - 1].strip()!r} is not `image_id score xmin ymin xmax ymax`')
     return list(rows), [row[0] for row in rows.values()], table
 
 

@@ -110,3 +110,10 @@ def _encode(image: np.ndarray, suffix: str, options: list[int]) -> bytes:
     if not done:
         raise ValueError(f'OpenCV could not write an image of shape {image.shape} as {suffix}')
     return data.tobytes()
+
+
+def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """An image (H, W, 3) uint8 shrunk, its sides in proportion, to fit into so many pixels; a smaller one as it is."""
+    scale = min(width / image.shape[1], height / image.shape[0], 1)
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
