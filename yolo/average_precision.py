@@ -1,11 +1,13 @@
 """VOC average precision in NumPy: the devkit's rules, without a loop over detections, boxes or images."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 RECALLS = np.arange(11) * 0.1  # as Octave makes 0:0.1:1: the fourth is 0.30000000000000004, over a recall of 3 / 10
 PAIRS_AT_ONCE = 500_000  # pairs of a detection and an object that are compared at a time: bounds the memory
+DETECTIONS_AT_ONCE = 200_000  # of whole images that are matched at a time, where they come by image: caches hold them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +98,19 @@ def voc_average_precision(truth: Truth, detections: Detections, num_classes: int
     false positive. ValueError, with the index, for arrays that do not fit together, classes out of range, and scores
     or boxes that are not finite. (VOCdevkit, VOCcode/VOCevaldet.m.)
     """
-    return average_precision(truth, match(truth, detections, num_classes, iou_threshold), num_classes)
+    truth, detections = _checked(truth, num_classes), _checked(detections, num_classes)
+    parts = (_match(*part, iou_threshold) for part in _by_images(truth, detections))
+    return _average_precision(truth, parts, num_classes)
 
 
 def match(truth: Truth, detections: Detections, num_classes: int, iou_threshold: float = 0.5) -> Matches:
     """Which detections are right, by the rules of `voc_average_precision`; ValueError as there."""
+    return _match(_checked(truth, num_classes), _checked(detections, num_classes), iou_threshold)
+
+
+def _match(truth: Truth, detections: Detections, iou_threshold: float) -> Matches:
     if not 0 < iou_threshold <= 1:
         raise ValueError(f'iou_threshold is {iou_threshold}, not in (0, 1]')
-    truth, detections = _checked(truth, num_classes), _checked(detections, num_classes)
     best, overlap = best_objects(truth, detections)  # before ranking, while an image's detections are side by side
     order = np.argsort(-detections.scores, kind='stable')
     ranked = Detections(*(array.take(order, 0) for array in vars(detections).values()))  # faster than [order]
@@ -119,11 +126,28 @@ def match(truth: Truth, detections: Detections, num_classes: int, iou_threshold:
 
 def average_precision(truth: Truth, matches: Matches, num_classes: int) -> AveragePrecision:
     """The AP of every class, once it is known which detections are right."""
-    ranked, right, ignored = matches.ranked, matches.right, matches.ignored
-    truth = _checked(truth, num_classes)
+    return _average_precision(_checked(truth, num_classes), [matches], num_classes)
+
+
+def _average_precision(truth: Truth, parts: Iterable[Matches], num_classes: int) -> AveragePrecision:
+    """Of parts with images of their own; of equal scores that of the earlier part is first."""
+    num_detections = np.zeros(num_classes, np.int64)
+    scores_of: list[list[np.ndarray]] = [[np.empty(0)] for _ in range(num_classes)]
+    right_of: list[list[np.ndarray]] = [[np.empty(0, bool)] for _ in range(num_classes)]
+    for part in parts:
+        classes = part.ranked.classes.astype(np.min_scalar_type(num_classes))  # few bits are sorted in linear time
+        number = np.bincount(classes, minlength=num_classes)
+        num_detections += number
+        for k, own in enumerate(np.split(np.argsort(classes, kind='stable'), np.cumsum(number)[:-1])):
+            counted = own[~part.ignored[own]]
+            scores_of[k].append(part.ranked.scores[counted])
+            right_of[k].append(part.right[counted])
+    scores, right = [np.concatenate(each) for each in scores_of], [np.concatenate(each) for each in right_of]
+    for k, of_class in enumerate(scores):
+        order = np.argsort(-of_class, kind='stable')  # merges the parts, each of which is in order
+        scores[k], right[k] = of_class[order], right[k][order]
     num_objects = np.bincount(truth.classes[~truth.difficult], minlength=num_classes)
-    counted = [np.flatnonzero((ranked.classes == k) & ~ignored) for k in range(num_classes)]
-    curves = [_curve(right[of_class], num) for of_class, num in zip(counted, num_objects, strict=True)]
+    curves = [_curve(*own) for own in zip(right, num_objects, strict=True)]
     known = num_objects > 0
     ap_11pt = np.where(known, [_ap_11pt(precision, recall) for precision, recall in curves], np.nan)
     ap_area = np.where(known, [_ap_area(precision, recall) for precision, recall in curves], np.nan)
@@ -132,13 +156,27 @@ def average_precision(truth: Truth, matches: Matches, num_classes: int) -> Avera
         ap_area=ap_area,
         num_objects=num_objects,
         num_difficult=np.bincount(truth.classes[truth.difficult], minlength=num_classes),
-        num_detections=np.bincount(ranked.classes, minlength=num_classes),
+        num_detections=num_detections,
         precision=[precision for precision, _ in curves],
         recall=[recall for _, recall in curves],
-        scores=[ranked.scores[of_class] for of_class in counted],
+        scores=scores,
         map_11pt=float(ap_11pt[known].mean()) if known.any() else float('nan'),
         map_area=float(ap_area[known].mean()) if known.any() else float('nan'),
     )
+
+
+def _by_images(truth: Truth, detections: Detections) -> Iterator[tuple[Truth, Detections]]:
+    """Everything in parts of some images each, if the detections come image by image; else in one."""
+    if not len(detections.images) or np.any(detections.images[1:] < detections.images[:-1]):
+        yield truth, detections
+        return
+    objects = np.argsort(truth.images, kind='stable')
+    starts = np.unique(detections.images[::DETECTIONS_AT_ONCE])  # the image that each part begins with
+    ends = np.append(starts[1:], detections.images[-1] + 1)
+    bounds = [np.searchsorted(images, [starts, ends]).T for images in (truth.images[objects], detections.images)]
+    for (t, t_end), (d, d_end) in zip(*bounds, strict=True):
+        yield (Truth(*(array[objects[t:t_end]] for array in vars(truth).values())),
+               Detections(*(array[d:d_end] for array in vars(detections).values())))  # fmt: skip
 
 
 def _checked(items, num_classes: int):

@@ -181,6 +181,22 @@ def test_few_pairs_at_once_change_nothing(monkeypatch):
         np.testing.assert_array_equal(voc_average_precision(truth, detections, len(kind)).ap_area, whole.ap_area)
 
 
+@pytest.mark.parametrize('at_once', [1, 7, 100])
+def test_few_images_at_once_change_nothing(at_once, monkeypatch):
+    truth, detections, kind, _ = golden()
+    rng = np.random.default_rng(at_once)
+    order = rng.permutation(len(detections.scores))
+    order = order[np.argsort(detections.images[order], kind='stable')]
+    detections = Detections(detections.images[order], detections.classes[order],
+                            detections.scores[order].round(1), detections.boxes[order])  # fmt: skip
+    whole = average_precision.average_precision(truth, average_precision.match(truth, detections, len(kind)), len(kind))
+    monkeypatch.setattr(average_precision, 'DETECTIONS_AT_ONCE', at_once)
+    parts = list(average_precision._by_images(truth, detections))
+    assert len(parts) > 3
+    assert sum(len(part.scores) for _, part in parts) == len(order)
+    np.testing.assert_equal(vars(voc_average_precision(truth, detections, len(kind))), vars(whole))
+
+
 def test_equal_overlaps_take_the_first_object():
     detections = found((0, BOX, 0.5))
     assert voc_average_precision(truths((0, BOX, False), (0, BOX, True)), detections, 1).recall[0].tolist() == [1]
