@@ -87,7 +87,7 @@ flags.DEFINE_integer('plateau', VOC['plateau'], 'Evaluations without a better on
                      'by --plateau_factor; 0 for never.', lower_bound=0)  # fmt: skip
 flags.DEFINE_float('plateau_factor', VOC['plateau_factor'], 'See --plateau.', lower_bound=0, upper_bound=1)
 
-flags.DEFINE_integer('seed', 0, 'Of weights, order and augmentation.')
+flags.DEFINE_integer('seed', 0, 'Of weights, order and augmentation.', lower_bound=0)
 flags.DEFINE_enum('strategy', 'auto', strategies.STRATEGIES, 'Devices to train on; auto: all GPUs of the machine (else '
                   'its CPU), all workers that TF_CONFIG names, or the TPU of --tpu.')  # fmt: skip
 flags.DEFINE_string('tpu', '', 'Name or address of a TPU, or local.')
@@ -107,7 +107,7 @@ flags.DEFINE_integer('pictures_every', 0, 'Steps between pictures with predictio
                      'every evaluation.', lower_bound=0)  # fmt: skip
 flags.DEFINE_list('profile_steps', None, "First and last step of a TensorFlow profile, for TensorBoard's profiler, as "
                   '20,25.')  # fmt: skip
-flags.DEFINE_float('max_hours', 0.0, 'Save and end after so many hours; 0 for no limit.', lower_bound=0)
+flags.DEFINE_float('max_hours', 0.0, 'Save and end so many hours after this start; 0 for no limit.', lower_bound=0)
 
 
 def apply_recipe() -> None:
@@ -128,6 +128,8 @@ def config_from_flags(num_replicas: int) -> TrainConfig:
         sizes = schedule.training_sizes(description.image_size, smallest, largest)
     elif FLAGS['sizes'].present:
         raise ValueError('--sizes goes with --multi_scale')
+    if FLAGS.unfreeze_at is not None and FLAGS.freeze == '0':
+        raise ValueError('--unfreeze_at goes with --freeze')
     on_tpu = FLAGS.strategy == 'tpu' or FLAGS.tpu != ''
     profile_steps = _numbers('profile_steps', int) or ()
     computed: dict[str, Any] = {

@@ -4,7 +4,7 @@
 
 Both read the same shards; the bare loop parses out the encoded image and decodes it in parallel, and that is all.
 Prints images/s of each round and the ratio graph / bare: the median over the rounds, without augmentation, with it,
-and with it and mosaics.
+with it and mosaics, and with what the training step does to the pixels (on the accelerator, if there is one).
 """
 
 import statistics
@@ -34,6 +34,12 @@ def bare(data_dir: str, split: str) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(paths).repeat().map(decode, tf.data.AUTOTUNE, deterministic=False).prefetch(16)
 
 
+@tf.function(jit_compile=True)
+def pixels(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    """The step's part of augmentation, for images of the records' size."""
+    return inputs.augment_images(batch, tuple(batch['image'].shape[1:3]))
+
+
 def images_per_second(dataset: tf.data.Dataset, count: int, images: int) -> float:
     """Speed of going through `count` elements of `images` images each, without Python; begun anew, so that nothing is
     made while another one is measured."""
@@ -51,7 +57,9 @@ def main(_) -> None:
         'graph, augmented': (inputs.training_batches(*args, augment.Ranges()), FLAGS.num_batches, FLAGS.batch_size),
         'graph, all mosaics': (inputs.training_batches(*args, augment.Ranges(mosaic=1.0)), FLAGS.num_batches,
                                FLAGS.batch_size),
-    }
+        'graph, augmented, and pixels': (inputs.training_batches(*args, augment.Ranges()).map(pixels, tf.data.AUTOTUNE),
+                                         FLAGS.num_batches, FLAGS.batch_size),
+    }  # fmt: skip
     speeds: dict[str, list[float]] = {name: [] for name in datasets}
     for dataset, count, num_images in datasets.values():
         images_per_second(dataset, count // 4, num_images)  # warm-up

@@ -34,7 +34,8 @@ def draw(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, t
 
     warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) goes to scale * p + shift of the
     canvas; a flipped image has a negative scale x. colour: hue added, saturation and exposure factors. Jitter and
-    place are drawn as in Darknet's load_data_detection (src/data.c).
+    place are drawn as in Darknet's load_data_detection (src/data.c), but around the shape of the record's image, which
+    is that of the images at test time, where Darknet draws them around the original's.
     """
     u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed))
     aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))

@@ -111,7 +111,7 @@ def find(model_dir: str, which: str = '') -> str:
     path = {'': best or latest, 'best': best, 'latest': latest}.get(which, which)
     if path is None or not files.exists(path + '.index'):
         raise ValueError(f'no {which or "best or latest"} checkpoint in {model_dir!r}; train with this --model_dir '
-                         'first (a best one is only kept with --eval_split)')
+                         'first (a best one is only kept with --eval_split, or --monitor=loss)')
     return path
 
 

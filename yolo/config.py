@@ -57,7 +57,7 @@ class TrainConfig:
     early_stopping: int = 0  # evaluations without a better one that end the run; 0 for never
     plateau: int = 0  # evaluations without a better one after which the rate is lowered; 0 for never
     plateau_factor: float = 0.1
-    max_hours: float = 0.0  # of this process; 0 for no limit
+    max_hours: float = 0.0  # since it was started, or taken up again; 0 for no limit
     steps_per_loop: int = 1
     pictures_every: int = 0  # steps
     profile_steps: tuple[int, ...] = ()  # first and last

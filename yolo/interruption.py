@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from absl import logging
@@ -9,6 +10,8 @@ from absl import logging
 EXIT_STATUS = 75  # EX_TEMPFAIL: saved, to be started again; of a run that SIGTERM or SIGINT ended
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ELSEWHERE = 'another process was told to end'
+TIME_LIMIT = 'time limit'
+SIGNALLED = 1 << 20  # what a signal counts where processes add up what they know; more than there are processes
 REASONS = (*(number.name for number in SIGNALS), ELSEWHERE)  # for which the run is to be started again
 
 
@@ -37,9 +40,10 @@ class Interruption:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
-    @property
-    def reason(self) -> str:
-        """Why the run is to end, '' if it is not."""
-        if self.received is not None:
-            return self.received.name
-        return 'time limit' if time.monotonic() > self.until else ''
+    def reason(self, total: Callable[[float], float]) -> str:
+        """Why all processes of the run are to end, '' if they are not; `total` adds up what each of them has."""
+        signalled, late = self.received is not None, time.monotonic() > self.until
+        told = total(float(SIGNALLED * signalled + late))
+        if told >= SIGNALLED:
+            return self.received.name if self.received is not None else ELSEWHERE
+        return TIME_LIMIT if told else ''

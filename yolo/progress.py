@@ -15,6 +15,7 @@ from yolo.config import TrainConfig
 from yolo.state import State
 from yolo.step import NAMES, TERMS
 
+TRAINED = ('kernel', 'bias', 'gamma', 'beta')
 OTHER_RATE = 'take a lower --learning_rate, in another --model_dir'
 
 
@@ -31,6 +32,7 @@ class Progress:
         self.seconds = 0.0  # since the last line
         self.window: list[np.ndarray] = []  # what the steps since then told
         self.total_count, self.total_seconds = 0, 0.0
+        self.last: dict[str, float] | None = None  # loss and its parts as the last line has them
         # Bars are for terminals: elsewhere `disable=None` leaves nothing of it.
         self.bar = tqdm(total=config.num_steps, initial=start, unit=' steps', disable=None, dynamic_ncols=True)
 
@@ -78,6 +80,7 @@ class Progress:
     def _report(self, done: int) -> None:
         told = np.concatenate(self.window)
         means = dict(zip(NAMES, told.mean(0, dtype=np.float64).tolist(), strict=True))
+        self.last = {name: means[name] for name in TERMS}
         speed = len(told) * self.config.batch_size / self.seconds
         self.total_count, self.total_seconds = self.total_count + len(told), self.total_seconds + self.seconds
         left = (self.config.num_steps - done) * self.total_seconds / self.total_count
@@ -98,7 +101,7 @@ class Progress:
             tf.summary.scalar('images_per_second', speed)
             tf.summary.scalar('input_wait_fraction', told[:, NAMES.index('seconds_waited')].sum() / self.seconds)
             tf.summary.scalar('norm/gradient', means['gradient_norm'])
-            weights = [weight.value for weight in self.state.model.trainable_variables]
+            weights = [weight.value for weight in self.state.model.weights if weight.name in TRAINED]  # frozen ones too
             tf.summary.scalar('norm/weights', tf.linalg.global_norm(weights))
         self.writer.flush()
         self.seconds, self.window = 0.0, []

@@ -27,7 +27,7 @@ class RunFile:
         self.path, self.writes, self.since = posixpath.join(config.model_dir, RUN), writes, time.time()
         self.begun = False
         self.fields: dict[str, Any] = {
-            'reason': 'running, or killed', 'step': None, 'metrics': None, 'seconds': None,
+            'reason': 'running, or killed', 'step': None, 'metrics': None, 'losses': None, 'seconds': None,
             'started': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(self.since)),
             'strategy': strategies.describe(strategy),
             'versions': {'yolov2-tensorflow': yolo.__version__, 'python': platform.python_version(),
@@ -36,11 +36,12 @@ class RunFile:
         }  # fmt: skip
 
     def begin(self) -> None:
-        """Writes that it goes on, with the last metrics of what went before."""
+        """Writes that it goes on, with the last metrics and losses of what went before."""
         self.begun = True
         if files.exists(self.path):
             try:
-                self.fields['metrics'] = json.loads(files.read(self.path))['metrics']
+                before = json.loads(files.read(self.path))
+                self.fields |= {'metrics': before['metrics'], 'losses': before.get('losses')}
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f'{self.path} is damaged ({error}); remove it') from error
         self._write()
@@ -50,9 +51,11 @@ class RunFile:
             files.make_folder(posixpath.dirname(self.path))
             files.write(self.path, json.dumps(self.fields, indent=1) + '\n')
 
-    def end(self, reason: str, step: int | None = None, metrics: dict | None = None) -> None:
-        """Writes how it ended; metrics: of the last evaluation, None if there was none since it began."""
+    def end(self, reason: str, step: int | None = None, metrics: dict | None = None,
+            losses: dict | None = None) -> None:  # fmt: skip
+        """Writes how it ended; metrics: of the last evaluation, losses: of the last steps, None if it had none."""
         self.fields |= {'reason': reason, 'step': step, 'metrics': metrics or self.fields['metrics'],
+                        'losses': losses or self.fields['losses'],
                         'seconds': round(time.time() - self.since, 1)}  # fmt: skip
         self._write()
 

@@ -76,10 +76,10 @@ class Profiler:
         self.running = False
 
     def before(self, step: int) -> None:
-        """Begins or ends it, if it is time."""
+        """Begins or ends it, if it is time; a run that is taken up within these steps begins it there."""
         if not self.steps:
             return
-        if step == self.steps[0]:
+        if self.steps[0] <= step <= self.steps[1] and not self.running:
             tf.profiler.experimental.start(self.folder)
             self.running = True
         elif step > self.steps[1]:

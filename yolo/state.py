@@ -4,6 +4,7 @@ import dataclasses
 import posixpath
 import re
 import time
+import zlib
 
 import keras
 import tensorflow as tf
@@ -39,6 +40,7 @@ class State:
     loss_sum: tf.Variable  # of the steps since the last evaluation
     loss_count: tf.Variable
     evaluated: tf.Variable  # the step of the last evaluation
+    split: tf.Variable  # checksum of the name of the split that `best` is of
 
     @property
     def published(self) -> DarknetModel:
@@ -66,15 +68,16 @@ def make_state(config: TrainConfig, strategy: tf.distribute.Strategy) -> State:
     def variable(value, dtype) -> tf.Variable:
         return tf.Variable(value, trainable=False, dtype=dtype)
 
-    rate_factor = variable(1.0, tf.float32)
     with strategy.scope():
+        rate_factor = variable(1.0, tf.float32)  # every step reads it
         model = checkpoints.make_model(config)
         averaged = checkpoints.make_model(config) if config.ema else None
         optimizer = make_optimizer(config, rate_factor)
         optimizer.build(model.trainable_variables)
     return State(model, averaged, optimizer, variable(0, tf.int64), checkpoints.new_seen(),
                  variable(-float('inf'), tf.float64), variable(0, tf.int64), variable(0, tf.int64), rate_factor,
-                 variable(0.0, tf.float64), variable(0, tf.int64), variable(-1, tf.int64))  # fmt: skip
+                 variable(0.0, tf.float64), variable(0, tf.int64), variable(-1, tf.int64),
+                 variable(zlib.crc32(config.eval_split.encode()), tf.int64))  # fmt: skip
 
 
 def name_newest(folder: str) -> None:

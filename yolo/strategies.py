@@ -120,10 +120,6 @@ class Agreement:
             self._sum = add
         return float(self._sum(tf.constant(value, tf.float64)))
 
-    def anyone(self, flag: bool) -> bool:
-        """Whether it is so for any process."""
-        return self.total(float(flag)) > 0
-
     def from_chief(self, value: float) -> float:
         """The chief's value."""
         return self.total(value if self.chief else 0.0)

@@ -3,6 +3,7 @@
 import dataclasses
 import posixpath
 import textwrap
+import zlib
 from collections.abc import Callable
 
 import keras
@@ -11,8 +12,8 @@ from absl import logging
 
 from yolo import augment, checkpoints, evaluation, losses, optimizer, records, run_file, schedule, showing
 from yolo import input as inputs
-from yolo.config import TrainConfig, read_config, write_config
-from yolo.interruption import ELSEWHERE, Interruption
+from yolo.config import TrainConfig, write_config
+from yolo.interruption import Interruption
 from yolo.network import DarknetModel
 from yolo.progress import OTHER_RATE, Progress, lines_beside_bars
 from yolo.state import Saver, State, make_state, name_newest
@@ -24,11 +25,12 @@ FINISHED, EARLY = 'finished', 'early stopping'
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How a run ended: why, at which step, and the last evaluation's metrics, None without one."""
+    """How a run ended: why, at which step, the last evaluation's metrics, None without one, and the last losses."""
 
     reason: str  # finished, early stopping, time limit, SIGTERM or SIGINT
     step: int
     metrics: dict | None
+    losses: dict | None  # mean loss and its parts over the last --log_every steps, None if it took none
 
 
 def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
@@ -57,7 +59,7 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
                 'this process lost the others: one of them has ended, or cannot be reached. Start all again with the '
                 'same commands; they go on from the last checkpoint. '
                 f'({textwrap.shorten(cause, 300)})') from error
-        told.end(result.reason, result.step, result.metrics)
+        told.end(result.reason, result.step, result.metrics, result.losses)
     return result
 
 
@@ -69,6 +71,8 @@ def _train(config: TrainConfig, strategy: tf.distribute.Strategy, agreement: Agr
               else tf.summary.create_noop_writer())  # fmt: skip
     progress = Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, start)
     profiler = showing.Profiler(config, agreement.chief)
+    if config.profile_steps and start > config.profile_steps[1]:
+        logging.warning('no profile: the run goes on at step %d, after --profile_steps', start)
     predict = evaluation.make_predict(state.published, config.anchors, evaluation.Thresholds())
     steps: dict[tuple[int, int], Callable] = {}  # by size of the images
     metrics = None
@@ -76,9 +80,10 @@ def _train(config: TrainConfig, strategy: tf.distribute.Strategy, agreement: Agr
     while True:
         if _wants_evaluation(config, state, step):  # at the start too, if it was interrupted before its evaluation
             metrics = _evaluate(config, state, predict, agreement, writer, step)
-            saver.save()
             progress.resume()
-        reason = _ended(config, state, step)
+            reason = _ended(config, state, step) or interruption.reason(agreement.total)
+        else:
+            reason = _ended(config, state, step)
         if reason:
             break
 
@@ -93,48 +98,50 @@ def _train(config: TrainConfig, strategy: tf.distribute.Strategy, agreement: Agr
         progress.add(step, steps[size](batches, tf.constant(step, tf.int64), tf.constant(done - step, tf.int64)))
         step = done
 
-        interrupted = agreement.anyone(bool(interruption.reason))
-        wants_checkpoint = interrupted or step == config.num_steps or _is_due(step, config.checkpoint_every)
+        reason = interruption.reason(agreement.total)
+        # Saved before it is evaluated, once a step: what ends in between goes on with the evaluation.
+        wants_checkpoint = bool(reason) or step == config.num_steps or _is_due(step, config.checkpoint_every) or \
+            _wants_evaluation(config, state, step)  # fmt: skip
         wants_pictures = agreement.chief and _is_due(step, config.pictures_every)
-        if wants_checkpoint or wants_pictures or _wants_evaluation(config, state, step):
+        if wants_checkpoint or wants_pictures:
             progress.flush()  # nothing is saved before its loss, and what came of it, was found finite
             _check_weights(state.model, step, saver.latest)
             state.reached(step, step * config.batch_size)
             if wants_pictures:
                 showing.pictures(config, predict, config.eval_split or config.train_split, writer, step)
-            if wants_checkpoint and (interrupted or not _wants_evaluation(config, state, step)):
+            if wants_checkpoint:
                 saver.save()
             progress.resume()
-        if interrupted:
-            reason = interruption.reason or ELSEWHERE
+        if reason:
             break
 
     profiler.stop()
     progress.close()
     logging.info('%s: %d of %d steps, checkpoints in %s', reason, step, config.num_steps, config.model_dir)
-    return Result(reason, step, metrics)
+    return Result(reason, step, metrics, progress.last)
 
 
 def _begin(config: TrainConfig, strategy: tf.distribute.Strategy, agreement: Agreement) -> tuple[State, Saver]:
     """The run as it was left, or at its beginning; files that describe it are written."""
-    latest = checkpoints.latest_folder(config.model_dir)
+    _check_settings(config, agreement)
     if agreement.chief:
+        latest = checkpoints.latest_folder(config.model_dir)
         for folder in (latest, checkpoints.best_folder(config.model_dir)):
             name_newest(folder)
-    begun = tf.train.latest_checkpoint(latest) is not None
-    other_split = begun and read_config(config.model_dir).eval_split != config.eval_split
-    if agreement.chief:
+        begun = tf.train.latest_checkpoint(latest) is not None
         write_config(config, begun)
         checkpoints.write_model(config.model_dir, checkpoints.make_network(config),
                                 checkpoints.ModelInfo(config.classes, config.resize), begun)  # fmt: skip
     keras.utils.set_random_seed(config.seed)
     state = make_state(config, strategy)
+    split = int(state.split.numpy())
     saver = Saver(state, config, agreement.chief)
     if saver.restore():
         logging.info('going on from %s', saver.latest)
-        if other_split:
+        if config.monitor == 'map' and int(state.split.numpy()) != split:
             state.best.assign(-float('inf'))  # it was of another split
             state.evaluated.assign(-1)
+        state.split.assign(split)
     elif config.init_weights:
         logging.info('%s: %s', config.init_weights, checkpoints.initialize(state.model, config.init_weights))
     if not saver.latest and state.averaged is not None:
@@ -146,6 +153,16 @@ def _begin(config: TrainConfig, strategy: tf.distribute.Strategy, agreement: Agr
         raise ValueError(f'this process begins at step {step}, the first one at {first:.0f}: all have to see the same '
                          f'--model_dir={config.model_dir}')
     return state, saver
+
+
+def _check_settings(config: TrainConfig, agreement: Agreement) -> None:
+    """ValueError, in every process, if one has settings of its own."""
+    same = dataclasses.replace(config, data_dir='', model_dir='', init_weights='', max_hours=0.0)  # as each sees them
+    own = zlib.crc32(describe(same).encode())
+    first = agreement.from_chief(own)
+    if agreement.total(float(own != first)):
+        raise ValueError('the processes of this run were started with different flags'
+                         + ('; this one with others than the first' if own != first else ''))
 
 
 def distribute(config: TrainConfig, strategy: tf.distribute.Strategy, start: int):
@@ -203,9 +220,18 @@ def _check(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile')
     if config.loss not in losses.TERMS:
         raise ValueError(f'unknown loss {config.loss!r}; there are {", ".join(losses.TERMS)}')
-    if config.monitor == 'map' and not config.eval_split and (config.early_stopping or config.plateau):
-        raise ValueError('--early_stopping and --plateau look at the mAP on --eval_split, which is not given; or use '
-                         '--monitor=loss')  # fmt: skip
+    if config.early_stopping or config.plateau:
+        if config.monitor == 'map' and not config.eval_split:
+            raise ValueError('--early_stopping and --plateau look at the mAP on --eval_split, which is not given; or '
+                             'use --monitor=loss')  # fmt: skip
+        if not config.eval_every:
+            raise ValueError('--early_stopping and --plateau look at every evaluation, and --eval_every=0 has but one')
+    if config.mosaic and not config.augment:
+        raise ValueError(f'--mosaic={config.mosaic} goes with --augment')
+    if config.profile_steps and config.profile_steps[1] >= config.num_steps:
+        first, last = config.profile_steps
+        raise ValueError(f'--profile_steps={first},{last}: the last of {config.num_steps} steps is '
+                         f'{config.num_steps - 1}')  # fmt: skip
 
 
 def _check_weights(model: DarknetModel, done: int, latest: str | None) -> None:

@@ -108,7 +108,7 @@ def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_p
 
 def test_a_full_disk_under_the_events_is_one_line(command, tmp_path):
     limit = 6000  # bytes a file: the first steps' events, but not all of them
-    process = kills.start([*command, f'--model_dir={tmp_path}', '--checkpoint_every=100', '--eval_every=0'],
+    process = kills.start([*command, f'--model_dir={tmp_path}', '--checkpoint_every=100', '--eval_every=100'],
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))  # fmt: skip
     text = process.communicate()[0]
     assert process.returncode == 1, text

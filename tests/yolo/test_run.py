@@ -3,14 +3,18 @@
 import dataclasses
 import json
 import logging
+import os
+import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import digests, end_at, write_records
-from test_training import make_small_config, one_device
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_training import make_small_config, one_device, two_devices
 
-from yolo import checkpoints, evaluation, records, training
+from yolo import checkpoints, evaluation, records, strategies, training
+from yolo.interruption import Interruption
 
 
 def told(folder) -> dict:
@@ -50,6 +54,10 @@ def test_the_time_limit_saves(records_dir, tmp_path, caplog):
     assert result.reason == told(tmp_path)['reason'] == 'time limit'
     assert 0 < result.step < 1000
     assert checkpoints.find(str(tmp_path)).endswith(f'ckpt-{result.step}')
+    found = told(tmp_path)
+    assert found['metrics'] is None
+    parts = [found['losses'][name] for name in ('box', 'objectness', 'class')]
+    assert found['losses']['loss'] == pytest.approx(sum(parts))
     assert caplog.messages[-1].startswith(f'time limit: {result.step} of 1000 steps')
 
 
@@ -81,7 +89,7 @@ def test_a_plateau_is_counted_across_a_restart(records_dir, tmp_path, monkeypatc
     assert left(tmp_path, 5) == pytest.approx((1.0, 1, 1))
     result = training.train(config, one_device())
     assert (result.reason, result.step) == ('early stopping', 12)
-    assert left(tmp_path, 12) == pytest.approx((0.01, 5, 1))
+    assert left(tmp_path, 12) == pytest.approx((0.01, 4, 0))  # saved before the last evaluation
 
 
 def left(folder, step) -> tuple[float, int, int]:
@@ -115,6 +123,127 @@ def test_the_loss_can_be_what_counts(records_dir, tmp_path):
     assert training.train(stopped, one_device()).reason == 'early stopping'
     with pytest.raises(ValueError, match='--early_stopping and --plateau look at the mAP on --eval_split'):
         training.train(make_small_config(records_dir, tmp_path / 'none', early_stopping=1), one_device())
+
+
+def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch):
+    values(monkeypatch, [0.9])
+    config = make_small_config(records_dir, tmp_path, eval_split='test', num_steps=2)
+    agreement = strategies.Agreement(one_device())
+    for monitor, known in (('map', False), ('loss', True)):
+        one = dataclasses.replace(config, model_dir=str(tmp_path / monitor), monitor=monitor, eval_every=1)
+        training.train(one, one_device())
+        other = dataclasses.replace(one, eval_split='train', data_checksum=records.data_checksum(records_dir))
+        for _ in range(2):  # the first is as good as killed before it saves
+            state, _ = training._begin(other, one_device(), agreement)
+            assert np.isfinite(float(state.best.numpy())) == known
+            assert (int(state.evaluated.numpy()) == 1) == known
+
+
+def test_told_to_end_while_it_evaluates(records_dir, tmp_path, monkeypatch):
+    """All is saved by then; the evaluation is done again."""
+    config = make_small_config(records_dir, tmp_path / 'whole', eval_split='test', num_steps=6, eval_every=2)
+    training.train(config, one_device())
+    told_to = dataclasses.replace(config, model_dir=str(tmp_path / 'told'))
+    evaluate, found = evaluation.evaluate_with_curves, []
+
+    def interrupted(*args):
+        found.append(sorted(path.name for path in (tmp_path / 'told/checkpoints').glob('*.index')))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, 'evaluate_with_curves', interrupted)
+        result = training.train(told_to, one_device())
+    assert (result.reason, result.step, found) == ('SIGTERM', 2, [['ckpt-2.index']])
+    assert training.train(told_to, one_device()).reason == 'finished'
+    assert checkpoints.checksum(f'{tmp_path}/told/checkpoints/ckpt-6') == \
+        checkpoints.checksum(f'{tmp_path}/whole/checkpoints/ckpt-6')  # fmt: skip
+    assert (tmp_path / 'told/best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
+
+
+def test_all_processes_end_for_the_same_reason():
+    late, told_to, neither = Interruption(1e-9), Interruption(), Interruption()
+    told_to.received = signal.SIGTERM
+
+    def reasons(*interruptions) -> list[str]:
+        """What each of several processes says."""
+        values: list[float] = []
+        for each in interruptions:
+            each.reason(lambda value: values.append(value) or 0.0)
+        return [each.reason(lambda _: sum(values)) for each in interruptions]
+
+    assert reasons(neither) == ['']
+    assert reasons(late, neither) == ['time limit'] * 2
+    assert reasons(told_to, neither, late) == ['SIGTERM', 'another process was told to end',
+                                               'another process was told to end']  # fmt: skip
+
+
+def test_a_process_with_other_settings_is_told(records_dir, tmp_path, monkeypatch):
+    config = make_small_config(records_dir, tmp_path)
+    agreement = strategies.Agreement(one_device())
+    training._check_settings(config, agreement)
+    first = []
+    monkeypatch.setattr(agreement, 'from_chief', lambda value: first.append(value) or first[0])
+    training._check_settings(config, agreement)
+    training._check_settings(dataclasses.replace(config, model_dir='elsewhere', max_hours=2.0), agreement)
+    with pytest.raises(ValueError, match='different flags; this one with others than the first'):
+        training._check_settings(dataclasses.replace(config, seed=7), agreement)
+    monkeypatch.setattr(agreement, 'total', lambda value: value + 1)  # another process's
+    with pytest.raises(ValueError, match=r'different flags$'):
+        training._check_settings(config, agreement)
+
+
+def test_two_devices_are_stopped_and_go_on(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path / 'whole', num_steps=6, eval_split='test', eval_every=4, ema=0.9,
+                               checkpoint_every=2, batch_size=4)  # fmt: skip
+    whole = training.train(config, two_devices())
+    stopped = dataclasses.replace(config, model_dir=str(tmp_path / 'stopped'))
+    with pytest.MonkeyPatch.context() as patch:
+        end_at(patch, 3)
+        assert training.train(stopped, two_devices()).reason == 'SIGTERM'
+    assert training.train(stopped, two_devices()).metrics['map_area'] == whole.metrics['map_area']
+    assert checkpoints.checksum(f'{tmp_path}/stopped/checkpoints/ckpt-6') == \
+        checkpoints.checksum(f'{tmp_path}/whole/checkpoints/ckpt-6')  # fmt: skip
+
+
+def test_what_can_be_seen(records_dir, tmp_path):
+    """Everything that TensorBoard gets, and when."""
+    config = make_small_config(records_dir, tmp_path, num_steps=6, steps_per_loop=4, profile_steps=(2, 3), log_every=2,
+                               pictures_every=3, eval_split='test', freeze=1, unfreeze_at=6)  # fmt: skip
+    training.train(config, one_device())
+    events = EventAccumulator(str(tmp_path / 'tensorboard'), size_guidance={'tensors': 0})
+    events.Reload()
+    steps = {tag: [event.step for event in events.Tensors(tag)] for tag in events.Tags()['tensors']}
+    lines = ['loss', 'loss/box', 'loss/objectness', 'loss/class', 'places/iou', 'places/recall',
+             'places/objectness_with_object', 'places/objectness_without_object', 'learning_rate', 'images_per_second',
+             'input_wait_fraction', 'norm/gradient', 'norm/weights']  # fmt: skip
+    evaluations = ['map_11pt', 'map_area', 'ap_11pt/bright', 'ap_11pt/dark', 'precision_recall/bright',
+                   'precision_recall/dark']  # fmt: skip
+    assert steps == {**{tag: [2, 4, 6] for tag in lines}, **{tag: [6] for tag in evaluations},
+                     'truth_left_predictions_right': [3, 6, 6]}  # fmt: skip
+
+    def last(tag: str) -> np.ndarray:
+        return tf.make_ndarray(events.Tensors(tag)[-1].tensor_proto)
+
+    weights = [weight for weight in checkpoints.load_trained(str(tmp_path), 'latest')[0].weights
+               if weight.name not in ('mean', 'variance')]  # fmt: skip
+    assert last('norm/weights') == pytest.approx(float(tf.linalg.global_norm(weights)), rel=1e-5)
+    assert 0 <= last('input_wait_fraction') <= 1
+    assert 0 < last('places/iou') < 1
+    size, *pictures = last('truth_left_predictions_right').tolist()[1:]
+    assert int(size) == 96
+    assert len(pictures) == 4
+    assert tf.io.decode_png(pictures[0]).shape == (96, 192, 3)
+    assert [path for path in (tmp_path / 'tensorboard/plugins/profile').rglob('*') if path.is_file()]
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'early_stopping': 2, 'monitor': 'loss'}, '--eval_every=0 has but one'),
+    ({'mosaic': 0.5, 'augment': False}, '--mosaic=0.5 goes with --augment'),
+    ({'profile_steps': (2, 4)}, '--profile_steps=2,4: the last of 4 steps is 3')])  # fmt: skip
+def test_what_would_do_nothing_is_refused(records_dir, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        training.train(make_small_config(records_dir, tmp_path, **changes), one_device())
 
 
 def test_steps_in_one_call_are_the_same_steps(records_dir, tmp_path):

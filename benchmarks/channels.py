@@ -1,0 +1,55 @@
+"""Convolutions, forwards and backwards, with channels first against channels last, compiled by XLA, in one run.
+
+  python benchmarks/channels.py
+
+Of three sizes as in `yolov2` at 416 x 416; prints the ratio of processor times, the median over the rounds.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer('batch_size', 8, 'Images.')
+flags.DEFINE_integer('rounds', 7, 'Rounds, each measuring both.')
+
+
+def taker(layout: str, size: int, channels: int, filters: int) -> Callable[[], list]:
+    """A function that computes a 3 x 3 convolution and its gradients."""
+    shape = (size, size, channels) if layout == 'NHWC' else (channels, size, size)
+    images, kernel = tf.random.normal((FLAGS.batch_size, *shape)), tf.random.normal((3, 3, channels, filters))
+
+    @tf.function(jit_compile=True)
+    def take() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([images, kernel])
+            total = tf.reduce_sum(tf.square(tf.nn.conv2d(images, kernel, 1, 'SAME', data_format=layout)))
+        return [tf.reduce_sum(slope) for slope in tape.gradient(total, [images, kernel])]
+
+    return lambda: [value.numpy() for value in take()]
+
+
+def main(_) -> None:
+    """Measures in turn and prints."""
+    for sizes in ((104, 64, 128), (26, 256, 512), (13, 512, 1024)):
+        takers = {layout: taker(layout, *sizes) for layout in ('NHWC', 'NCHW')}
+        for take in takers.values():
+            take()
+        ratios = []
+        for _ in range(FLAGS.rounds):
+            seconds = {}
+            for layout, take in takers.items():
+                start = time.process_time()
+                take()
+                seconds[layout] = time.process_time() - start
+            ratios.append(seconds['NCHW'] / seconds['NHWC'])
+        size, channels, filters = sizes
+        print(f'{size} x {size} x {channels} -> {filters}: channels first / last: median '
+              f'{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')  # fmt: skip
+
+
+if __name__ == '__main__':
+    app.run(main)
