@@ -32,7 +32,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 tests: .venv/installed
-	$(BIN)/python -m pytest -q -n 2 -m 'not realdata'
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'not realdata'
 
 test: lint tests
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import resource
 import signal
@@ -12,7 +13,7 @@ from conftest import SMALL, digests, end_at, write_records
 from test_training import make_small_config, one_device
 
 from benchmarks import kills
-from yolo import checkpoints, training
+from yolo import checkpoints, evaluation, training
 
 STEPS = 24
 
@@ -120,18 +121,29 @@ def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path / 'whole', num_steps=6, eval_split='test', eval_every=2, plateau=1,
                          checkpoint_every=3, ema=0.9, mosaic=0.5)  # fmt: skip
     training.train(config, one_device())
-    for last, sent in ((4, signal.SIGTERM), (6, signal.SIGINT)):
-        told = dataclasses.replace(config, model_dir=str(tmp_path / f'told_at_{last}'))
+    evaluate = evaluation.evaluate_with_curves
+    for last, sent, while_it_evaluates in ((4, signal.SIGTERM, False), (6, signal.SIGINT, False),
+                                           (2, signal.SIGTERM, True)):  # fmt: skip
+        folder = tmp_path / f'told_at_{last}'
+        told = dataclasses.replace(config, model_dir=str(folder))
+
+        def interrupted(*args, folder=folder, sent=sent):
+            assert list(folder.glob('checkpoints/ckpt-2.index'))  # all is saved by then
+            os.kill(os.getpid(), sent)
+            return evaluate(*args)
+
         with pytest.MonkeyPatch.context() as patch:
-            end_at(patch, last, sent)
+            if while_it_evaluates:
+                patch.setattr(evaluation, 'evaluate_with_curves', interrupted)
+            else:
+                end_at(patch, last, sent)
             result = training.train(told, one_device())
         assert (result.reason, result.step) == (sent.name, last)
         assert training.train(told, one_device()).reason == 'finished'
         for which in ('latest', 'best'):
             assert checkpoints.checksum(checkpoints.find(told.model_dir, which)) == \
                 checkpoints.checksum(checkpoints.find(config.model_dir, which))  # fmt: skip
-        assert (tmp_path / f'told_at_{last}/best/metrics.json').read_text() == \
-            (tmp_path / 'whole/best/metrics.json').read_text()  # fmt: skip
+        assert (folder / 'best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
 
 
 @pytest.mark.parametrize('part', ['index', 'data-00000-of-00001'])

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import os
 import signal
 
 import numpy as np
@@ -137,28 +136,6 @@ def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch)
             state, _ = training._begin(other, one_device(), agreement)
             assert np.isfinite(float(state.best.numpy())) == known
             assert (int(state.evaluated.numpy()) == 1) == known
-
-
-def test_told_to_end_while_it_evaluates(records_dir, tmp_path, monkeypatch):
-    """All is saved by then; the evaluation is done again."""
-    config = make_small_config(records_dir, tmp_path / 'whole', eval_split='test', num_steps=6, eval_every=2)
-    training.train(config, one_device())
-    told_to = dataclasses.replace(config, model_dir=str(tmp_path / 'told'))
-    evaluate, found = evaluation.evaluate_with_curves, []
-
-    def interrupted(*args):
-        found.append(sorted(path.name for path in (tmp_path / 'told/checkpoints').glob('*.index')))
-        os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(evaluation, 'evaluate_with_curves', interrupted)
-        result = training.train(told_to, one_device())
-    assert (result.reason, result.step, found) == ('SIGTERM', 2, [['ckpt-2.index']])
-    assert training.train(told_to, one_device()).reason == 'finished'
-    assert checkpoints.checksum(f'{tmp_path}/told/checkpoints/ckpt-6') == \
-        checkpoints.checksum(f'{tmp_path}/whole/checkpoints/ckpt-6')  # fmt: skip
-    assert (tmp_path / 'told/best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
 
 
 def test_all_processes_end_for_the_same_reason():
