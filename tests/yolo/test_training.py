@@ -170,9 +170,10 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
         checkpoints.find(str(tmp_path), 'latest')
 
 
-def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path):
-    config = make_small_config(records_dir, tmp_path, learning_rate=math.inf, burn_in=0, num_steps=3,
-                               checkpoint_every=1, eval_split='test', eval_every=1)  # fmt: skip
+@pytest.mark.parametrize('rate', [math.inf, math.nan])
+def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate):
+    config = make_small_config(records_dir, tmp_path, learning_rate=rate, burn_in=0, num_steps=3, checkpoint_every=1,
+                               eval_split='test', eval_every=1)  # fmt: skip
     with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
         training.train(config, one_device())
     assert not list(tmp_path.glob('*/ckpt*'))
