@@ -5,10 +5,10 @@
 Of three sizes as in `yolov2` at 416 x 416; prints the ratio of processor times, the median over the rounds.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 
+import in_turn
 import tensorflow as tf
 from absl import app, flags
 
@@ -40,15 +40,10 @@ def main(_) -> None:
             take()
         ratios = []
         for _ in range(FLAGS.rounds):
-            seconds = {}
-            for layout, take in takers.items():
-                start = time.process_time()
-                take()
-                seconds[layout] = time.process_time() - start
+            seconds = in_turn.seconds(takers, time.process_time)
             ratios.append(seconds['NCHW'] / seconds['NHWC'])
         size, channels, filters = sizes
-        print(f'{size} x {size} x {channels} -> {filters}: channels first / last: median '
-              f'{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')  # fmt: skip
+        print(f'{size} x {size} x {channels} -> {filters}: channels first / last: {in_turn.spread(ratios)}')
 
 
 if __name__ == '__main__':

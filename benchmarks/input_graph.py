@@ -7,9 +7,9 @@ Prints images/s of each round and the ratio graph / bare: the median over the ro
 with it and mosaics, and with what the training step does to the pixels (on the accelerator, if there is one).
 """
 
-import statistics
 import time
 
+import in_turn
 import tensorflow as tf
 from absl import app, flags
 
@@ -69,7 +69,7 @@ def main(_) -> None:
         print(f'round {number}: ' + ', '.join(f'{name} {values[-1]:.0f} images/s' for name, values in speeds.items()))
     for name in list(datasets)[1:]:
         ratios = [ours / base for ours, base in zip(speeds[name], speeds['bare decode'], strict=True)]
-        print(f'{name} / bare decode: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')
+        print(f'{name} / bare decode: {in_turn.spread(ratios)}')
 
 
 if __name__ == '__main__':

@@ -7,10 +7,9 @@ itself. Prints the ratio of their speeds, the median over the rounds.
 """
 
 import dataclasses
-import statistics
 import tempfile
-import time
 
+import in_turn
 import keras
 import numpy as np
 import tensorflow as tf
@@ -71,14 +70,10 @@ def main(_) -> None:
     print('loss of the first step: ' + ', '.join(f'{name} {value:.5f}' for name, value in first.items()))
     ratios = []
     for number in range(FLAGS.rounds):
-        seconds = {}
-        for name, take in takers.items():
-            start = time.perf_counter()
-            take()
-            seconds[name] = time.perf_counter() - start
+        seconds = in_turn.seconds(takers)
         ratios.append(seconds['Keras'] / seconds['this'])
         print(f'round {number}: ' + ', '.join(f'{name} {value:.2f} s' for name, value in seconds.items()))
-    print(f'this / Keras: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')
+    print(f'this / Keras: {in_turn.spread(ratios)}')
 
 
 if __name__ == '__main__':

@@ -11,13 +11,13 @@ import concurrent.futures
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import cv2
+import in_turn
 from absl import app, flags
 
 FLAGS = flags.FLAGS
@@ -84,7 +84,7 @@ def main(_) -> None:
             ratios.append(seconds['bare'] / seconds['preprocess'])
             speeds = {name: FLAGS.num_images / value for name, value in seconds.items()}
             print(f'round {number}: ' + ', '.join(f'{name} {speed:.0f} images/s' for name, speed in speeds.items()))
-    print(f'preprocess / bare: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')
+    print(f'preprocess / bare: {in_turn.spread(ratios)}')
 
 
 if __name__ == '__main__':

@@ -6,10 +6,10 @@ The loop is all that `train.py` does between checkpoints: input graph, augmentat
 steps, step, looking at the loss, log lines. Prints the ratio of their speeds: the median over the rounds.
 """
 
-import statistics
 import tempfile
 import time
 
+import in_turn
 import keras
 import tensorflow as tf
 from absl import app, flags
@@ -80,7 +80,7 @@ def main(_) -> None:
         images = schedule.SIZE_STEPS * FLAGS.batch_size
         print(f'round {round_}: {schedule.size_at(config.sizes, config.seed, number)[0]} pixels, loop '
               f'{images / looped:.2f} images/s, constant batch {images / alone:.2f} images/s')
-    print(f'loop / constant batch: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})')
+    print(f'loop / constant batch: {in_turn.spread(ratios)}')
 
 
 if __name__ == '__main__':
