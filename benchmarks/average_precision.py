@@ -14,9 +14,9 @@ import time
 import numpy as np
 from absl import app, flags
 
-from yolo import coco
-from yolo.average_precision import Detections, Truth, voc_average_precision
-from yolo.evaluation import Found
+from yolo.evaluation import coco_ap
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('images', 4952, 'Images.')
@@ -26,13 +26,17 @@ flags.DEFINE_float('objects', 2.4, 'Objects an image.')
 flags.DEFINE_list('times', '1,4,16', 'How many times as many images ours is measured with as well.')
 
 
-def made(num_images: int, num_detections: int, num_classes: int) -> Found:
+def made(num_images: int, num_detections: int, num_classes: int) -> EvaluationResult:
     """Objects, and detections of which a tenth are near one."""
     rng = np.random.default_rng(0)
     num = int(FLAGS.objects * num_images)
     low = rng.uniform(1, 300, (num, 2))
-    truth = Truth(np.sort(rng.integers(0, num_images, num)), rng.integers(0, num_classes, num),
-                  np.concatenate([low, low + rng.uniform(20, 190, (num, 2))], 1).round(), rng.random(num) < 0.1)
+    truth = Truth(
+        np.sort(rng.integers(0, num_images, num)),
+        rng.integers(0, num_classes, num),
+        np.concatenate([low, low + rng.uniform(20, 190, (num, 2))], 1).round(),
+        rng.random(num) < 0.1,
+    )
     of, near = rng.integers(0, num, num_detections), rng.random(num_detections) < 0.1
     start = rng.uniform(1, 300, (num_detections, 2))
     anywhere = np.concatenate([start, start + rng.uniform(20, 190, (num_detections, 2))], 1)
@@ -43,24 +47,24 @@ def made(num_images: int, num_detections: int, num_classes: int) -> Found:
     order = np.argsort(images, kind='stable')  # as a detector finds them
     images, classes, scores, boxes = images[order], classes[order], scores[order], boxes[order]
     names = tuple(str(number) for number in range(max(num_images, num_classes)))
-    return Found(names[:num_classes], names[:num_images], truth, Detections(images, classes, scores, boxes))
+    return EvaluationResult(names[:num_classes], names[:num_images], truth, Detections(images, classes, scores, boxes))
 
 
-def ours(found: Found) -> float:
+def ours(found: EvaluationResult) -> float:
     """This project's."""
     return voc_average_precision(found.truth, found.detections, len(found.classes)).map_area
 
 
-def pycocotools(found: Found) -> float:
+def pycocotools(found: EvaluationResult) -> float:
     """COCO's own, at one IoU and with as many detections an image as there are."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        truth.dataset = coco.annotations(found)
+        truth.dataset = coco_ap.annotations(found)
         truth.createIndex()
-        evaluator = COCOeval(truth, truth.loadRes(coco.results(found)), 'bbox')
+        evaluator = COCOeval(truth, truth.loadRes(coco_ap.results(found)), 'bbox')
         evaluator.params.iouThrs = np.array([0.5])
         evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ['all']
         evaluator.params.maxDets = [10**6]
@@ -70,7 +74,7 @@ def pycocotools(found: Found) -> float:
     return float(precision[precision > -1].mean())
 
 
-def per_box(found: Found) -> float:
+def per_box(found: EvaluationResult) -> float:
     """A loop over detections, with the objects of an image in a dictionary."""
     truth, detections, aps = found.truth, found.detections, []
     for k in range(len(found.classes)):

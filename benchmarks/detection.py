@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from yolo import detection, network
+from yolo.detection import nms
+from yolo.models import build
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('model', 'yolov2', 'Network.')
@@ -26,14 +27,14 @@ ANCHORS = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
 
 def main(_) -> None:
     """Measures in turn and prints."""
-    model = network.build_model(FLAGS.model, FLAGS.classes, ANCHORS)
+    model = build.build_model(FLAGS.model, FLAGS.classes, ANCHORS)
     rng, cells = np.random.default_rng(0), FLAGS.size // 32
     raw = rng.normal(0, 1, (FLAGS.batch_size, cells, cells, len(ANCHORS), 5 + FLAGS.classes)).astype(np.float32)
     raw[..., 4] = rng.normal(-4, 2, raw.shape[:-1])  # objectness is low nearly everywhere
     raw[..., 5:] *= 3
     images = tf.random.uniform((FLAGS.batch_size, FLAGS.size, FLAGS.size, 3))
     forward = tf.function(lambda x: model(x, training=False))
-    detect = tf.function(lambda x: detection.detect(x, ANCHORS))
+    detect = tf.function(lambda x: nms.detect(x, ANCHORS))
     raw = tf.constant(raw)
 
     def seconds(function, argument) -> float:

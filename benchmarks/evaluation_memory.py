@@ -14,7 +14,7 @@ import tempfile
 from absl import app, flags
 from preprocessing_memory import convert, peak_memory
 
-from yolo import found_file
+from yolo.evaluation import result
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('model_dir', None, 'Folder of a run of train.py.', required=True)
@@ -25,9 +25,10 @@ def evaluate(count: int, scratch: pathlib.Path) -> tuple[int, int, int]:
     """Peak bytes of evaluating `count` images, the bytes of what was kept, and the number of detections."""
     data, _ = convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, scratch)
     report = scratch / f'report{count}'
-    peak = peak_memory(['eval.py', f'--data_dir={data}', '--split=all', f'--model_dir={FLAGS.model_dir}',
-                        f'--report_dir={report}'])  # fmt: skip
-    found = found_file.read(f'{report}/metrics.json')
+    peak = peak_memory(
+        ['eval.py', f'--data_dir={data}', '--split=all', f'--model_dir={FLAGS.model_dir}', f'--report_dir={report}']
+    )
+    found = result.read(f'{report}/metrics.json')
     kept = sum(array.nbytes for items in (found.truth, found.detections) for array in vars(items).values())
     return peak, kept, len(found.detections.scores)
 
@@ -39,8 +40,10 @@ def main(_) -> None:
         (few, kept_few, _), (many, kept_many, _) = found = [evaluate(n, pathlib.Path(scratch)) for n in counts]
     for count, (peak, kept, detections) in zip(counts, found, strict=True):
         print(f'{count:,} images: {peak / 1e6:.0f} MB; kept {kept / 1e6:.1f} MB, {detections:,} detections')
-    print(f'ratio {many / few:.2f}; {(many - few) / (FLAGS.many - FLAGS.few) / 1e3:.1f} kB an image, '
-          f'{(many - few) / (kept_many - kept_few):.1f} bytes for each byte kept')  # fmt: skip
+    print(
+        f'ratio {many / few:.2f}; {(many - few) / (FLAGS.many - FLAGS.few) / 1e3:.1f} kB an image, '
+        f'{(many - few) / (kept_many - kept_few):.1f} bytes for each byte kept'
+    )
 
 
 if __name__ == '__main__':

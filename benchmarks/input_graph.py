@@ -13,8 +13,7 @@ import in_turn
 import tensorflow as tf
 from absl import app, flags
 
-from yolo import augment, parsing, records
-from yolo import input as inputs
+from yolo.data import augment, parsing, pipeline, records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of records.', required=True)
@@ -37,7 +36,7 @@ def bare(data_dir: str, split: str) -> tf.data.Dataset:
 @tf.function(jit_compile=True)
 def pixels(batch: dict[str, tf.Tensor]) -> tf.Tensor:
     """The step's part of augmentation, for images of the records' size."""
-    return inputs.augment_images(batch, tuple(batch['image'].shape[1:3]))
+    return pipeline.augment_images(batch, tuple(batch['image'].shape[1:3]))
 
 
 def images_per_second(dataset: tf.data.Dataset, count: int, images: int) -> float:
@@ -53,13 +52,19 @@ def main(_) -> None:
     args = FLAGS.data_dir, FLAGS.split, FLAGS.batch_size, 0
     datasets = {
         'bare decode': (bare(FLAGS.data_dir, FLAGS.split), FLAGS.num_batches * FLAGS.batch_size, 1),
-        'graph': (inputs.training_batches(*args), FLAGS.num_batches, FLAGS.batch_size),
-        'graph, augmented': (inputs.training_batches(*args, augment.Ranges()), FLAGS.num_batches, FLAGS.batch_size),
-        'graph, all mosaics': (inputs.training_batches(*args, augment.Ranges(mosaic=1.0)), FLAGS.num_batches,
-                               FLAGS.batch_size),
-        'graph, augmented, and pixels': (inputs.training_batches(*args, augment.Ranges()).map(pixels, tf.data.AUTOTUNE),
-                                         FLAGS.num_batches, FLAGS.batch_size),
-    }  # fmt: skip
+        'graph': (pipeline.training_batches(*args), FLAGS.num_batches, FLAGS.batch_size),
+        'graph, augmented': (pipeline.training_batches(*args, augment.Ranges()), FLAGS.num_batches, FLAGS.batch_size),
+        'graph, all mosaics': (
+            pipeline.training_batches(*args, augment.Ranges(mosaic=1.0)),
+            FLAGS.num_batches,
+            FLAGS.batch_size,
+        ),
+        'graph, augmented, and pixels': (
+            pipeline.training_batches(*args, augment.Ranges()).map(pixels, tf.data.AUTOTUNE),
+            FLAGS.num_batches,
+            FLAGS.batch_size,
+        ),
+    }
     speeds: dict[str, list[float]] = {name: [] for name in datasets}
     for dataset, count, num_images in datasets.values():
         images_per_second(dataset, count // 4, num_images)  # warm-up

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 from training_loop import make_config
 
-from yolo import checkpoints, losses, optimizer, state, step, strategies
+from yolo.training import distribution, losses, network, optimizer, state, step
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('size', 416, 'Height and width of the images.')
@@ -37,7 +37,7 @@ def batch(num_boxes: int = 8) -> dict[str, np.ndarray]:
 def plain_keras(config, data: dict[str, np.ndarray]):
     """A function that takes a step with `Model.train_on_batch`."""
     keras.utils.set_random_seed(0)
-    model = checkpoints.make_model(config)
+    model = network.make_model(config)
 
     def loss(truth, raw):
         return losses.region_loss(raw, truth[..., :4], truth[..., 4], config.anchors, 10**6) / config.batch_size
@@ -51,7 +51,7 @@ def plain_keras(config, data: dict[str, np.ndarray]):
 def ours(config, data: dict[str, np.ndarray]):
     """A function that takes a step of this project."""
     keras.utils.set_random_seed(0)
-    strategy = strategies.make_strategy()
+    strategy = distribution.make_strategy()
     steps = step.make_steps(state.make_state(config, strategy), config, strategy, (FLAGS.size, FLAGS.size))
     same = tf.data.Dataset.from_tensors(data).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from yolo import checkpoints
+from yolo.models import model_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of records.')
@@ -35,8 +35,14 @@ STEP = re.compile(r'step (\d+)/')
 
 def start(command: Sequence[str], **options) -> subprocess.Popen:
     """train.py with these flags, telling of every step."""
-    return subprocess.Popen([sys.executable, 'train.py', *command, '--log_every=1'], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, 'train.py', *command, '--log_every=1'],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        **options,
+    )
 
 
 def lines_until(process: subprocess.Popen, step: int) -> list[str]:
@@ -100,8 +106,9 @@ def kill_again_and_again(command: Sequence[str], model_dir: str) -> tuple[int, i
     hits = saves = 0
     for number, step in enumerate(steps):
         at_a_save = number % 2 == 1
-        lines, hit = killed_at(command, step, rng.uniform(0, 0.002 if at_a_save else 0.5),
-                               model_dir if at_a_save else '')  # fmt: skip
+        lines, hit = killed_at(
+            command, step, rng.uniform(0, 0.002 if at_a_save else 0.5), model_dir if at_a_save else ''
+        )
         taken = max((int(found) for found in STEP.findall('\n'.join(lines))), default=0)
         left = unfinished(model_dir)
         hits, saves = hits + hit, saves + (hit and bool(left))
@@ -128,10 +135,10 @@ def main(argv: list[str]) -> None:
 
 def checksums(model_dir: str) -> str:
     """Of the last checkpoint, and of the best one where there is one."""
-    last = checkpoints.checksum(f'{checkpoints.latest_folder(model_dir)}/ckpt-{FLAGS.num_steps}')
-    if not pathlib.Path(checkpoints.best_folder(model_dir)).exists():
+    last = model_folder.checksum(f'{model_folder.latest_folder(model_dir)}/ckpt-{FLAGS.num_steps}')
+    if not pathlib.Path(model_folder.best_folder(model_dir)).exists():
         return last
-    return f'{last}, best {checkpoints.checksum(checkpoints.find(model_dir, "best"))}'
+    return f'{last}, best {model_folder.checksum(model_folder.find(model_dir, "best"))}'
 
 
 if __name__ == '__main__':

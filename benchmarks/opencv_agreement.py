@@ -10,7 +10,8 @@ import numpy as np
 from absl import app, flags
 
 import yolo
-from yolo import files, images
+from yolo import storage
+from yolo.data import images
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('cfg', None, "Darknet's .cfg, of `python -m yolo.convert`.", required=True)
@@ -31,14 +32,16 @@ def opencv_raw(cfg_path: str, weights_path: str, batch: np.ndarray) -> np.ndarra
 def main(_) -> None:
     """Computes both and prints."""
     model = yolo.load_darknet(FLAGS.cfg, FLAGS.weights)
-    names = files.names(FLAGS.images_dir)[: FLAGS.num_images]
-    pictures = [images.decode(files.read(f'{FLAGS.images_dir}/{name}')) for name in names]
+    names = storage.names(FLAGS.images_dir)[: FLAGS.num_images]
+    pictures = [images.decode(storage.read(f'{FLAGS.images_dir}/{name}')) for name in names]
     resized = [images.resize(picture, model.network.image_size) for picture in pictures]
     batch = np.stack(resized).astype(np.float32) / 255
     raw = model(batch).numpy()
     difference = np.abs(opencv_raw(FLAGS.cfg, FLAGS.weights, batch).reshape(raw.shape) - raw).max()
-    print(f'{len(batch)} images, raw of {raw.shape[1:]}: largest difference {difference:.2e}, '
-          f'{difference / np.abs(raw).max():.2e} of the largest value (OpenCV {cv2.__version__})')  # fmt: skip
+    print(
+        f'{len(batch)} images, raw of {raw.shape[1:]}: largest difference {difference:.2e}, '
+        f'{difference / np.abs(raw).max():.2e} of the largest value (OpenCV {cv2.__version__})'
+    )
 
 
 if __name__ == '__main__':

@@ -39,8 +39,9 @@ def group_memory(group: int) -> int:
 
 def peak_memory(command: list[str]) -> int:
     """Peak bytes of a Python command with all its processes."""
-    process = subprocess.Popen([sys.executable, *command], start_new_session=True, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, *command], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     said: list[str] = []
     assert process.stderr is not None
     reader = threading.Thread(target=said.extend, args=(process.stderr,))
@@ -59,17 +60,29 @@ def convert(source: pathlib.Path, split: str, count: int, scratch: pathlib.Path)
     """Converts `count` images; returns the folder of records and the peak bytes."""
     folder, out = scratch / f'VOC{count}', scratch / f'out{count}'
     link_images(source, split, count, folder)
-    return out, peak_memory(['-m', 'preprocess', f'--voc_dir={folder}', '--splits=all', f'--out_dir={out}',
-                             f'--image_size={FLAGS.image_size}'])  # fmt: skip
+    return out, peak_memory(
+        [
+            '-m',
+            'preprocess',
+            f'--voc_dir={folder}',
+            '--splits=all',
+            f'--out_dir={out}',
+            f'--image_size={FLAGS.image_size}',
+        ]
+    )
 
 
 def main(_) -> None:
     """Measures and prints."""
     with tempfile.TemporaryDirectory() as scratch:
-        peaks = [convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, pathlib.Path(scratch))[1]
-                 for count in (FLAGS.few, FLAGS.many)]  # fmt: skip
-    print(f'{FLAGS.few:,} images: {peaks[0] / 1e6:.0f} MB, {FLAGS.many:,} images: {peaks[1] / 1e6:.0f} MB, '
-          f'ratio {peaks[1] / peaks[0]:.2f}')  # fmt: skip
+        peaks = [
+            convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, pathlib.Path(scratch))[1]
+            for count in (FLAGS.few, FLAGS.many)
+        ]
+    print(
+        f'{FLAGS.few:,} images: {peaks[0] / 1e6:.0f} MB, {FLAGS.many:,} images: {peaks[1] / 1e6:.0f} MB, '
+        f'ratio {peaks[1] / peaks[0]:.2f}'
+    )
 
 
 if __name__ == '__main__':

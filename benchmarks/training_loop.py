@@ -14,8 +14,9 @@ import keras
 import tensorflow as tf
 from absl import app, flags
 
-from yolo import optimizer, progress, records, schedule, state, step, strategies, training
-from yolo.config import TrainConfig
+from yolo.data import records
+from yolo.training import distribution, loop, optimizer, progress, schedule, state, step
+from yolo.training.config import TrainConfig
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of records.')
@@ -31,29 +32,57 @@ def make_config(model_dir: str, classes: tuple[str, ...], anchors, image_size: t
     """A run with the recipe for VOC, at a rate so low that nothing changes much."""
     sizes = schedule.training_sizes(image_size, *schedule.usual_sizes(image_size))
     return TrainConfig(
-        data_dir=FLAGS.data_dir, train_split=FLAGS.split, eval_split='', model_dir=model_dir, classes=classes,
-        anchors=anchors, image_size=image_size, model=FLAGS.model, width=FLAGS.width, loss='region',
-        batch_size=FLAGS.batch_size, num_steps=10**9, optimizer='sgd', learning_rate=1e-5, lr_schedule='constant',
-        burn_in=0, decay_steps=(), momentum=0.9, weight_decay=5e-4, augment=True, jitter=0.3, scale=(1.0, 1.0), hue=0.1,
-        saturation=1.5, exposure=1.5, seed=0, jit_compile=True, eval_every=0, checkpoint_every=10**9, log_every=20,
-        keep=1, unfreeze_at=10**9, sizes=sizes if FLAGS.multi_scale else (image_size,))  # fmt: skip
+        data_dir=FLAGS.data_dir,
+        train_split=FLAGS.split,
+        eval_split='',
+        model_dir=model_dir,
+        classes=classes,
+        anchors=anchors,
+        image_size=image_size,
+        model=FLAGS.model,
+        width=FLAGS.width,
+        loss='region',
+        batch_size=FLAGS.batch_size,
+        num_steps=10**9,
+        optimizer='sgd',
+        learning_rate=1e-5,
+        lr_schedule='constant',
+        burn_in=0,
+        decay_steps=(),
+        momentum=0.9,
+        weight_decay=5e-4,
+        augment=True,
+        jitter=0.3,
+        scale=(1.0, 1.0),
+        hue=0.1,
+        saturation=1.5,
+        exposure=1.5,
+        seed=0,
+        jit_compile=True,
+        eval_every=0,
+        checkpoint_every=10**9,
+        log_every=20,
+        keep=1,
+        unfreeze_at=10**9,
+        sizes=sizes if FLAGS.multi_scale else (image_size,),
+    )
 
 
 def main(_) -> None:
     """Measures in turn and prints."""
     description = records.read_description(FLAGS.data_dir)
     config = make_config(tempfile.mkdtemp(), description.classes, description.anchors, description.image_size)
-    strategy = strategies.make_strategy()
+    strategy = distribution.make_strategy()
     keras.utils.set_random_seed(0)
     made = state.make_state(config, strategy)
     steps = {size: step.make_steps(made, config, strategy, size) for size in config.sizes}
-    batches = iter(training.distribute(config, strategy, 0))
+    batches = iter(loop.distribute(config, strategy, 0))
     same = tf.data.Dataset.from_tensors(next(batches)).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))
     told = progress.Progress(config, made, optimizer.make_rate(config), tf.summary.create_noop_writer())
     one = tf.constant(1, tf.int64)
 
-    def loop(number: int) -> None:
+    def real_loop(number: int) -> None:
         size = schedule.size_at(config.sizes, config.seed, number)
         for i in range(number, number + schedule.SIZE_STEPS):
             told.add(i, steps[size](batches, tf.constant(i, tf.int64), one))
@@ -75,11 +104,13 @@ def main(_) -> None:
     ratios = []
     for round_ in range(FLAGS.rounds):  # each of a size of its own
         number = round_ * schedule.SIZE_STEPS
-        alone, looped = seconds(same_batch, number), seconds(loop, number)
+        alone, looped = seconds(same_batch, number), seconds(real_loop, number)
         ratios.append(alone / looped)
         images = schedule.SIZE_STEPS * FLAGS.batch_size
-        print(f'round {round_}: {schedule.size_at(config.sizes, config.seed, number)[0]} pixels, loop '
-              f'{images / looped:.2f} images/s, constant batch {images / alone:.2f} images/s')
+        print(
+            f'round {round_}: {schedule.size_at(config.sizes, config.seed, number)[0]} pixels, loop '
+            f'{images / looped:.2f} images/s, constant batch {images / alone:.2f} images/s'
+        )
     print(f'loop / constant batch: {in_turn.spread(ratios)}')
 
 

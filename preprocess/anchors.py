@@ -2,15 +2,19 @@
 
 import numpy as np
 
-from yolo.places import sizes_iou
+from yolo.geometry.assignment import sizes_iou
 
 # Width, height in cells of a 13 x 13 grid.
 NAMED = {
     'voc': ((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071)),
     'tiny-voc': ((1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52)),
-    'notebook': ((1.07709888, 1.78171903), (2.71054693, 5.12469308), (10.47181473, 10.09646365),
-                 (5.48531347, 8.11011331)),
-}  # fmt: skip
+    'notebook': (
+        (1.07709888, 1.78171903),
+        (2.71054693, 5.12469308),
+        (10.47181473, 10.09646365),
+        (5.48531347, 8.11011331),
+    ),
+}
 
 
 def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -49,8 +53,10 @@ def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000, starts: int = 10)
     """
     different = len(np.unique(np.round(sizes, 4), axis=0))  # of cells; what rounding made different is not
     if different < k:
-        raise ValueError(f'--anchors=kmeans:{k} needs {k} boxes of different size, the first split has {different}; '
-                         'ask for fewer, or take --anchors=voc')  # fmt: skip
+        raise ValueError(
+            f'--anchors=kmeans:{k} needs {k} boxes of different size, the first split has {different}; '
+            'ask for fewer, or take --anchors=voc'
+        )
     rng = np.random.default_rng(0)
     found = [_kmeans_once(sizes, _spread(sizes, k, rng), most_rounds) for _ in range(starts)]
     best = max(found, key=lambda anchors: mean_iou(sizes, anchors))

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from preprocess import examples, voc
-from preprocess.examples import Objects
-from yolo import files
-from yolo.letterbox import to_canvas
+from preprocess import example
+from preprocess.example import Objects
+from yolo import storage
+from yolo.data import voc_folder
+from yolo.geometry.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
 MOST_REASONS = 3
@@ -23,7 +24,7 @@ MOST_SIZES = 10_000  # of boxes, for the anchors
 class ScanJob:
     """Annotations to look through; what they hold is kept in the file `kept_in`."""
 
-    source: voc.Source
+    source: voc_folder.Source
     ids: tuple[str, ...]
     classes: frozenset[str] | None  # None: all
     image_size: tuple[int, int]
@@ -56,7 +57,7 @@ class Scanned:
 def scan(job: ScanJob) -> Scan:
     """Looks through some annotations and keeps, for each, what it holds or the reason why it cannot be read."""
     scans = []
-    with files.writer(job.kept_in) as file:
+    with storage.writer(job.kept_in) as file:
         for start in range(0, len(job.ids), CHUNK):
             found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
             pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
@@ -68,7 +69,7 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     annotations, sizes, reasons = [], [], []
     for image_id in ids:
         try:
-            annotation = examples.read_annotation(job.source, image_id)
+            annotation = voc_folder.read_annotation(job.source, image_id)
             size = annotation.size or _size_of_image(job.source, image_id, annotation.filename)
         except ValueError as error:
             reasons.append(str(error))
@@ -76,9 +77,13 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
         annotations.append(annotation)
         sizes.append(size)
         reasons.append('')
-    found = examples.usable_objects_of(annotations, sizes, job.classes)
-    good = iter([Scanned(annotation.filename, size, objects)
-                 for annotation, size, objects in zip(annotations, sizes, found, strict=True)])  # fmt: skip
+    found = example.usable_objects_of(annotations, sizes, job.classes)
+    good = iter(
+        [
+            Scanned(annotation.filename, size, objects)
+            for annotation, size, objects in zip(annotations, sizes, found, strict=True)
+        ]
+    )
     counts = collections.Counter(name for objects in found for name in objects.names)
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in found)])
     owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in found], 0)
@@ -88,14 +93,14 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     return found_here, [reason or next(good) for reason in reasons]
 
 
-def _size_of_image(source: voc.Source, image_id: str, filename: str) -> tuple[int, int]:
-    height, width = examples.read_image(source, image_id, filename, None)[0].shape[:2]
+def _size_of_image(source: voc_folder.Source, image_id: str, filename: str) -> tuple[int, int]:
+    height, width = voc_folder.read_image(source, image_id, filename, None)[0].shape[:2]
     return height, width
 
 
 def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
     """What `scan` kept of its annotations, in order, CHUNK at a time."""
-    with files.reader(path) as file, contextlib.suppress(EOFError):
+    with storage.reader(path) as file, contextlib.suppress(EOFError):
         while True:
             yield pickle.load(file)
 

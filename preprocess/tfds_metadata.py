@@ -6,7 +6,8 @@ Written as text, so that the offline stage needs neither TensorFlow nor TFDS; th
 import json
 import posixpath
 
-from yolo import files, records
+from yolo import storage
+from yolo.data import records
 
 NAMES = ('dataset_info.json', 'features.json', 'objects-label.labels.txt')
 _FEATURES = 'tensorflow_datasets.core.features'
@@ -18,42 +19,61 @@ def write(data_dir: str, description: records.Description, manifest: records.Man
     if description.image_format == 'raw':
         image = _tensor('uint8', height, width, 3, encoding='bytes')
     else:
-        image = {'pythonClassName': f'{_FEATURES}.image_feature.Image',
-                 'image': {'dtype': 'uint8', 'encodingFormat': description.image_format,
-                           'shape': _shape(height, width, 3)}}  # fmt: skip
+        image = {
+            'pythonClassName': f'{_FEATURES}.image_feature.Image',
+            'image': {'dtype': 'uint8', 'encodingFormat': description.image_format, 'shape': _shape(height, width, 3)},
+        }
     objects = {
         'box': _tensor('float32', 4),
-        'label': {'pythonClassName': f'{_FEATURES}.class_label_feature.ClassLabel',
-                  'classLabel': {'numClasses': str(len(description.classes))}},
-        'difficult': {'pythonClassName': f'{_FEATURES}.scalar.Scalar',
-                      'tensor': {'dtype': 'bool', 'encoding': 'none', 'shape': {}}},
+        'label': {
+            'pythonClassName': f'{_FEATURES}.class_label_feature.ClassLabel',
+            'classLabel': {'numClasses': str(len(description.classes))},
+        },
+        'difficult': {
+            'pythonClassName': f'{_FEATURES}.scalar.Scalar',
+            'tensor': {'dtype': 'bool', 'encoding': 'none', 'shape': {}},
+        },
         'place': _tensor('int64', 3),
-    }  # fmt: skip
+    }
     features = {
         records.IMAGE: image,
         records.IMAGE_ID: {'pythonClassName': f'{_FEATURES}.text_feature.Text', 'text': {}},
         records.SIZE: _tensor('int64', 2),
-        'objects': {'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
-                    'sequence': {'feature': _dict(objects), 'length': '-1'}},
-    }  # fmt: skip
+        'objects': {
+            'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
+            'sequence': {'feature': _dict(objects), 'length': '-1'},
+        },
+    }
     _write_json(data_dir, 'features.json', _dict(features))
-    files.write(posixpath.join(data_dir, 'objects-label.labels.txt'), '\n'.join(description.classes) + '\n')
-    _write_json(data_dir, 'dataset_info.json', {
-        'name': 'records', 'version': '1.0.0', 'fileFormat': 'tfrecord',
-        'description': f'Images of {width} x {height} with objects, by yolov2-tensorflow {description.tool_version}.',
-        'splits': [_split(name, split, manifest) for name, split in description.splits.items()]})  # fmt: skip
+    storage.write(posixpath.join(data_dir, 'objects-label.labels.txt'), '\n'.join(description.classes) + '\n')
+    _write_json(
+        data_dir,
+        'dataset_info.json',
+        {
+            'name': 'records',
+            'version': '1.0.0',
+            'fileFormat': 'tfrecord',
+            'description': f'Images of {width} x {height} with objects, by yolov2-tensorflow {description.tool_version}.',
+            'splits': [_split(name, split, manifest) for name, split in description.splits.items()],
+        },
+    )
 
 
 def _split(name: str, split: records.Split, manifest: records.Manifest) -> dict:
-    shards = [manifest.shards[posixpath.basename(records.shard_path('', name, i, split.num_shards))]
-              for i in range(split.num_shards)]  # fmt: skip
-    return {'name': name, 'shardLengths': [str(shard.num_images) for shard in shards],
-            'numBytes': str(sum(shard.num_bytes for shard in shards)),
-            'filepathTemplate': '{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'}  # fmt: skip
+    shards = [
+        manifest.shards[posixpath.basename(records.shard_path('', name, i, split.num_shards))]
+        for i in range(split.num_shards)
+    ]
+    return {
+        'name': name,
+        'shardLengths': [str(shard.num_images) for shard in shards],
+        'numBytes': str(sum(shard.num_bytes for shard in shards)),
+        'filepathTemplate': '{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}',
+    }
 
 
 def _write_json(data_dir: str, name: str, value: dict) -> None:
-    files.write(posixpath.join(data_dir, name), json.dumps(value, indent=1) + '\n')
+    storage.write(posixpath.join(data_dir, name), json.dumps(value, indent=1) + '\n')
 
 
 def _dict(features: dict) -> dict:
@@ -61,8 +81,10 @@ def _dict(features: dict) -> dict:
 
 
 def _tensor(dtype: str, *shape: int, encoding: str = 'none') -> dict:
-    return {'pythonClassName': f'{_FEATURES}.tensor_feature.Tensor',
-            'tensor': {'dtype': dtype, 'encoding': encoding, 'shape': _shape(*shape)}}  # fmt: skip
+    return {
+        'pythonClassName': f'{_FEATURES}.tensor_feature.Tensor',
+        'tensor': {'dtype': dtype, 'encoding': encoding, 'shape': _shape(*shape)},
+    }
 
 
 def _shape(*dimensions: int) -> dict:

@@ -1,6 +1,6 @@
 """Checks a folder of records: that every file is whole, every image can be decoded, every target is what it should be.
 
-  python -m preprocess verify --data_dir=data/voc416
+python -m preprocess verify --data_dir=data/voc416
 """
 
 import functools
@@ -13,17 +13,19 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from preprocess import commands, workers
-from preprocess.progress import Summary
-from yolo import files, images, records
-from yolo.commands import errors_as_lines
-from yolo.places import responsible_places
+from preprocess import commands, pool
+from preprocess.resume import Summary
+from yolo import storage
+from yolo.cli.flags import errors_as_lines
+from yolo.data import images, records
+from yolo.geometry.assignment import responsible_places
 
 SHOWN = 20  # problems on screen
 
 
-def verify_shard(description: records.Description, told: records.ShardFile | None,
-                 path: str) -> tuple[Summary, list[str]]:  # fmt: skip
+def verify_shard(
+    description: records.Description, told: records.ShardFile | None, path: str
+) -> tuple[Summary, list[str]]:
     """Reads every byte of one file: what it holds, and what is wrong with it."""
     found, problems = Summary(), []
     if told is None:
@@ -31,7 +33,7 @@ def verify_shard(description: records.Description, told: records.ShardFile | Non
     try:
         if records.checksum(path) != (told.num_bytes, told.crc32c):
             problems.append(f'{path} is not what was written: its length or checksum differs')
-        with files.reader(path) as file:
+        with storage.reader(path) as file:
             for serialized in records.unframe(file, path):
                 record = records.deserialize(serialized)
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
@@ -76,7 +78,7 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
     if manifest is None:
         raise ValueError(f'{data_dir!r} has no {records.MANIFEST}; run `python -m preprocess --overwrite`')
     problems = []
-    with workers.local(num_workers) as crew:
+    with pool.local(num_workers) as crew:
         for name, split in description.splits.items():
             paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
             told = [manifest.shards.get(posixpath.basename(path)) for path in paths]
@@ -87,8 +89,10 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
                 problems += wrong
             for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
                 if getattr(total, field) != getattr(split, field):
-                    problems.append(f'split {name!r} has {field} {getattr(total, field)}, the {records.DESCRIPTION} '
-                                    f'says {getattr(split, field)}')
+                    problems.append(
+                        f'split {name!r} has {field} {getattr(total, field)}, the {records.DESCRIPTION} '
+                        f'says {getattr(split, field)}'
+                    )
             if {label: total.objects[label] for label in description.classes} != split.objects_per_class:
                 problems.append(f'split {name!r} has other numbers of objects per class than its description')
     return description, problems

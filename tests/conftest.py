@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yolo import images, progress, records
-from yolo.targets import encode_targets
+from yolo.data import images, records
+from yolo.geometry.targets import encode_targets
+from yolo.training import progress
 
 tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 tf.config.set_visible_devices([], 'GPU')
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -41,8 +43,11 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
 
 def digests(folder: pathlib.Path) -> dict[str, str]:
     """Checksums of all files in a folder, by their paths there."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}  # fmt: skip
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def end_at(patch: pytest.MonkeyPatch, last: int, sent: signal.Signals = signal.SIGTERM) -> None:
@@ -89,14 +94,20 @@ def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int =
                     image, boxes, labels = make_image(rng, size, counts[i])
                     data = encode_jpeg(image, 95)
                     places = encode_targets(boxes, labels, ANCHORS, grid).numpy()
-                    writer.write(records.serialize(records.Record(
-                        f'{split}_{i}', data, (2 * size, 3 * size), boxes, labels, np.zeros_like(labels), places)))
+                    writer.write(
+                        records.serialize(
+                            records.Record(
+                                f'{split}_{i}', data, (2 * size, 3 * size), boxes, labels, np.zeros_like(labels), places
+                            )
+                        )
+                    )
                     all_labels.extend(labels)
         per_class = {name: int(np.sum(np.equal(all_labels, k))) for k, name in enumerate(CLASSES)}
         splits[split] = records.Split(num_images, num_shards, sum(counts), 0, per_class, max(counts), 0, 0)
     write_manifest(folder)
-    records.write_description(str(folder), records.Description(
-        CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test'))
+    records.write_description(
+        str(folder), records.Description(CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test')
+    )
     return str(folder)
 
 

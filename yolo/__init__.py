@@ -14,12 +14,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from yolo.average_precision import voc_average_precision
-    from yolo.darknet import load_darknet, save_darknet
-    from yolo.detection import decode, detect
-    from yolo.losses import notebook_loss, region_loss
-    from yolo.network import build_model
-    from yolo.targets import encode_targets
+    from yolo.detection.decode import decode
+    from yolo.detection.nms import detect
+    from yolo.evaluation.voc_ap import voc_average_precision
+    from yolo.geometry.targets import encode_targets
+    from yolo.models.build import build_model
+    from yolo.models.darknet import load_darknet, save_darknet
+    from yolo.training.losses import notebook_loss, region_loss
 
 __version__ = '0.1.0'
 
@@ -36,15 +37,15 @@ __all__ = [
 ]
 
 _MODULES = {
-    'build_model': 'network',
-    'decode': 'detection',
-    'detect': 'detection',
-    'encode_targets': 'targets',
-    'load_darknet': 'darknet',
-    'notebook_loss': 'losses',
-    'region_loss': 'losses',
-    'save_darknet': 'darknet',
-    'voc_average_precision': 'average_precision',
+    'build_model': 'models.build',
+    'decode': 'detection.decode',
+    'detect': 'detection.nms',
+    'encode_targets': 'geometry.targets',
+    'load_darknet': 'models.darknet',
+    'notebook_loss': 'training.losses',
+    'region_loss': 'training.losses',
+    'save_darknet': 'models.darknet',
+    'voc_average_precision': 'evaluation.voc_ap',
 }
 
 

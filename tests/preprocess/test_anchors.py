@@ -4,16 +4,28 @@ import numpy as np
 import pytest
 
 from preprocess import anchors, scan
-from yolo.places import sizes_iou
-from yolo.targets import encode_targets
+from yolo.geometry.assignment import sizes_iou
+from yolo.geometry.targets import encode_targets
 
 # width, height, best anchor, IoU: what the notebook prints for its anchors.
 NOTEBOOK_TABLE = [
-    (0.1, 0.1, 0, 0.63), (0.1, 0.3, 0, 0.38), (0.1, 0.5, 1, 0.42), (0.1, 0.7, 1, 0.35),
-    (0.3, 0.1, 0, 0.25), (0.3, 0.3, 1, 0.57), (0.3, 0.5, 3, 0.57), (0.3, 0.7, 3, 0.65),
-    (0.5, 0.1, 1, 0.19), (0.5, 0.3, 3, 0.44), (0.5, 0.5, 3, 0.70), (0.5, 0.7, 3, 0.75),
-    (0.7, 0.1, 1, 0.16), (0.7, 0.3, 3, 0.37), (0.7, 0.5, 2, 0.56), (0.7, 0.7, 2, 0.78),
-]  # fmt: skip
+    (0.1, 0.1, 0, 0.63),
+    (0.1, 0.3, 0, 0.38),
+    (0.1, 0.5, 1, 0.42),
+    (0.1, 0.7, 1, 0.35),
+    (0.3, 0.1, 0, 0.25),
+    (0.3, 0.3, 1, 0.57),
+    (0.3, 0.5, 3, 0.57),
+    (0.3, 0.7, 3, 0.65),
+    (0.5, 0.1, 1, 0.19),
+    (0.5, 0.3, 3, 0.44),
+    (0.5, 0.5, 3, 0.70),
+    (0.5, 0.7, 3, 0.75),
+    (0.7, 0.1, 1, 0.16),
+    (0.7, 0.3, 3, 0.37),
+    (0.7, 0.5, 2, 0.56),
+    (0.7, 0.7, 2, 0.78),
+]
 
 
 def slow_iou(size, anchor):
@@ -89,8 +101,9 @@ def test_lists_and_names_are_taken_as_they_are():
     np.testing.assert_array_equal(anchors.make_anchors('tiny-voc', nothing, (5, 7))[-1], [16.62, 10.52])
 
 
-@pytest.mark.parametrize('text', ['', 'coco', '1,2,3', '1,x', '1,-2', '0,1', 'nan,1', 'inf,1', 'kmeans', 'kmeans:0',
-                                  'kmeans:x', 'kmeans:-1'])  # fmt: skip
+@pytest.mark.parametrize(
+    'text', ['', 'coco', '1,2,3', '1,x', '1,-2', '0,1', 'nan,1', 'inf,1', 'kmeans', 'kmeans:0', 'kmeans:x', 'kmeans:-1']
+)
 def test_other_anchors_are_refused(text):
     with pytest.raises(ValueError, match=f'--anchors={text}'):
         anchors.make_anchors(text, np.ones((5, 2)), (13, 13))

@@ -8,8 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess import build, examples, report, voc
-from yolo import files, images, labels, records
+from preprocess import convert as conversion
+from preprocess import example
+from preprocess.report import summary
+from yolo import storage
+from yolo.data import images, labels, records, voc_folder
 
 BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
 GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
@@ -77,19 +80,30 @@ def make(tmp_path):
 def convert(tmp_path, ids, **changes):
     """Runs the build on a list of ids; the records that were written, and kind and reason of all problems by id."""
     (tmp_path / 'list.txt').write_text('\n'.join(ids))
-    source = voc.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
-    given = {'labels': ('cat', 'dog'), 'image_size': (64, 96), 'resize': 'stretch', 'anchors': 'voc', 'num_shards': 0,
-             'image_format': 'png', 'jpeg_quality': 95, 'strict': False, 'workers': 1, **changes}  # fmt: skip
-    settings = build.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
-    description, summaries = build.build(settings, overwrite=True)
+    source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
+    given = {
+        'labels': ('cat', 'dog'),
+        'image_size': (64, 96),
+        'resize': 'stretch',
+        'anchors': 'voc',
+        'num_shards': 0,
+        'image_format': 'png',
+        'jpeg_quality': 95,
+        'strict': False,
+        'workers': 1,
+        **changes,
+    }
+    settings = conversion.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
+    description, summaries = conversion.build(settings, overwrite=True)
     written = {}
     for i in range(description.split('all').num_shards):
         path = records.shard_path(settings.out_dir, 'all', i, description.split('all').num_shards)
         with open(path, 'rb') as file:
             found = [records.deserialize(data) for data in records.unframe(file, path)]
         written |= {record.image_id: record for record in found}
-    problems = {image_id: [(p.kind, p.reason) for p in summaries['all'].problems if p.image_id == image_id]
-                for image_id in ids}  # fmt: skip
+    problems = {
+        image_id: [(p.kind, p.reason) for p in summaries['all'].problems if p.image_id == image_id] for image_id in ids
+    }
     return written, problems
 
 
@@ -100,12 +114,20 @@ def pixels(record) -> np.ndarray:
 GREY = cv2.cvtColor(picture(), cv2.COLOR_BGR2GRAY)
 
 
-@pytest.mark.parametrize(('image', 'suffix'), [
-    (encode(picture(), '.jpg'), '.jpg'), (encode(picture(), '.png'), '.jpg'), (encode(GREY, '.jpg'), '.jpg'),
-    (encode(GREY, '.png'), '.png'), (cmyk_jpeg(), '.jpg'), (encode(cv2.cvtColor(picture(), cv2.COLOR_BGR2BGRA), '.png'),
-                                                            '.png'),
-    (encode(picture().astype(np.uint16) * 257, '.png'), '.png'), (animated_gif(), '.jpg')],
-    ids=['plain', 'png named jpg', 'grey', 'grey png', 'cmyk', 'rgba', '16 bit', 'animated'])  # fmt: skip
+@pytest.mark.parametrize(
+    ('image', 'suffix'),
+    [
+        (encode(picture(), '.jpg'), '.jpg'),
+        (encode(picture(), '.png'), '.jpg'),
+        (encode(GREY, '.jpg'), '.jpg'),
+        (encode(GREY, '.png'), '.png'),
+        (cmyk_jpeg(), '.jpg'),
+        (encode(cv2.cvtColor(picture(), cv2.COLOR_BGR2BGRA), '.png'), '.png'),
+        (encode(picture().astype(np.uint16) * 257, '.png'), '.png'),
+        (animated_gif(), '.jpg'),
+    ],
+    ids=['plain', 'png named jpg', 'grey', 'grey png', 'cmyk', 'rgba', '16 bit', 'animated'],
+)
 def test_images_of_any_kind_are_written_in_colour(make, tmp_path, image, suffix, request):
     make(image, suffix=suffix)
     written, problems = convert(tmp_path, ['x'])
@@ -114,23 +136,31 @@ def test_images_of_any_kind_are_written_in_colour(make, tmp_path, image, suffix,
     assert found.shape == (64, 96, 3)
     left, right = found[32, 20], found[32, 80]
     grey = 'grey' in request.node.callspec.id
-    np.testing.assert_allclose(left, [52] * 3 if grey else [30, 30, 220], atol=25 if 'cmyk' in request.node.callspec.id
-                               else 12)  # fmt: skip
+    np.testing.assert_allclose(
+        left, [52] * 3 if grey else [30, 30, 220], atol=25 if 'cmyk' in request.node.callspec.id else 12
+    )
     np.testing.assert_allclose(right, [90] * 3, atol=12)
     np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
 
 
-@pytest.mark.parametrize(('image', 'reason'), [
-    (encode(picture(), '.jpg')[:-200], 'cut off'), (b'', 'empty'), (b'GIF89a', 'not an image'),
-    (encode(picture(), '.png')[:-100], 'not an image'), (None, 'no image')],
-    ids=['cut jpeg', 'zero bytes', 'no gif', 'cut png', 'missing'])  # fmt: skip
+@pytest.mark.parametrize(
+    ('image', 'reason'),
+    [
+        (encode(picture(), '.jpg')[:-200], 'cut off'),
+        (b'', 'empty'),
+        (b'GIF89a', 'not an image'),
+        (encode(picture(), '.png')[:-100], 'not an image'),
+        (None, 'no image'),
+    ],
+    ids=['cut jpeg', 'zero bytes', 'no gif', 'cut png', 'missing'],
+)
 def test_images_that_cannot_be_read_are_left_out_and_the_rest_goes_on(make, tmp_path, image, reason):
     make(image)
     make(encode(picture(), '.jpg'), image_id='good')
     written, problems = convert(tmp_path, ['x', 'good'])
     assert list(written) == ['good']
     [(kind, said)] = problems['x']
-    assert kind == examples.LEFT_OUT_IMAGE
+    assert kind == example.LEFT_OUT_IMAGE
     assert reason in said
     assert problems['good'] == []
 
@@ -148,14 +178,14 @@ def test_a_photo_with_exif_follows_the_size_of_the_xml(make, tmp_path, orientati
     assert problems['straight'] == []
     for image_id in ('stored', 'silent'):
         [(kind, reason)] = problems[image_id]
-        assert kind == examples.NOTED
+        assert kind == voc_folder.NOTED
         assert 'boxes refer to stored pixels' in reason
         assert pixels(written[image_id])[32, 20, 2] > 180  # blue is on the left still
     if orientation == 3:  # upside down: the size cannot tell
-        assert [kind for kind, _ in problems['turned']] == [examples.NOTED, examples.NOTED]
+        assert [kind for kind, _ in problems['turned']] == [voc_folder.NOTED, voc_folder.NOTED]
         return
     [(kind, reason)] = problems['turned']
-    assert kind == examples.REPAIRED
+    assert kind == voc_folder.REPAIRED
     assert "the XML's size is that of the turned photo" in reason
     assert written['turned'].size == (100, 80)
     top, bottom = pixels(written['turned'])[10, 48], pixels(written['turned'])[54, 48]
@@ -169,30 +199,34 @@ def test_a_size_that_disagrees_is_noted_and_the_image_followed(make, tmp_path):
     assert written['x'].size == (80, 100)
     np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
     [(kind, reason)] = problems['x']
-    assert kind == examples.NOTED
+    assert kind == voc_folder.NOTED
     assert 'the XML says 200 x 80, the image is 100 x 80' in reason
 
 
-@pytest.mark.parametrize(('box', 'name', 'kind', 'reason'), [
-    ((60, 48, 11, 9), 'cat', examples.LEFT_OUT_BOX, 'no area'),
-    ((120, 9, 160, 48), 'cat', examples.LEFT_OUT_BOX, 'outside'),
-    (('nan', 9, 60, 48), 'cat', examples.LEFT_OUT_BOX, 'not numbers'),
-    ((-20, 9, 60, 48), 'cat', examples.REPAIRED, 'clipped'),
-    ((11, 9, 60, 48), 'cow', examples.LEFT_OUT_BOX, 'not among the labels'),
-    ((11, 9, 60, 48), '', examples.LEFT_OUT_BOX, 'no name')])  # fmt: skip
+@pytest.mark.parametrize(
+    ('box', 'name', 'kind', 'reason'),
+    [
+        ((60, 48, 11, 9), 'cat', example.LEFT_OUT_BOX, 'no area'),
+        ((120, 9, 160, 48), 'cat', example.LEFT_OUT_BOX, 'outside'),
+        (('nan', 9, 60, 48), 'cat', example.LEFT_OUT_BOX, 'not numbers'),
+        ((-20, 9, 60, 48), 'cat', voc_folder.REPAIRED, 'clipped'),
+        ((11, 9, 60, 48), 'cow', example.LEFT_OUT_BOX, 'not among the labels'),
+        ((11, 9, 60, 48), '', example.LEFT_OUT_BOX, 'no name'),
+    ],
+)
 def test_bad_objects_are_named_and_the_others_stay(make, tmp_path, box, name, kind, reason):
     bad = f'<object><name>{name}</name>{BOX.format(*box)}</object>'
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{bad}{GOOD}</annotation>')
     written, problems = convert(tmp_path, ['x'])
-    assert len(written['x'].labels) == (2 if kind == examples.REPAIRED else 1)
+    assert len(written['x'].labels) == (2 if kind == voc_folder.REPAIRED else 1)
     [(said_kind, said)] = problems['x']
     assert said_kind == kind
     assert reason in said
     assert said.startswith('object 1 ')
     written, problems = convert(tmp_path, ['x'], strict=True)
-    if kind == examples.REPAIRED:
+    if kind == voc_folder.REPAIRED:
         assert written == {}
-        assert problems['x'] == [(examples.LEFT_OUT_IMAGE, f'--strict: {said}')]
+        assert problems['x'] == [(example.LEFT_OUT_IMAGE, f'--strict: {said}')]
     else:
         assert len(written['x'].labels) == 1
 
@@ -204,8 +238,11 @@ def test_thousands_of_objects_and_none(make, tmp_path):
     assert (len(written['many'].labels), len(written['none'].labels)) == (4000, 0)
     assert not written['many'].difficult.any()  # missing: it is not
     assert problems == {'many': [], 'none': []}
-    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace("<name>", "<truncated>1</truncated><name>") * 3}'
-         f'{GOOD}</annotation>', 'cut')  # fmt: skip
+    make(
+        encode(picture(), '.jpg'),
+        f'<annotation>{SIZE}{GOOD.replace("<name>", "<truncated>1</truncated><name>") * 3}{GOOD}</annotation>',
+        'cut',
+    )
     convert(tmp_path, ['cut'])
     assert records.read_description(str(tmp_path / 'out')).split('all').num_truncated == 3
 
@@ -216,7 +253,7 @@ def test_names_with_spaces_and_unicode_and_ids_twice(make, tmp_path):
         make(encode(picture(), '.jpg'), image_id=image_id)
     written, problems = convert(tmp_path, [*ids, ids[0]])
     assert list(written) == ids
-    assert problems[ids[0]] == [(examples.NOTED, 'listed more than once; written once')]
+    assert problems[ids[0]] == [(voc_folder.NOTED, 'listed more than once; written once')]
 
 
 @pytest.mark.parametrize('filename', ['../secret.jpg', '/etc/secret.jpg', r'..\secret.jpg'])
@@ -226,7 +263,7 @@ def test_a_filename_never_leads_out_of_the_folder(make, tmp_path, filename):
     make(encode(picture(), '.jpg'), image_id='good')
     written, problems = convert(tmp_path, ['x', '../secret', 'good'])
     assert list(written) == ['good']
-    assert problems['x'][0][0] == examples.LEFT_OUT_IMAGE
+    assert problems['x'][0][0] == example.LEFT_OUT_IMAGE
     assert 'leads out of' in problems['../secret'][0][1]
 
 
@@ -248,14 +285,14 @@ def test_a_file_that_may_not_be_read(make, tmp_path, monkeypatch, as_root):
     make(encode(picture(), '.jpg'))
     make(encode(picture(), '.jpg'), image_id='good')
     if as_root:  # for whom nothing is unreadable: then it is played
-        read = files.read
+        read = storage.read
 
         def refuse(path: str) -> bytes:
             if path.endswith('x.jpg'):
                 raise PermissionError(errno.EACCES, 'Permission denied', path)
             return read(path)
 
-        monkeypatch.setattr(files, 'read', refuse)
+        monkeypatch.setattr(storage, 'read', refuse)
     elif os.geteuid() == 0:
         pytest.skip('nothing is unreadable for root')
     else:
@@ -307,11 +344,23 @@ def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
     ids = [f'clipped{i}' for i in range(30)]
     for image_id in ids:
         make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace(">11<", ">-3<")}</annotation>', image_id)
-    source = voc.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
+    source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
     (tmp_path / 'list.txt').write_text('\n'.join([*ids, 'missing']))
-    settings = build.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), ('cat',), (64, 64),
-                              'stretch', 'voc', 'jpeg', 95, False, 0, 1)  # fmt: skip
-    text = report.format_summary(*build.build(settings))
+    settings = conversion.Settings(
+        source,
+        {'all': str(tmp_path / 'list.txt')},
+        str(tmp_path / 'out'),
+        ('cat',),
+        (64, 64),
+        'stretch',
+        'voc',
+        'jpeg',
+        95,
+        False,
+        0,
+        1,
+    )
+    text = summary.format_summary(*conversion.build(settings))
     assert 'all missing: image left out: no annotation' in text
     assert 'and 10 more in report.json' in text
 
@@ -334,7 +383,7 @@ def test_a_box_that_is_nothing_when_it_is_stored_is_left_out(make, tmp_path):
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{thin}{GOOD}</annotation>')
     written, problems = convert(tmp_path, ['x'], anchors='kmeans:1')
     assert len(written['x'].labels) == 1
-    assert problems['x'][0][0] == examples.LEFT_OUT_BOX
+    assert problems['x'][0][0] == example.LEFT_OUT_BOX
 
 
 def test_the_page_shows_no_image_from_elsewhere(make, tmp_path):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, digests, write_manifest, write_records
 
-from preprocess import build, progress, verify, voc
-from preprocess.shapes import write_shapes
-from yolo import files, records
+from preprocess import convert, resume, verify
+from preprocess.demo.shapes import write_shapes
+from yolo import storage
+from yolo.data import records, voc_folder
 
 FLAGS = ('--splits=trainval,test', '--image_size=64', '--num_shards=12', '--workers=2')
 
@@ -32,7 +33,8 @@ def voc_dir(tmp_path_factory) -> pathlib.Path:
             for copy in range(19):
                 os.link(folder / part / f'{image_id}.{suffix}', folder / part / f'{image_id}_{copy}.{suffix}')
     (folder / 'ImageSets/Main/trainval.txt').write_text(
-        '\n'.join(ids + [f'{image_id}_{copy}' for image_id in ids for copy in range(19)]))
+        '\n'.join(ids + [f'{image_id}_{copy}' for image_id in ids for copy in range(19)])
+    )
     return folder
 
 
@@ -41,9 +43,15 @@ def start(voc_dir, out_dir, *flags, limit: int | None = None) -> subprocess.Pope
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.Popen([sys.executable, '-m', 'preprocess', f'--voc_dir={voc_dir}', f'--out_dir={out_dir}', *FLAGS,
-                             *flags], cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, text=True,
-                            stderr=subprocess.STDOUT, preexec_fn=prepare)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, '-m', 'preprocess', f'--voc_dir={voc_dir}', f'--out_dir={out_dir}', *FLAGS, *flags],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.STDOUT,
+        preexec_fn=prepare,
+    )
 
 
 def wait_for_the_end_of(group: int) -> None:
@@ -95,12 +103,12 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(voc_dir, undis
 def test_finished_shards_are_not_written_again(voc_dir, undisturbed, tmp_path):
     out = tmp_path / 'data'
     process = start(voc_dir, out)
-    while not (out / progress.FOLDER).exists() or len(list((out / progress.FOLDER).glob('*.json'))) < 5:
+    while not (out / resume.FOLDER).exists() or len(list((out / resume.FOLDER).glob('*.json'))) < 5:
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for_the_end_of(process.pid)
-    finished = [path for path in out.glob('*.tfrecord-*-of-?????') if progress.finished(str(path))]
+    finished = [path for path in out.glob('*.tfrecord-*-of-?????') if resume.finished(str(path))]
     before = {path: path.stat().st_mtime_ns for path in finished}
     assert len(before) >= 5
     damaged, *others = sorted(before)
@@ -142,7 +150,7 @@ def test_records_without_a_manifest_are_not_taken_for_whole(tmp_path):
     folder = write_records(tmp_path / 'data')
     os.remove(f'{folder}/{records.MANIFEST}')
     with pytest.raises(ValueError, match=r'without a manifest\.json; --overwrite'):
-        progress.begin(folder, {})
+        resume.begin(folder, {})
     assert not os.path.exists(f'{folder}/{records.MANIFEST}')
 
 
@@ -150,7 +158,7 @@ def test_notes_of_other_settings_are_never_taken_for_these(voc_dir, tmp_path, un
     """Killed, then killed again while `--overwrite` with other settings was clearing: its manifest had gone first."""
     out = tmp_path / 'data'
     process = start(voc_dir, out, '--jpeg_quality=10')
-    while not list((out / progress.FOLDER).glob('*.json')):
+    while not list((out / resume.FOLDER).glob('*.json')):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -171,22 +179,28 @@ def replaced(**fields):
     return lambda record: dataclasses.replace(record, **{name: value(record) for name, value in fields.items()})
 
 
-@pytest.mark.parametrize(('edit', 'problem'), [
-    (replaced(image=lambda r: r.image[: len(r.image) // 2]), 'the JPEG is cut off'),
-    (replaced(places=lambda r: r.places + 1), 'a responsible place is not that of its box'),
-    (replaced(labels=lambda r: r.labels + 9), 'a label is not one of the 5 classes'),
-    (replaced(boxes=lambda r: r.boxes + 1), 'a box is not within the image'),
-    (replaced(labels=lambda r: (r.labels + 1) % 5), 'other numbers of objects per class'),
-    (replaced(difficult=lambda r: ~r.difficult), 'num_difficult'),
-    (replaced(difficult=lambda r: r.difficult[:0]), 'its objects are')])  # fmt: skip
+@pytest.mark.parametrize(
+    ('edit', 'problem'),
+    [
+        (replaced(image=lambda r: r.image[: len(r.image) // 2]), 'the JPEG is cut off'),
+        (replaced(places=lambda r: r.places + 1), 'a responsible place is not that of its box'),
+        (replaced(labels=lambda r: r.labels + 9), 'a label is not one of the 5 classes'),
+        (replaced(boxes=lambda r: r.boxes + 1), 'a box is not within the image'),
+        (replaced(labels=lambda r: (r.labels + 1) % 5), 'other numbers of objects per class'),
+        (replaced(difficult=lambda r: ~r.difficult), 'num_difficult'),
+        (replaced(difficult=lambda r: r.difficult[:0]), 'its objects are'),
+    ],
+)
 def test_verify_looks_into_every_record(undisturbed, tmp_path, edit, problem):
     folder = tmp_path / 'data'
     shutil.copytree(undisturbed[0], folder)
     edit_records(folder / 'test.tfrecord-00000-of-00010', edit)
     manifest = records.read_manifest(str(folder))
     write_manifest(folder)  # so that only what is inside is wrong
-    with_counts = {name: records.ShardFile(manifest.shards[name].num_images, shard.num_bytes, shard.crc32c)
-                   for name, shard in records.read_manifest(str(folder)).shards.items()}  # fmt: skip
+    with_counts = {
+        name: records.ShardFile(manifest.shards[name].num_images, shard.num_bytes, shard.crc32c)
+        for name, shard in records.read_manifest(str(folder)).shards.items()
+    }
     records.write_manifest(str(folder), records.Manifest(manifest.settings, with_counts))
     problems = verify.verify(str(folder), 1)[1]
     assert any(problem in each for each in problems), problems
@@ -231,18 +245,31 @@ def test_paths_of_other_file_systems(tmp_path):
     (tmp_path / 'VOC/JPEGImages/trainval_00002.jpg').unlink()
     remote = f'ram://{tmp_path}'
     for path in (tmp_path / 'VOC').rglob('*.*'):
-        files.make_folder(f'{remote}/VOC/{path.parent.relative_to(tmp_path / "VOC")}')
-        files.write(f'{remote}/VOC/{path.relative_to(tmp_path / "VOC")}', path.read_bytes())
+        storage.make_folder(f'{remote}/VOC/{path.parent.relative_to(tmp_path / "VOC")}')
+        storage.write(f'{remote}/VOC/{path.relative_to(tmp_path / "VOC")}', path.read_bytes())
     for root in (str(tmp_path), remote):
-        source = voc.Source(f'{root}/VOC/Annotations', f'{root}/VOC/JPEGImages')
+        source = voc_folder.Source(f'{root}/VOC/Annotations', f'{root}/VOC/JPEGImages')
         splits = {name: f'{root}/VOC/ImageSets/Main/{name}.txt' for name in ('trainval', 'test')}
-        build.build(build.Settings(source, splits, f'{root}/out', labels=None, image_size=(64, 64), resize='stretch',
-                                   anchors='kmeans:2', image_format='jpeg', jpeg_quality=95, strict=False, num_shards=2,
-                                   workers=1))  # fmt: skip
-    names = files.names(f'{tmp_path}/out')
-    assert files.names(f'{remote}/out') == names
+        convert.build(
+            convert.Settings(
+                source,
+                splits,
+                f'{root}/out',
+                labels=None,
+                image_size=(64, 64),
+                resize='stretch',
+                anchors='kmeans:2',
+                image_format='jpeg',
+                jpeg_quality=95,
+                strict=False,
+                num_shards=2,
+                workers=1,
+            )
+        )
+    names = storage.names(f'{tmp_path}/out')
+    assert storage.names(f'{remote}/out') == names
     for name in names:
         if name not in ('manifest.json', 'report.json', 'report.html'):  # these tell paths
-            assert files.read(f'{remote}/out/{name}') == files.read(f'{tmp_path}/out/{name}')
+            assert storage.read(f'{remote}/out/{name}') == storage.read(f'{tmp_path}/out/{name}')
     assert verify.verify(f'{remote}/out', 1)[1] == []
     records.shard_paths(f'{remote}/out', 'trainval', records.read_description(f'{remote}/out'))

@@ -1,0 +1,172 @@
+"""A small dataset to try everything on: drawn shapes in the folder layout of VOC.
+
+  python -m preprocess shapes --out_dir=demo/VOC --num_train=640 --num_test=120 --seed=0
+
+The same seed gives the same bytes. Image i of a split depends on the seed, the split and i alone: more images leave the
+first ones as they are, and no test image is in the training split.
+"""
+
+import dataclasses
+import math
+import os
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import cv2
+import numpy as np
+from absl import flags
+
+from preprocess import commands
+from preprocess.demo import painting
+from yolo.cli.flags import errors_as_lines
+
+CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
+DIFFICULT_COVER, DROPPED_COVER = 0.6, 0.9  # share of a shape under later shapes: difficult, not annotated at all
+JPEG_QUALITY = 92
+MARK = 'shapes.txt'  # says that this tool may write into the folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Object:
+    """One annotated shape: class name, (xmin, ymin, xmax, ymax) in VOC pixels (1-based, inclusive) and VOC's flags."""
+
+    name: str
+    box: tuple[int, int, int, int]
+    truncated: bool
+    difficult: bool
+
+
+def draw_image(seed: int, split: int, index: int) -> tuple[np.ndarray, list[Object]]:
+    """Image (H, W, 3) uint8 RGB, its sides 240 to 400 pixels, and what is annotated in it.
+
+    A box is the exact extent of the shape's pixels that can be seen, as VOC annotates. `truncated`: the shape leaves
+    the image; `difficult`: later shapes cover more than 60 % of it. Shapes covered to more than 90 % are left out.
+    """
+    rng = np.random.default_rng((seed, split, index))
+    height, width = (int(side) for side in rng.integers(240, 401, 2))
+    image = painting.background(rng, height, width)
+    mean = image.mean((0, 1))
+    shapes: list[tuple[str, int, bool]] = []
+    visible: list[np.ndarray] = []
+    for centre, radius in _layout(rng, height, width):
+        name = CLASSES[rng.integers(len(CLASSES))]
+        contours = painting.contours(rng, name, centre, radius)
+        alpha = painting.fill(contours, height, width)
+        colour = painting.contrasting(rng, mean, CLASSES.index(name) / len(CLASSES))  # each class has its hues
+        painting.paint(rng, image, alpha, colour, centre, radius)
+        solid = alpha >= 0.5
+        visible = [seen & ~solid for seen in visible] + [solid]
+        points = np.concatenate(contours)
+        outside = (points < -0.5).any() or (points > (width - 0.5, height - 0.5)).any()
+        shapes.append((name, int(solid.sum()), bool(outside)))
+    grain = rng.standard_normal((height, width, 1), np.float32)  # of a sensor, over shapes and background
+    image += rng.uniform(1, 5) * grain
+    objects = []
+    for seen, (name, area, truncated) in zip(visible, shapes, strict=True):
+        cover = 1 - int(seen.sum()) / area
+        if cover <= DROPPED_COVER:
+            objects.append(Object(name, _tight_box(seen), truncated, cover > DIFFICULT_COVER))
+    return np.clip(np.rint(image, out=image), 0, 255).astype(np.uint8), objects
+
+
+def _tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """VOC pixels of a mask (H, W) bool that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]) + 1, int(rows[0]) + 1, int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _layout(rng, height: int, width: int) -> list[tuple[np.ndarray, float]]:
+    """Centres (x, y) and radii in pixels: mostly beside each other, some overlapping, some images crowded."""
+    crowded = rng.random() < 0.15
+    count = rng.integers(5, 9) if crowded else 1 + rng.binomial(4, 0.4)
+    smallest, largest = (30, 48) if crowded else (42, 110)
+    radii = np.exp(rng.uniform(math.log(smallest), math.log(largest), count))
+    places: list[tuple[np.ndarray, float]] = []
+    for radius in np.sort(radii)[::-1]:  # large ones first, so that they do not bury the small ones
+        if places and rng.random() < 0.04:  # on top of another, which becomes difficult or goes unseen
+            other, size = places[rng.integers(len(places))]
+            places.append((other + rng.uniform(-0.4, 0.4, 2) * size, size * rng.uniform(0.9, 1.1)))
+            continue
+        inside = 0.55 if rng.random() < 0.2 else 1.02  # some leave the image a little
+        low, high = inside * radius, np.array([width, height]) - 1 - inside * radius
+        centres = rng.uniform(low, high, (24, 2))  # candidates: the first that is free, or the freest
+        limit = rng.choice([0.3, 0.65, 0.85, 1.0], p=[0.08, 0.2, 0.3, 0.42])  # 1: circles may touch
+        room = np.full(len(centres), 1.0)
+        for other, size in places:
+            room = np.minimum(room, np.hypot(*(centres - other).T) / (radius + size))
+        free = np.flatnonzero(room >= limit)
+        places.append((centres[free[0] if len(free) else room.argmax()], float(radius)))
+    return places
+
+
+def _annotation(image_id: str, shape: tuple[int, ...], objects: list[Object]) -> bytes:
+    """The annotation of an image (H, W, 3) as VOC 2007 writes it."""
+
+    def add(parent: ET.Element, **texts: Any) -> None:
+        for tag, text in texts.items():
+            ET.SubElement(parent, tag).text = str(text)
+
+    root = ET.Element('annotation')
+    add(root, folder='shapes', filename=image_id + '.jpg')
+    add(ET.SubElement(root, 'source'), database='Shapes', annotation='python -m preprocess shapes', image='drawn')
+    add(ET.SubElement(root, 'size'), width=shape[1], height=shape[0], depth=shape[2])
+    add(root, segmented=0)
+    for each in objects:
+        element = ET.SubElement(root, 'object')
+        add(element, name=each.name, pose='Unspecified', truncated=int(each.truncated), difficult=int(each.difficult))
+        add(ET.SubElement(element, 'bndbox'), **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), each.box, strict=True)))
+    ET.indent(root, '\t')
+    return ET.tostring(root) + b'\n'
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict[str, int]:
+    """Writes `num_train` images into the split trainval and `num_test` into test; returns the objects of each class.
+
+    ValueError if `out_dir` holds something that this function did not write.
+    """
+    if os.path.isdir(out_dir) and os.listdir(out_dir) and not os.path.exists(os.path.join(out_dir, MARK)):
+        raise ValueError(f'{out_dir!r} is not empty and was not made by `python -m preprocess shapes`: '
+                         'give another --out_dir or empty it')
+    for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
+        os.makedirs(os.path.join(out_dir, folder), exist_ok=True)
+    command = f'python -m preprocess shapes --num_train={num_train} --num_test={num_test} --seed={seed}\n'
+    _write(os.path.join(out_dir, MARK), command.encode())
+    counts = dict.fromkeys(CLASSES, 0)
+    for split, (name, count) in enumerate((('trainval', num_train), ('test', num_test))):
+        image_ids = [f'{name}_{index:05d}' for index in range(1, count + 1)]
+        for index, image_id in enumerate(image_ids):
+            image, objects = draw_image(seed, split, index)
+            encoded = cv2.imencode('.jpg', image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1]
+            _write(os.path.join(out_dir, 'JPEGImages', image_id + '.jpg'), encoded.tobytes())
+            annotation = _annotation(image_id, image.shape, objects)
+            _write(os.path.join(out_dir, 'Annotations', image_id + '.xml'), annotation)
+            for each in objects:
+                counts[each.name] += 1
+        _write(os.path.join(out_dir, 'ImageSets/Main', name + '.txt'), ''.join(f'{i}\n' for i in image_ids).encode())
+    return counts
+
+
+def _flags() -> flags.FlagValues:
+    """The flags of this command, apart from those of the other commands."""
+    values = flags.FlagValues()
+    flags.DEFINE_string('out_dir', None, 'Folder to write to.', flag_values=values, required=True)
+    flags.DEFINE_integer('num_train', 640, 'Images of the split trainval.', 1, flag_values=values)
+    flags.DEFINE_integer('num_test', 120, 'Images of the split test.', 1, flag_values=values)
+    flags.DEFINE_integer('seed', 0, 'Another seed, another dataset.', 0, flag_values=values)
+    return values
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
+    values = _flags()
+    with errors_as_lines():
+        if not commands.parse(values, argv, __doc__):
+            return
+        counts = write_shapes(values.out_dir, values.num_train, values.num_test, values.seed)
+    print(f'{values.out_dir}: {values.num_train} images in trainval, {values.num_test} in test, '
+          + ', '.join(f'{count} {name}' for name, count in counts.items()))

@@ -1,0 +1,151 @@
+"""What a folder of records was asked to hold, and which of its shards are finished: how a killed run goes on.
+
+While a run is under way the folder has `manifest.json` without shards, finished shards, and for each of these a note in
+`progress/`. A shard without its note, or that is not as the note says, is written again. At the end come the manifest
+with all shards, then `dataset.json`, and the notes go.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from preprocess import tfds_metadata
+from preprocess.example import Problem
+from yolo import storage
+from yolo.data import records
+
+FOLDER = 'progress'
+OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
+
+
+@dataclasses.dataclass
+class Summary:
+    """What became of the images of a split or a part of it."""
+
+    num_images: int = 0
+    num_difficult: int = 0
+    num_truncated: int = 0
+    max_boxes: int = 0
+    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # by name
+    objects_per_image: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    @property
+    def num_objects(self) -> int:
+        """Objects of all names."""
+        return self.objects.total()
+
+    def take_image(self, names: Sequence[str], difficult: np.ndarray) -> None:
+        """Counts an image with objects of these names; difficult (N,) bool."""
+        self.num_images += 1
+        self.num_difficult += int(difficult.sum())
+        self.max_boxes = max(self.max_boxes, len(names))
+        self.objects.update(names)
+        self.objects_per_image[len(names)] += 1
+
+    def add(self, other: 'Summary') -> None:
+        """Takes another part in."""
+        self.num_images += other.num_images
+        self.num_difficult += other.num_difficult
+        self.num_truncated += other.num_truncated
+        self.max_boxes = max(self.max_boxes, other.max_boxes)
+        self.objects.update(other.objects)
+        self.objects_per_image.update(other.objects_per_image)
+        self.problems += other.problems
+
+    def count(self, kind: str) -> int:
+        """Problems of a kind."""
+        return sum(problem.kind == kind for problem in self.problems)
+
+
+def differences(before: Mapping, now: Mapping) -> str:
+    """What two manifests' settings differ in, to be read; empty if in nothing."""
+    names = dict.fromkeys([*before, *now])
+    return '; '.join(
+        f'{name}: {_short(before.get(name))} there, {_short(now.get(name))} now'
+        for name in names
+        if before.get(name) != now.get(name)
+    )
+
+
+def _short(value) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else f'{text[:97]}...'
+
+
+def begin(out_dir: str, settings: Mapping) -> bool:
+    """Makes the folder one that holds what `settings` ask for, or nothing yet; whether it holds all of it already.
+
+    ValueError, with the differences, if it holds records, whole or not, that were made with other settings.
+    """
+    there = records.read_manifest(out_dir)
+    described = storage.exists(posixpath.join(out_dir, records.DESCRIPTION))
+    if there is None and described:
+        raise ValueError(f'{out_dir!r} holds records without a {records.MANIFEST}; --overwrite replaces them')
+    if there is None:
+        storage.make_folder(out_dir)
+        end(out_dir)  # notes without a manifest are of who knows which settings
+        records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
+        return False
+    if there.settings != settings:
+        raise ValueError(
+            f'{out_dir!r} holds records that were made with other settings: '
+            f'{differences(there.settings, settings)}; --overwrite replaces them'
+        )
+    return described
+
+
+def note(path: str, shard: records.ShardFile, summary: Summary) -> None:
+    """Notes that the shard of this path is finished."""
+    problems = [dataclasses.asdict(problem) for problem in summary.problems]
+    told = {'shard': dataclasses.asdict(shard), 'summary': {**vars(summary), 'problems': problems}}
+    storage.make_folder(posixpath.dirname(_note_path(path)))
+    storage.write(_note_path(path), json.dumps(told, ensure_ascii=False))
+
+
+def finished(path: str) -> tuple[records.ShardFile, Summary] | None:
+    """What was noted of the shard of this path, if it is there and as noted; else None."""
+    if not (storage.exists(_note_path(path)) and storage.exists(path)):
+        return None
+    noted = json.loads(storage.read(_note_path(path)))
+    shard, summary = records.ShardFile(**noted['shard']), Summary(**noted['summary'])
+    summary.objects = collections.Counter(summary.objects)
+    per_image = {int(number): count for number, count in summary.objects_per_image.items()}  # JSON has only names
+    summary.objects_per_image = collections.Counter(per_image)
+    summary.problems = [Problem(**problem) for problem in noted['summary']['problems']]
+    return (shard, summary) if records.checksum(path) == (shard.num_bytes, shard.crc32c) else None
+
+
+def _note_path(path: str) -> str:
+    return posixpath.join(posixpath.dirname(path), FOLDER, posixpath.basename(path) + '.json')
+
+
+def end(out_dir: str) -> None:
+    """Removes the notes, and what a killed run left half written."""
+    folder = posixpath.join(out_dir, FOLDER)
+    if storage.is_folder(folder):
+        storage.remove_folder(folder)
+    for name in storage.names(out_dir):
+        if re.fullmatch(r'(\w+\.json|.*\.tfrecord-\d{5}-of-\d{5})\.partial', name):
+            storage.remove(posixpath.join(out_dir, name))
+
+
+def clear(out_dir: str, splits: Sequence[str]) -> None:
+    """Removes what makes a folder one of records, first of all the description, then their files; others stay."""
+    if not storage.is_folder(out_dir):
+        return
+    with contextlib.suppress(ValueError):  # no description, or not one of this version
+        splits = [*splits, *records.read_description(out_dir).splits]
+    alternatives = '|'.join(re.escape(split) for split in splits)
+    ours = re.compile(rf'({alternatives})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
+    if storage.exists(posixpath.join(out_dir, records.DESCRIPTION)):
+        storage.remove(posixpath.join(out_dir, records.DESCRIPTION))
+    end(out_dir)  # without its note no shard counts as finished
+    for name in [n for n in storage.names(out_dir) if n in OTHERS or ours.fullmatch(n)]:
+        storage.remove(posixpath.join(out_dir, name))

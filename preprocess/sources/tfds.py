@@ -1,0 +1,117 @@
+"""A detection dataset of TensorFlow Datasets -> a folder laid out as VOC, which is then converted like any other.
+
+python -m preprocess --tfds=voc/2007 --splits=train,test --voc_dir=data/VOC2007 --out_dir=data/voc416
+"""
+
+import posixpath
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from yolo import storage
+from yolo.data import images, voc_xml
+
+MARK = 'tfds.txt'  # in the VOC folder: the dataset that it holds
+
+
+def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None = None) -> None:
+    """Downloads a dataset if need be, and writes those of its splits that are not in `voc_dir` yet.
+
+    name: as TFDS spells it, with objects/bbox and objects/label; splits: also parts such as train[:100]; data_dir:
+    where TFDS keeps its data. A split's list is written last, so that one that is there is whole. ValueError for a
+    dataset, split or feature that is not there. TFDS' boxes are relative; those of VOC there are not shifted by one
+    pixel, so that they give VOC's own numbers back.
+    """
+    missing = [split for split in splits if not storage.exists(_list_path(voc_dir, split))]
+    mark = posixpath.join(voc_dir, MARK)
+    there = storage.read(mark).decode().strip() if storage.exists(mark) else None
+    if there != name and (there is not None or len(missing) < len(splits)):
+        raise ValueError(
+            f'--tfds={name}: {voc_dir!r} holds {there or "lists that are not of TFDS"}; give another --voc_dir'
+        )
+    if not missing:
+        return
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ValueError(f'--tfds needs tensorflow-datasets: pip install yolov2-tensorflow[tfds] ({error})') from error
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError, FileNotFoundError) as error:
+        raise ValueError(f'--tfds={name}: {error}') from error
+    features = builder.info.features
+    objects = features['objects'].feature if 'objects' in features else {}
+    if 'image' not in features or 'bbox' not in objects or 'label' not in objects:
+        raise ValueError(
+            f'--tfds={name}: a detection dataset has image, objects/bbox and objects/label; this one has '
+            f'{", ".join(features)}'
+        )
+    builder.download_and_prepare()
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        storage.make_folder(posixpath.join(voc_dir, folder))
+    storage.write(mark, f'{name}\n')
+    names = features['objects']['label'].names
+    shift = 0 if name.split('/')[0] == 'voc' else 1
+    for split in missing:
+        try:
+            dataset = builder.as_dataset(split=split, decoders={'image': tfds.decode.SkipDecoding()})
+        except ValueError as error:
+            raise ValueError(f'--splits={split}: {error}') from error
+        ids = []
+        for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
+            ids.append(_write_example(voc_dir, _image_id(example, split, number), example, names, shift))
+        storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in ids))
+
+
+def _list_path(voc_dir: str, split: str) -> str:
+    return posixpath.join(voc_dir, 'ImageSets', 'Main', f'{split}.txt')
+
+
+def _image_id(example: dict, split: str, number: int) -> str:
+    given = example.get('image/filename', b'').decode()
+    return posixpath.splitext(given)[0] or f'{split}_{number:08d}'.translate(str.maketrans('[]:%', '____'))
+
+
+def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[str], shift: int) -> str:
+    data = example['image']
+    try:
+        height, width = images.decode_bgr(data).shape[:2]
+    except ValueError:  # the conversion will say so
+        height, width = 0, 0
+    suffix = '.jpg' if data[:2] == b'\xff\xd8' else '.png'
+    ymin, xmin, ymax, xmax = np.asarray(example['objects']['bbox'], float).reshape(-1, 4).T
+    boxes = np.stack([xmin * width + shift, ymin * height + shift, xmax * width, ymax * height], 1)
+    labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: not told
+    difficult = np.asarray(example['objects'].get('is_difficult', np.zeros(len(labels))), bool)
+    storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'JPEGImages', image_id)))
+    storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'Annotations', image_id)))
+    storage.write(posixpath.join(voc_dir, 'JPEGImages', image_id + suffix), data)
+    annotation = _format(image_id + suffix, (height, width), labels, boxes, difficult)
+    storage.write(posixpath.join(voc_dir, 'Annotations', image_id + '.xml'), annotation)
+    return image_id
+
+
+def _format(
+    filename: str, size: tuple[int, int], labels: Sequence[str], boxes: np.ndarray, difficult: np.ndarray
+) -> bytes:
+    """A VOC XML; boxes (N, 4) in VOC pixels, to a thousandth: TFDS keeps float32."""
+    root = ET.Element('annotation')
+
+    def add(parent: ET.Element, name: str, value: object) -> None:
+        ET.SubElement(parent, name).text = str(value)
+
+    add(root, 'filename', filename)
+    measured = ET.SubElement(root, 'size')
+    add(measured, 'width', size[1])
+    add(measured, 'height', size[0])
+    for label, box, hard in zip(labels, boxes, difficult, strict=True):
+        element = ET.SubElement(root, 'object')
+        add(element, 'name', label)
+        add(element, 'difficult', int(hard))
+        corners = ET.SubElement(element, 'bndbox')
+        for side, value in zip(voc_xml.SIDES, box, strict=True):
+            add(corners, side, f'{value:.3f}')
+    ET.indent(root, '\t')
+    return ET.tostring(root, encoding='utf-8', xml_declaration=True) + b'\n'

@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from preprocess import example
+from yolo.data import voc_folder, voc_xml
+
+
+def annotation(objects: str, head: str = '') -> voc_xml.Annotation:
+    return voc_xml.parse_annotation(f'<annotation>{head}{objects}</annotation>'.encode())
+
+
+def thing(name='cat', box=(10, 20, 30, 40), extra='') -> str:
+    sides = ''.join(f'<{side}>{value}</{side}>' for side, value in zip(voc_xml.SIDES, box, strict=True))
+    return f'<object><name>{name}</name><bndbox>{sides}</bndbox>{extra}</object>'
+
+
+def test_objects_parts_difficult_and_floats():
+    part = '<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>'
+    found = annotation(
+        thing(' cat ', extra=part)
+        + thing('dog', ('12.5', ' 3 ', 40, 50), '<difficult>1</difficult>')
+        + thing('cow', extra='<difficult>0</difficult>')
+    )
+    assert found.names == ('cat', 'dog', 'cow')
+    np.testing.assert_array_equal(found.boxes, [[10, 20, 30, 40], [12.5, 3, 40, 50], [10, 20, 30, 40]])
+    assert found.difficult.tolist() == [False, True, False]
+    assert annotation(thing(extra='<truncated>1</truncated>') + thing()).truncated.tolist() == [True, False]
+
+
+def test_order_of_sides_does_not_matter():
+    box = '<bndbox><ymax>4</ymax><xmax>3</xmax><ymin>2</ymin><xmin>1</xmin></bndbox>'
+    found = annotation(f'<object><name>a</name>{box}</object>')
+    np.testing.assert_array_equal(found.boxes, [[1, 2, 3, 4]])
+
+
+def test_no_objects():
+    found = annotation('')
+    assert found.boxes.shape == (0, 4)
+    assert found.difficult.shape == (0,)
+    assert len(example.usable_objects(found, (10, 10), None).boxes) == 0
+
+
+@pytest.mark.parametrize(
+    ('width', 'size'),
+    [('640', (48, 640)), ('640.0', (48, 640)), ('0', None), ('', None), ('inf', None), ('nan', None), ('wide', None)],
+)
+def test_size(width, size):
+    assert annotation('', f'<size><width>{width}</width><height>48</height></size>').size == size
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_encodings(encoding):
+    text = '<?xml version="1.0"?><annotation><filename>é.jpg</filename>' + thing('çat') + '</annotation>'
+    found = voc_xml.parse_annotation(text.encode(encoding))
+    assert (found.filename, found.names) == ('é.jpg', ('çat',))
+
+
+@pytest.mark.parametrize(
+    ('data', 'reason'),
+    [
+        (b'', 'malformed'),
+        (b'<annotation><object>', 'malformed'),
+        (b'<html/>', '<html>'),
+        (b'<?xml version="1.0" encoding="foo-8"?><annotation/>', 'unknown encoding'),
+        (b'<?xml version="1.0" encoding="gb2312"?><annotation/>', 'multi-byte'),
+        (b'<!DOCTYPE annotation><annotation/>', 'document type'),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>', 'document type'),
+    ],
+)
+def test_bad_xml_is_refused(data, reason):
+    with pytest.raises(ValueError, match=reason):
+        voc_xml.parse_annotation(data)
+
+
+def test_an_entity_bomb_is_refused_before_it_goes_off():
+    entities = ''.join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 30))
+    data = f'<!DOCTYPE a [<!ENTITY e0 "boom">{entities}]><annotation><filename>&e29;</filename></annotation>'
+    with pytest.raises(ValueError, match='document type'):  # 10^29 booms
+        voc_xml.parse_annotation(data.encode('utf-16'))
+
+
+def test_boxes_are_one_based_and_inclusive():
+    whole = example.usable_objects(annotation(thing(box=(1, 1, 64, 32)) + thing(box=(17, 9, 32, 16))), (32, 64), None)
+    np.testing.assert_array_equal(whole.boxes, [[0, 0, 1, 1], [0.25, 0.25, 0.5, 0.5]])
+    assert whole.boxes.dtype == np.float32
+    assert not whole.problems
+
+
+def test_boxes_are_not_cut_to_whole_pixels():
+    found = example.usable_objects(annotation(thing(box=('174.25', 101, 349, '351.5'))), (500, 486), None)
+    np.testing.assert_allclose(found.boxes, [[173.25 / 486, 100 / 500, 349 / 486, 351.5 / 500]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('bad', 'reason'),
+    [
+        (thing(box=(30, 20, 30, 40)), 'no area'),
+        (thing(box=(10, 40, 30, 20)), 'no area'),
+        (thing(box=('nan', 20, 30, 40)), 'not numbers'),
+        (thing(box=(10, 20, 'inf', 40)), 'not numbers'),
+        (thing(box=('left', 20, 30, 40)), 'not numbers'),
+        ('<object><name>cat</name></object>', 'not numbers'),
+        (thing(box=(201, 20, 230, 40)), 'outside'),
+        (thing(box=(-30, 20, -10, 40)), 'outside'),
+        (thing('bird'), 'not among the labels'),
+        (thing(''), 'no name'),
+    ],
+)
+def test_unusable_boxes_are_left_out_with_the_reason(bad, reason):
+    found = example.usable_objects(annotation(thing() + bad + thing('dog')), (100, 200), frozenset({'cat', 'dog'}))
+    assert found.names == ('cat', 'dog')
+    assert found.boxes.shape == (2, 4)
+    [(kind, said)] = found.problems
+    assert kind == example.LEFT_OUT_BOX
+    assert reason in said
+    assert said.startswith('object 2 ')
+
+
+def test_clipping_is_a_repair():
+    found = example.usable_objects(annotation(thing(box=(-9, 51, 240, 90))), (100, 200), None)
+    np.testing.assert_allclose(found.boxes, [[0, 0.5, 1, 0.9]])
+    [(kind, said)] = found.problems
+    assert kind == voc_folder.REPAIRED
+    assert '200 x 100' in said
+
+
+def test_lists_with_and_without_flags(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_bytes('\ufeffa\r\n\r\n  two words\nimage 1\n  \na\n'.encode())
+    assert voc_folder.read_split(str(path)) == [
+        'a',
+        'two words',
+        'image 1',
+        'a',
+    ]  # a number is a flag if every line has one
+    path.write_bytes('\ufeffa  1\r\n\r\nb -1\nc\t0\ntwo words 1\na  1'.encode())
+    assert voc_folder.read_split(str(path)) == ['a', 'b', 'c', 'two words', 'a']
+
+
+def test_bad_lists_are_named(tmp_path, monkeypatch):
+    (tmp_path / 'empty.txt').write_text('\n \n')
+    assert voc_folder.read_split(str(tmp_path / 'empty.txt')) == []
+    with pytest.raises(ValueError, match=r'nope\.txt; this folder has empty\.txt'):
+        voc_folder.read_split(str(tmp_path / 'nope.txt'))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r'nope\.txt; this folder has empty\.txt'):
+        voc_folder.read_split('nope.txt')
+    (tmp_path / 'binary.txt').write_bytes(b'\xff\xfe\xfa')
+    with pytest.raises(ValueError, match=r'binary\.txt is not a list'):
+        voc_folder.read_split(str(tmp_path / 'binary.txt'))
+
+
+def test_images_are_found_by_id_then_by_filename_and_only_in_their_folder(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for name in ('a.jpg', 'a.png', 'b.jpeg', 'c.png', 'other.bmp'):
+        (folder / name).write_bytes(b'x')
+    (tmp_path / 'secret.jpg').write_bytes(b'x')
+    source = voc_folder.Source(str(tmp_path), str(folder))
+    for image_id, name, found in (
+        ('a', '', 'a.jpg'),
+        ('b', '', 'b.jpeg'),
+        ('c', 'other.bmp', 'c.png'),
+        ('d', 'other.bmp', 'other.bmp'),
+        ('d', r'C:\x\other.bmp', 'other.bmp'),
+    ):
+        assert voc_folder.find_image(source, image_id, name) == str(folder / found)
+    for name in ('', '..', '../secret.jpg', str(tmp_path / 'secret.jpg')):
+        with pytest.raises(ValueError, match=r'no image d\.jpg'):
+            voc_folder.find_image(source, 'd', name)
+    for image_id in ('../secret', '/etc/passwd', 'a/../../secret'):
+        with pytest.raises(ValueError, match='leads out of'):
+            voc_folder.read_annotation(source, image_id)

@@ -1,0 +1,395 @@
+import dataclasses
+import json
+import logging
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SMALL, write_records
+
+from yolo.data import pipeline, records
+from yolo.evaluation import inference
+from yolo.models import cfg, model_folder, spec
+from yolo.models.darknet import save_darknet
+from yolo.training import distribution, loop, losses, network, state, step
+from yolo.training.config import TrainConfig, read_config, write_config
+from yolo.training.schedule import Rate, notebook_decay_steps
+
+
+def make_config(data_dir, model_dir, **changes) -> TrainConfig:
+    description = records.read_description(data_dir)
+    config = TrainConfig(
+        data_dir=data_dir,
+        train_split='train',
+        eval_split='',
+        model_dir=str(model_dir),
+        classes=description.classes,
+        anchors=description.anchors,
+        image_size=description.image_size,
+        model='yolov2-tiny',
+        width=1 / 16,
+        loss='region',
+        batch_size=4,
+        num_steps=4,
+        optimizer='sgd',
+        learning_rate=1e-3,
+        lr_schedule='steps',
+        burn_in=2,
+        decay_steps=(3,),
+        momentum=0.9,
+        weight_decay=5e-4,
+        augment=True,
+        jitter=0.3,
+        scale=(0.8, 1.25),
+        hue=0.1,
+        saturation=1.5,
+        exposure=1.5,
+        seed=1,
+        jit_compile=False,
+        eval_every=0,
+        checkpoint_every=100,
+        log_every=1,
+        keep=3,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def make_small_config(data_dir, model_dir, **changes) -> TrainConfig:
+    """The same with a network that is built faster."""
+    return make_config(data_dir, model_dir, **{'model': SMALL, 'width': 1.0, **changes})
+
+
+def one_device():
+    return distribution.make_strategy('one_device', ['CPU:0'])
+
+
+def two_devices():
+    return distribution.make_strategy('mirrored', ['CPU:0', 'CPU:1'])
+
+
+def weights_of(model_dir):
+    model, _, _ = model_folder.load_trained(str(model_dir), 'latest')
+    return model.get_weights()
+
+
+def run_steps(config, strategy, count=3, size=(96, 96)):
+    """What a few steps tell, by name, and the weights after them on every replica; without files."""
+    keras.utils.set_random_seed(0)
+    made = state.make_state(config, strategy)
+    steps = step.make_steps(made, config, strategy, size)
+    batches = iter(loop.distribute(config, strategy, 0))
+    told = steps(batches, tf.constant(0, tf.int64), tf.constant(count, tf.int64)).numpy()
+    replicas = [
+        [strategy.experimental_local_results(v.value)[i].numpy() for v in made.published.variables]
+        for i in range(strategy.num_replicas_in_sync)
+    ]
+    return dict(zip(step.NAMES, told.T, strict=True)), replicas
+
+
+@pytest.mark.parametrize('loss', ['region', 'notebook'])
+def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
+    config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
+    told, (weights,) = run_steps(config, one_device())
+    told_of_two, (first, second) = run_steps(config, two_devices())
+    for name in set(step.NAMES) - {'seconds_waited'}:
+        np.testing.assert_allclose(told_of_two[name], told[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    for one, a, b in zip(weights, first, second, strict=True):
+        np.testing.assert_allclose(a, one, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(a, b)  # moving statistics too
+
+
+def test_compiled_steps_are_the_same(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    plain, _ = run_steps(config, one_device())
+    compiled, _ = run_steps(dataclasses.replace(config, jit_compile=True), one_device())
+    np.testing.assert_allclose(compiled['loss'], plain['loss'], rtol=1e-4)
+    np.testing.assert_allclose(compiled['gradient_norm'], plain['gradient_norm'], rtol=1e-3)
+
+
+def test_a_step_is_darknets(records_dir, tmp_path):
+    """Two steps of SGD by hand: momentum without the rate, L2 on kernels alone, the loss over the batch size."""
+    config = make_config(
+        records_dir, tmp_path, augment=False, weight_decay=0.01, burn_in=0, decay_steps=(2,), learning_rate=1e-2
+    )
+    keras.utils.set_random_seed(0)
+    made = state.make_state(config, one_device())
+    twin = network.make_model(config)
+    twin.set_weights(made.model.get_weights())
+    steps = step.make_steps(made, config, one_device(), (96, 96))
+    told = steps(
+        iter(loop.distribute(config, one_device(), 0)), tf.constant(0, tf.int64), tf.constant(2, tf.int64)
+    ).numpy()
+    velocity = [np.zeros(v.shape) for v in twin.trainable_variables]
+    batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
+    for batch, rate, norm in zip(batches, (1e-2, 1e-3), told[:, step.NAMES.index('gradient_norm')], strict=False):
+        with tf.GradientTape() as tape:
+            raw = twin(tf.cast(batch['image'], tf.float32) / 255, training=True)
+            seen = 0 if rate == 1e-2 else 4
+            value = losses.region_loss(raw, batch['boxes'], batch['labels'], config.anchors, seen) / 4
+        slopes = tape.gradient(value, twin.trainable_variables)
+        totals = [
+            slope + (0.01 * weight if weight.name == 'kernel' else 0)
+            for weight, slope in zip(twin.trainable_variables, slopes, strict=True)
+        ]
+        np.testing.assert_allclose(norm, np.sqrt(sum(np.sum(np.square(total)) for total in totals)), rtol=1e-4)
+        for i, (weight, total) in enumerate(zip(twin.trainable_variables, totals, strict=True)):
+            velocity[i] = 0.9 * velocity[i] + total
+            weight.assign_sub(rate * velocity[i])
+    for got, expected in zip(made.model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, caplog):
+    config = make_small_config(records_dir, tmp_path, eval_split='test', eval_every=2, num_steps=5, checkpoint_every=2)
+    with caplog.at_level(logging.INFO, 'absl'):
+        metrics = loop.train(config, one_device()).metrics
+    assert metrics['step'] == 5
+    assert metrics['num_images'] == 8
+    assert set(metrics['per_class']) == {'bright', 'dark'}
+    assert read_config(str(tmp_path)) == dataclasses.replace(config, data_checksum=records.data_checksum(records_dir))
+    assert [path.name for path in sorted((tmp_path / 'checkpoints').glob('*.index'))] == [
+        'ckpt-2.index',
+        'ckpt-4.index',
+        'ckpt-5.index',
+    ]
+    best = json.loads((tmp_path / 'best' / 'metrics.json').read_text())
+    assert best['map_11pt'] >= metrics['map_11pt']
+    assert model_folder.find(str(tmp_path)).endswith(f'best/ckpt-{best["step"]}')
+    assert list((tmp_path / 'tensorboard').glob('events*'))
+    assert 'step 5/5  loss' in caplog.text
+    assert 'images/s' in caplog.text
+
+    model, _, _ = model_folder.load_trained(str(tmp_path))
+    predict = inference.make_predict(model, config.anchors, inference.Thresholds())
+    again = inference.evaluate(predict, records_dir, 'test', 3, inference.Thresholds())
+    assert again['map_area'] == pytest.approx(best['map_area'])
+
+
+def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    write_config(dataclasses.replace(config, batch_size=16), begun=False)  # nothing was trained with that
+    write_config(config, begun=False)
+    write_config(dataclasses.replace(config, eval_every=7), begun=True)  # changes nothing that is computed
+    with pytest.raises(ValueError, match=r'batch_size: 4 there, 8 now.*another --model_dir'):
+        write_config(dataclasses.replace(config, batch_size=8), begun=True)
+
+
+def test_bad_settings_are_refused(records_dir, tmp_path):
+    config = make_config(records_dir, tmp_path)
+    with pytest.raises(ValueError, match=r'batch_size=3.*divide by their 2'):
+        loop.train(dataclasses.replace(config, batch_size=3), two_devices())
+    with pytest.raises(ValueError, match='jit_compile'):
+        loop.train(dataclasses.replace(config, jit_compile=True), two_devices())
+    with pytest.raises(ValueError, match=r"no split 'val'"):
+        loop.train(dataclasses.replace(config, eval_split='val'), one_device())
+    folder = write_records(tmp_path / 'empty')
+    description = records.read_description(folder)
+    nothing = dataclasses.replace(description.splits['test'], num_images=0)
+    records.write_description(folder, dataclasses.replace(description, splits={**description.splits, 'test': nothing}))
+    with pytest.raises(ValueError, match=r"split 'test' of .* has no images"):
+        loop.train(dataclasses.replace(config, data_dir=folder, eval_split='test'), one_device())
+    with pytest.raises(ValueError, match=r'no config.json'):
+        read_config(str(tmp_path))
+
+
+@pytest.mark.parametrize('log_every', [1, 3])
+def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_path, log_every):
+    config = make_small_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50, log_every=log_every)
+    with pytest.raises(FloatingPointError, match=r'loss of step (\d+) is not finite') as caught:
+        loop.train(config, one_device())
+    message = str(caught.value)
+    step = int(message.split('step ')[1].split(' ')[0])
+    for image_id in pipeline.training_ids(records_dir, 'train', 4, config.seed, step):
+        assert image_id in message
+    with pytest.raises(ValueError, match='no latest checkpoint'):
+        model_folder.find(str(tmp_path), 'latest')
+
+
+@pytest.mark.parametrize('rate', [math.inf, math.nan])
+def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate):
+    config = make_small_config(
+        records_dir,
+        tmp_path,
+        learning_rate=rate,
+        burn_in=0,
+        num_steps=3,
+        checkpoint_every=1,
+        eval_split='test',
+        eval_every=1,
+    )
+    with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
+        loop.train(config, one_device())
+    assert not list(tmp_path.glob('*/ckpt*'))
+    good = dataclasses.replace(config, learning_rate=1e-3)
+    assert loop.train(good, one_device()).metrics['step'] == 3  # nothing had begun in this folder
+    model = model_folder.load_trained(str(tmp_path), 'latest')[0]
+    model.weights[0].assign(model.weights[0] * math.nan)
+    model_folder.save_whole(str(tmp_path / 'bad'), model, 1)
+    with pytest.raises(ValueError, match='not finite: its training went astray'):
+        model_folder.load_trained(str(tmp_path), f'{tmp_path}/bad/ckpt-1')
+
+
+def test_a_finished_run_is_evaluated_when_asked_later(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path, num_steps=2)
+    assert loop.train(config, one_device()).metrics is None
+    metrics = loop.train(dataclasses.replace(config, eval_split='test'), one_device()).metrics
+    assert (metrics['step'], metrics['split']) == (2, 'test')
+    assert model_folder.find(str(tmp_path), 'best').endswith('ckpt-2')
+    metrics = loop.train(dataclasses.replace(config, eval_split='train'), one_device())
+    assert json.loads((tmp_path / 'best/metrics.json').read_text())['split'] == 'train'  # not compared with the other
+
+
+def test_the_rate_is_darknets():
+    rate = Rate(1e-3, burn_in=1000, decay_steps=(40000, 60000))
+    for batches, expected in (
+        (1, 1e-3 * 0.001**4),
+        (500, 1e-3 / 16),
+        (1000, 1e-3),
+        (39999, 1e-3),
+        (40000, 1e-4),
+        (60000, 1e-5),
+        (80200, 1e-5),
+    ):
+        assert float(rate(batches - 1)) == pytest.approx(expected, rel=1e-5)
+    cosine = Rate(0.1, cosine_steps=100)
+    assert float(cosine(49)) == pytest.approx(0.05)
+    assert float(cosine(99)) == pytest.approx(0, abs=1e-8)
+
+
+def test_the_notebooks_rate_changes_with_the_epoch():
+    steps = notebook_decay_steps(num_images=100, batch_size=16)
+    assert steps == (469, 657)
+    rate = Rate(0.01, decay_steps=steps)
+    assert [float(rate(step)) for step in (0, 467, 468, 656)] == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+
+
+def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
+    config = make_config(
+        records_dir,
+        tmp_path,
+        num_steps=4,
+        freeze=7,
+        unfreeze_at=3,
+        checkpoint_every=1,
+        keep=9,
+        optimizer='adam',
+        weight_decay=0.1,
+    )
+    loop.train(config, one_device())
+
+    def at(step):
+        model = model_folder.load_trained(str(tmp_path), f'{tmp_path}/checkpoints/ckpt-{step}')[0]
+        assert model.seen == 4 * step
+        return [
+            [weight.numpy() for layer in layers if layer for weight in layer.weights]
+            for _, *layers in model.convolutions()
+        ]
+
+    first, third, fourth = at(1), at(3), at(4)
+    for number, (a, b, c) in enumerate(zip(first, third, fourth, strict=True)):
+        for x, y, z in zip(a, b, c, strict=True):
+            assert np.array_equal(x, y) == (number < 7)
+            assert not np.array_equal(y, z)
+
+
+def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog):
+    source = make_config(records_dir, tmp_path / 'source', num_steps=2)
+    loop.train(source, one_device())
+    model = model_folder.load_trained(source.model_dir)[0]
+    save_darknet(model, str(tmp_path / 'b.cfg'), str(tmp_path / 'b.weights'), num_convolutions=7)
+    model.save(tmp_path / 'm.keras')
+    other = dataclasses.replace(source, anchors=((1.0, 1.0), (2.0, 2.0)))
+    for path, count in (
+        (tmp_path / 'b.weights', 7),
+        (tmp_path / 'm.keras', 8),
+        (tmp_path / 'source', 8),
+        (tmp_path / 'source/checkpoints/ckpt-2', 8),
+    ):
+        target = network.make_model(other)
+        loaded = model_folder.initialize(target, str(path))
+        assert len(loaded.loaded) == count
+        for number, ((_, conv, norm), (_, theirs, their_norm)) in enumerate(
+            zip(target.convolutions(), model.convolutions(), strict=True)
+        ):
+            same = number < count
+            assert np.array_equal(conv.kernel.numpy(), theirs.kernel.numpy()) == same
+            if norm is not None:
+                assert np.array_equal(norm.mean.numpy(), their_norm.mean.numpy()) == same
+    wider = network.make_model(dataclasses.replace(source, width=1 / 8))
+    with pytest.raises(ValueError, match='it has no convolution of the shape'):
+        model_folder.initialize(wider, source.model_dir)
+    with pytest.raises(ValueError, match='cannot be read'):
+        model_folder.initialize(wider, str(tmp_path / 'nothing'))
+
+    run = dataclasses.replace(
+        source, model_dir=str(tmp_path / 'run'), init_weights=str(tmp_path / 'b.weights'), freeze=7, unfreeze_at=9
+    )
+    with caplog.at_level(logging.INFO, 'absl'):
+        loop.train(run, one_device())
+    assert '7 of 9 convolutions loaded: conv_0, conv_2' in caplog.text
+    assert 'drawn anew: conv_13, conv_14' in caplog.text
+    assert '7 of 9 convolutions are frozen' in caplog.text
+    found = model_folder.load_trained(run.model_dir)[0]
+    for (_, conv, norm), (_, theirs, their_norm) in zip(found.convolutions()[:7], model.convolutions(), strict=False):
+        np.testing.assert_array_equal(conv.kernel.numpy(), theirs.kernel.numpy())
+        np.testing.assert_array_equal(norm.variance.numpy(), their_norm.variance.numpy())
+    caplog.clear()
+    with caplog.at_level(logging.INFO, 'absl'):
+        loop.train(run, one_device())  # it goes on, and does not begin again
+    assert 'going on from' in caplog.text
+    assert 'loaded' not in caplog.text
+
+
+def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
+    named = make_config(records_dir, tmp_path / 'named', num_steps=2)
+    (tmp_path / 'n.cfg').write_text(cfg.write(spec.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 16, (320, 320))))
+    loop.train(named, one_device())
+    loop.train(
+        dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0, model_dir=str(tmp_path / 'cfg')),
+        one_device(),
+    )
+    for a, b in zip(weights_of(tmp_path / 'named'), weights_of(tmp_path / 'cfg'), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (tmp_path / 'named/network.cfg').read_text() == (tmp_path / 'cfg/network.cfg').read_text()
+    (tmp_path / 'n.cfg').write_text(cfg.write(spec.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 8, (320, 320))))
+    with pytest.raises(ValueError, match='another network'):
+        loop.train(
+            dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0, model_dir=str(tmp_path / 'cfg')),
+            one_device(),
+        )
+    text = (tmp_path / 'n.cfg').read_text()
+    (tmp_path / 'n.cfg').write_text(text.replace('object_scale=5', 'object_scale=3'))
+    with pytest.raises(ValueError, match=r'\[region\] object_scale=3.*object_scale=5'):
+        network.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0))
+    (tmp_path / 'n.cfg').write_text(text)
+    (tmp_path / 'n.cfg').write_text(text.replace('[maxpool]\nsize=2\nstride=2\n', '', 1))
+    with pytest.raises(ValueError, match=r'grid of 6 x 6 for 96 x 96 pixels, the records have cells of 32 x 32'):
+        network.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0))
+    (tmp_path / 'n.cfg').write_text(text)
+    with pytest.raises(ValueError, match=r'--width=0.5 goes with a network by name'):
+        network.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=0.5))
+    with pytest.raises(ValueError, match=r'--model=yolov9: not one of yolov2, yolov2-tiny, nor the path'):
+        network.make_network(dataclasses.replace(named, model='yolov9'))
+
+
+def test_it_learns(tmp_path):
+    data_dir = write_records(tmp_path / 'data', num_images=24)
+    config = make_config(
+        data_dir,
+        tmp_path / 'run',
+        eval_split='train',
+        num_steps=400,
+        optimizer='adam',
+        width=0.25,
+        learning_rate=2e-3,
+        lr_schedule='cosine',
+        decay_steps=(),
+        burn_in=10,
+        augment=False,
+        batch_size=8,
+        log_every=100,
+        jit_compile=True,
+    )
+    assert loop.train(config, one_device()).metrics['map_11pt'] > 0.8

@@ -1,0 +1,254 @@
+"""The recipe: sizes by step, the pull to the anchors, averaged weights, presets."""
+
+import dataclasses
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ANCHORS, ROOT
+from test_loop import make_small_config, one_device, run_steps
+
+from yolo.data import augment, pipeline
+from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
+from yolo.geometry.targets import encode_targets
+from yolo.models import layers, model_folder
+from yolo.training import loop, losses, network, recipes, schedule, state, step, tensorboard
+
+
+def test_sizes_are_the_recipes():
+    sizes = schedule.training_sizes((416, 416), *schedule.usual_sizes((416, 416)))
+    assert [height for height, _ in sizes] == list(range(320, 609, 32))
+    assert schedule.usual_sizes((256, 256)) == (192, 384)
+    assert schedule.training_sizes((416, 608), 320, 608)[0] == (224, 320)
+    for smallest, largest in ((300, 608), (608, 320), (0, 32)):
+        with pytest.raises(ValueError, match=f'--sizes={smallest},{largest}: two multiples of 32'):
+            schedule.training_sizes((416, 416), smallest, largest)
+
+
+def test_a_new_size_every_ten_steps():
+    sizes = schedule.training_sizes((416, 416), 320, 608)
+    drawn = [schedule.size_at(sizes, 1, step) for step in range(4000)]
+    assert all(len(set(drawn[i : i + 10])) == 1 for i in range(0, 4000, 10))
+    counts = [drawn[::10].count(size) for size in sizes]
+    assert min(counts) > 20  # of 400 over 10 sizes
+    assert drawn[::10] != [schedule.size_at(sizes, 2, step) for step in range(0, 4000, 10)]
+    assert schedule.size_at(((96, 96),), 1, 7) == (96, 96)
+
+
+def test_one_trace_a_size_and_targets_for_its_grid(records_dir, tmp_path, monkeypatch):
+    sizes = schedule.training_sizes((96, 96), 64, 128)
+    config = make_small_config(records_dir, tmp_path, num_steps=60, sizes=sizes, unfreeze_at=100)
+    made, grids = [], []
+    make_steps, encode = loop.make_steps, encode_targets
+
+    def counted(state, config, strategy, size):
+        made.append((size, make_steps(state, config, strategy, size)))
+        return made[-1][1]
+
+    monkeypatch.setattr(loop, 'make_steps', counted)
+    monkeypatch.setattr(losses, 'encode_targets', lambda *args: grids.append(tuple(args[3])) or encode(*args))
+    loop.train(config, one_device())
+    used = {schedule.size_at(sizes, config.seed, step) for step in range(60)}
+    assert len(used) > 1
+    assert sorted(size for size, _ in made) == sorted(used)
+    assert all(steps.experimental_get_tracing_count() == 1 for _, steps in made)
+    assert set(grids) == {(height // 32, width // 32) for height, width in used}
+
+
+def test_other_sizes_show_the_same_picture(records_dir):
+    batch = next(iter(pipeline.training_batches(records_dir, 'train', 4, 0, augment.Ranges())))
+    small, large = (pipeline.augment_images(batch, (size, size)) for size in (96, 192))
+    np.testing.assert_allclose(tf.nn.avg_pool2d(large, 2, 2, 'VALID'), small, atol=0.35)
+    assert float(tf.reduce_mean(tf.abs(tf.nn.avg_pool2d(large, 2, 2, 'VALID') - small))) < 0.02
+    batch = next(iter(pipeline.training_batches(records_dir, 'train', 4, 0)))
+    assert pipeline.augment_images(batch, (64, 64)).shape == (4, 64, 64, 3)
+
+
+@pytest.mark.parametrize('loss', ['region', 'notebook'])
+def test_without_augmentation_other_sizes_are_encoded_anew(records_dir, tmp_path, loss):
+    """At 128 pixels the objects' places are of a 4 x 4 grid, not the records' of 3 x 3."""
+    config = make_small_config(records_dir, tmp_path, augment=False, loss=loss)
+    told, _ = run_steps(config, one_device(), size=(128, 128))
+    batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
+    for number, batch in zip(range(3), batches, strict=False):
+        places = encode_targets(batch['boxes'], batch['labels'], ANCHORS, (4, 4)).numpy()
+        expected = sum(len({tuple(place) for place in image if place[0] >= 0}) for image in places)
+        assert told['num_with'][number] == expected
+
+
+def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
+    """Also when the run was stopped before: what counts are the images, not the steps since it was begun."""
+    monkeypatch.setattr(losses, 'PULL_IMAGES', 24)
+    config = make_small_config(
+        records_dir, tmp_path, num_steps=8, checkpoint_every=4, learning_rate=1e-9, burn_in=0, augment=False
+    )
+    pulled, region_terms = {}, losses.region_terms
+
+    def with_and_without(raw, boxes, labels, anchors, seen, places=None):
+        terms = region_terms(raw, boxes, labels, anchors, seen, places)
+        without = region_terms(raw, boxes, labels, anchors, losses.PULL_IMAGES, places)
+        difference = terms['box'] - without['box']
+        tf.py_function(lambda n, value: pulled.__setitem__(int(n), float(value)), [seen, difference], [])
+        return terms
+
+    monkeypatch.setitem(losses.TERMS, 'region', with_and_without)
+    loop.train(dataclasses.replace(config, num_steps=4), one_device())
+    assert set(pulled) == {0, 4, 8, 12}
+    path = tmp_path / 'config.json'
+    path.write_text(path.read_text().replace('"num_steps": 4', '"num_steps": 8'))
+    loop.train(config, one_device())
+    assert [pulled[n] > 0 for n in range(0, 32, 4)] == [True] * 6 + [False] * 2
+
+
+def test_averaged_weights_are_the_average(records_dir, tmp_path):
+    config = make_small_config(
+        records_dir,
+        tmp_path,
+        num_steps=5,
+        ema=0.5,
+        checkpoint_every=1,
+        keep=9,
+        eval_split='test',
+        learning_rate=0.01,
+        burn_in=0,
+    )
+    loop.train(config, one_device())
+
+    def at(number):
+        """The weights that are used, and those that are trained."""
+        models = [network.make_model(config) for _ in range(2)]
+        checkpoint = tf.train.Checkpoint(model=models[0], trained=models[1])
+        checkpoint.restore(f'{tmp_path}/checkpoints/ckpt-{number}').expect_partial()
+        return [model.get_weights() for model in models]
+
+    average = at(1)[0]
+    for number in range(2, 6):
+        got, trained = at(number)
+        keep = min(0.5, number / (9 + number))  # steps are counted from 0
+        average = [keep * a + (1 - keep) * t for a, t in zip(average, trained, strict=True)]
+        for a, b in zip(got, average, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert max(np.abs(t - a).max() for t, a in zip(trained, average, strict=True)) > 1e-4
+    for a, b in zip(model_folder.load_trained(str(tmp_path), 'latest')[0].get_weights(), got, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ('strides', 'padding', 'size'), [(2, 'valid', 8), (2, 'same', 8), (1, 'same', 5), (2, 'same', 7)]
+)
+def test_pairwise_pools_are_pools(strides, padding, size):
+    x = tf.constant(np.random.default_rng(0).integers(0, 4, (2, size, size, 3)).astype(np.float32))  # many are equal
+    pool = layers.MaxPool2D(2, strides, padding)
+    results = []
+    for pool.pairwise in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pool(x)
+            target = tf.reduce_sum(y * tf.reshape(tf.range(tf.size(y), dtype=tf.float32), y.shape))
+        results.append((y.numpy(), tape.gradient(target, x).numpy()))
+    np.testing.assert_array_equal(results[1][0], results[0][0])
+    np.testing.assert_array_equal(results[1][1], results[0][1])
+
+
+def test_statistics_are_what_a_loop_counts():
+    rng = np.random.default_rng(0)
+    raw = rng.normal(0, 1, (2, 3, 3, 3, 7)).astype(np.float32)
+    boxes = np.sort(rng.random((2, 4, 2, 2)).astype(np.float32), 2).reshape(2, 4, 4)
+    labels = np.array([[0, 1, 0, -1], [1, -1, -1, -1]])
+    got = {name: float(value) for name, value in losses.statistics(raw, boxes, labels, ANCHORS).items()}
+    own = {}
+    for b, n in np.argwhere(labels >= 0):
+        row, column, anchor = encode_targets(boxes[b : b + 1], labels[b : b + 1], ANCHORS, (3, 3)).numpy()[0, n]
+        own[b, row, column, anchor] = boxes[b, n] * 3
+    sums = dict.fromkeys(losses.STATISTICS, 0.0)
+    for at in np.ndindex(2, 3, 3, 3):
+        x, y = 1 / (1 + np.exp(-raw[at][:2])) + [at[2], at[1]]
+        w, h = np.exp(raw[at][2:4]) * ANCHORS[at[3]]
+        objectness = 1 / (1 + np.exp(-raw[at][4]))
+        if at not in own:
+            sums['objectness_without'] += objectness
+            sums['num_without'] += 1
+            continue
+        x0, y0, x1, y1 = own[at]
+        shared = max(min(x + w / 2, x1) - max(x - w / 2, x0), 0) * max(min(y + h / 2, y1) - max(y - h / 2, y0), 0)
+        iou = shared / (w * h + (x1 - x0) * (y1 - y0) - shared)
+        counted = {'overlap': iou, 'recalled': iou > 0.5, 'objectness_with': objectness, 'num_with': 1}
+        for name, value in counted.items():
+            sums[name] += value
+    assert got == pytest.approx(sums, rel=1e-4)
+
+
+def test_tensorboards_curve_counts_by_score():
+    boxes = np.array([[1.0, 1, 10, 10], [21, 21, 30, 30], [41, 41, 50, 50]])
+    truth = Truth(np.array([0, 0, 0]), np.array([0, 0, 0]), boxes, np.zeros(3, bool))
+    found = Detections(
+        np.array([0, 0, 0]),
+        np.zeros(3, int),
+        np.array([0.9, 0.5, 0.2]),
+        np.array([boxes[0], [60, 60, 70, 70], boxes[1]]),
+    )
+    right, wrong, neither, missed, precision, recall = tensorboard.curve(voc_average_precision(truth, found, 1), 0)
+    for score, expected in ((0.0, (2, 1)), (0.2, (2, 1)), (0.3, (1, 1)), (0.5, (1, 1)), (0.6, (1, 0)), (0.95, (0, 0))):
+        at = round(score * 200)
+        assert (right[at], wrong[at], missed[at]) == (*expected, 3 - expected[0])
+        assert precision[at] == pytest.approx(expected[0] / sum(expected) if sum(expected) else 1)
+        assert recall[at] == pytest.approx(expected[0] / 3)
+    assert not neither.any()
+
+
+def test_time_spent_waiting_for_input_is_told(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path)
+    made = state.make_state(config, one_device())
+    steps = step.make_steps(made, config, one_device(), (96, 96))
+    batch = next(iter(pipeline.training_batches(records_dir, 'train', 4, 0, augment.Ranges())))
+
+    def slowly(batch):
+        with tf.control_dependencies([tf.py_function(lambda: time.sleep(0.2), [], [])]):
+            return {name: tf.identity(value) for name, value in batch.items()}
+
+    slow = tf.data.Dataset.from_tensors(batch).repeat().map(slowly)
+    batches = iter(one_device().distribute_datasets_from_function(lambda _: slow))
+    told = steps(batches, tf.constant(0, tf.int64), tf.constant(3, tf.int64)).numpy()
+    assert (told[1:, step.NAMES.index('seconds_waited')] > 0.05).all()
+
+
+def printed(*args):
+    done = subprocess.run(
+        [sys.executable, 'train.py', '--print_config', *args], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_recipes_are_printed_in_full_and_read_back(tmp_path):
+    status, lines = printed('--recipe=notebook', '--learning_rate=0.25')
+    assert status == 0
+    assert '--learning_rate=0.25' in lines  # a flag overrides
+    for name, value in recipes.RECIPES['notebook'].items():
+        if name != 'learning_rate' and value is not None and not isinstance(value, list):
+            assert f'--{name}={value}' in lines
+    (tmp_path / 'flags').write_text('\n'.join(lines))
+    assert printed(f'--flagfile={tmp_path}/flags')[1][1:] == lines[1:]  # all but the name of the recipe
+
+
+def test_the_default_recipe_is_the_papers():
+    _, lines = printed()
+    for line in (
+        '--optimizer=sgd',
+        '--momentum=0.9',
+        '--weight_decay=0.0005',
+        '--batch_size=64',
+        '--learning_rate=0.001',
+        '# --burn_in: 1000',
+        '# --decay_steps: 40000,60000',
+        '--num_steps=80200',
+        '--jitter=0.3',
+        '--hue=0.1',
+        '--saturation=1.5',
+        '--exposure=1.5',
+        '--multi_scale=True',
+        '--loss=region',
+    ):
+        assert line in lines

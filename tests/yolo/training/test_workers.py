@@ -1,0 +1,121 @@
+"""Several processes that train together on this machine, as real processes."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, SMALL, write_records
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from benchmarks import kills
+from yolo.models import model_folder
+
+STEPS = 20
+
+
+@pytest.fixture(scope='module')
+def command(tmp_path_factory) -> list[str]:
+    data_dir = write_records(tmp_path_factory.mktemp('workers') / 'data', num_images=16)
+    return [
+        f'--data_dir={data_dir}',
+        '--train_split=train',
+        f'--model={SMALL}',
+        '--batch_size=8',
+        f'--num_steps={STEPS}',
+        '--learning_rate=1e-4',
+        '--checkpoint_every=5',
+        '--mosaic=0.5',
+        '--sizes=64,96',
+        '--ema=0.9',
+        '--eval_split=test',
+        '--eval_every=10',
+        '--nojit_compile',
+    ]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(('127.0.0.1', 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start(command, count: int = 2) -> list[subprocess.Popen]:
+    """All workers of a cluster on this machine."""
+    workers = [f'127.0.0.1:{port}' for port in free_ports(count)]
+    found = []
+    for index in range(count):
+        config = json.dumps({'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': index}})
+        found.append(kills.start(command, env={**os.environ, 'TF_CONFIG': config}))
+    return found
+
+
+def losses(folder: pathlib.Path) -> list[float]:
+    """The loss of every step, as TensorBoard has it."""
+    events = EventAccumulator(str(folder / 'tensorboard'), size_guidance={'tensors': 0})
+    events.Reload()
+    return [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
+
+
+def test_two_processes_take_the_steps_of_one(command, tmp_path):
+    kills.finished([*command, f'--model_dir={tmp_path}/one'])
+    processes = start([*command, f'--model_dir={tmp_path}/two'])
+    for process in processes:
+        text = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, text
+    assert len(losses(tmp_path / 'one')) == STEPS
+    np.testing.assert_allclose(losses(tmp_path / 'two'), losses(tmp_path / 'one'), rtol=1e-4)
+    one, two = (model_folder.load_trained(f'{tmp_path}/{name}')[0].get_weights() for name in ('one', 'two'))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
+    first, second = start([*command, f'--model_dir={tmp_path}'])
+    kills.lines_until(first, 7)
+    second.kill()
+    text = first.communicate(timeout=300)[0]
+    second.communicate()
+    assert first.returncode == 1, text
+    assert 'lost the others' in text
+    assert 'Start all again with the same commands' in text
+    assert 'Traceback' not in text
+    first, second = start([*command, f'--model_dir={tmp_path}'])
+    lines = kills.lines_until(first, 11)
+    assert kills.resumed(lines) == '5'
+    second.send_signal(signal.SIGTERM)  # to one of them
+    for process in (first, second):
+        text = process.communicate(timeout=300)[0]
+        assert process.returncode == 75, text
+    told = json.loads((tmp_path / 'run.json').read_text())
+    assert told['reason'] == 'another process was told to end'
+    assert model_folder.find(str(tmp_path), 'latest').endswith(f'ckpt-{told["step"]}')
+
+
+@pytest.mark.parametrize(
+    ('flag', 'config', 'message'),
+    [('multi_worker_mirrored', '', 'TF_CONFIG has to name the workers'), ('tpu', '', '--strategy=tpu: no TPU')],
+)
+def test_what_is_not_there_is_one_line(command, tmp_path, flag, config, message):
+    done = subprocess.run(
+        [sys.executable, 'train.py', *command, f'--model_dir={tmp_path}', f'--strategy={flag}'],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        env={**os.environ, 'TF_CONFIG': config},
+    )
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert 'Traceback' not in done.stdout

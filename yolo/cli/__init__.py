@@ -1,0 +1,1 @@
+"""Commands: flags to library calls."""

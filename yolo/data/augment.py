@@ -1,0 +1,110 @@
+"""Augmentation in two halves: numbers and boxes on the host, pixels on the accelerator.
+
+The input graph draws a few random numbers an image, moves the boxes with them and sends them along; the step moves
+the pixels with two matrix products an image and shifts the colours, so that uint8 images of one size go to the device.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from yolo.geometry import boxes as box_ops
+
+GREY = 0.5  # of the canvas
+MIN_VISIBLE = 0.2  # an object of which less is left on the canvas is no longer an object
+UNMOVED = ((1.0, 1.0, 0.0, 0.0),)  # the warp that changes nothing
+MIN_SIZE = 0.001  # Darknet's: relative width and height under which a box is dropped
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranges:
+    """How far augmentation goes. The defaults are Darknet's for VOC."""
+
+    jitter: float = 0.3  # of width and height, which changes the aspect
+    scale: tuple[float, float] = (1.0, 1.0)  # of the image on the canvas
+    hue: float = 0.1  # added, of a whole turn
+    saturation: float = 1.5  # factor, or one over it
+    exposure: float = 1.5  # factor, or one over it
+    mosaic: float = 0.0  # share of the images that are put together from four
+
+
+def draw(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Random numbers for a batch, a function of `seed` (2,) alone: warp (B, 4) and colour (B, 3) float32.
+
+    warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) goes to scale * p + shift of the
+    canvas; a flipped image has a negative scale x. colour: hue added, saturation and exposure factors. Jitter and
+    place are drawn as in Darknet's load_data_detection (src/data.c), but around the shape of the record's image, which
+    is that of the images at test time, where Darknet draws them around the original's.
+    """
+    u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed))
+    aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))
+    scale = ranges.scale[0] + (ranges.scale[1] - ranges.scale[0]) * u[2]
+    width, height = scale * tf.minimum(aspect, 1), scale * tf.minimum(1 / aspect, 1)
+    left, top = u[3] * (1 - width), u[4] * (1 - height)  # anywhere on the canvas; a larger image anywhere over it
+    flip = u[5] < 0.5
+    warp = tf.stack([tf.where(flip, -width, width), height, tf.where(flip, left + width, left), top], -1)
+    hue = ranges.hue * (2 * u[6] - 1)
+    return warp, tf.stack([hue, _factor(ranges.saturation, u[7]), _factor(ranges.exposure, u[8])], -1)
+
+
+def _factor(most: float, u: tf.Tensor) -> tf.Tensor:
+    """Between 1 and `most`, or one over that with probability 1/2 (Darknet's rand_scale)."""
+    factor = 1 + (most - 1) * tf.abs(2 * u - 1)
+    return tf.where(u < 0.5, 1 / factor, factor)
+
+
+def warp_boxes(boxes: tf.Tensor, labels: tf.Tensor, warp: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes (B, N, 4) relative corners and labels (B, N) after `warp` (B, 4), clipped to the canvas.
+
+    The label of a box that is (almost) off the canvas becomes -1, as for padding.
+    """
+    scale, shift = tf.tile(warp[:, None, :2], (1, 1, 2)), tf.tile(warp[:, None, 2:], (1, 1, 2))
+    moved = boxes * scale + shift
+    low, high = tf.minimum(moved[..., :2], moved[..., 2:]), tf.maximum(moved[..., :2], moved[..., 2:])
+    whole = tf.concat([low, high], -1)
+    return clip_boxes(whole, labels, tf.constant([0.0, 0.0, 1.0, 1.0]))
+
+
+def clip_boxes(boxes: tf.Tensor, labels: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes (B, N, 4) cut off at the edges of a window (..., 4); (almost) outside of it they become padding."""
+    low, high = (tf.concat([window[..., i:j], window[..., i:j]], -1) for i, j in ((0, 2), (2, 4)))
+    clipped = tf.maximum(tf.minimum(boxes, high), low)
+    size = clipped[..., 2:] - clipped[..., :2]
+    kept = (labels >= 0) & tf.reduce_all(size > MIN_SIZE, -1)
+    kept &= box_ops.area(clipped) >= MIN_VISIBLE * box_ops.area(boxes)
+    return tf.where(kept[..., None], clipped, 0.0), tf.where(kept, labels, -1)
+
+
+def warp_images(images: tf.Tensor, warp: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Images (B, H, W, 3) 0..1 after `warp` (B, 4), on a grey canvas of `size` = height, width; bilinear."""
+    rows, row_cover = _resampling(size[0], images.shape[1], warp[:, 1], warp[:, 3])
+    columns, column_cover = _resampling(size[1], images.shape[2], warp[:, 0], warp[:, 2])
+    stretched = tf.einsum('byh,bhwc->bywc', rows, images)
+    pixels = tf.einsum('bxw,bywc->byxc', columns, stretched)
+    uncovered = 1 - row_cover[:, :, None] * column_cover[:, None, :]
+    return pixels + GREY * uncovered[..., None]
+
+
+def _resampling(num_out: int, num_in: int, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weights (B, num_out, num_in) of input pixels in output pixels along one axis, and their sums (B, num_out).
+
+    Pixel centres are at (i + 0.5) / num. A sum is 1 inside of the image and 0 outside of it.
+    """
+    out = (tf.range(num_out, dtype=tf.float32) + 0.5) / num_out
+    source = (out - shift[:, None]) / scale[:, None]  # (B, num_out) relative in the input
+    inside = tf.cast((source >= 0) & (source <= 1), tf.float32)
+    position = tf.clip_by_value(source * num_in - 0.5, 0.0, num_in - 1.0)
+    weights = tf.maximum(1 - tf.abs(position[..., None] - tf.range(num_in, dtype=tf.float32)), 0)
+    return weights * inside[..., None], inside
+
+
+def distort_colours(images: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
+    """Images (B, H, W, 3) RGB 0..1 with `colour` (B, 3) hue shift, saturation and exposure factors applied in HSV.
+
+    (Darknet src/image.c, distort_image.)
+    """
+    hsv = tf.image.rgb_to_hsv(images)
+    colour = colour[:, None, None, :]
+    hue = tf.math.floormod(hsv[..., 0] + colour[..., 0], 1.0)
+    shifted = tf.stack([hue, hsv[..., 1] * colour[..., 1], hsv[..., 2] * colour[..., 2]], -1)
+    return tf.clip_by_value(tf.image.hsv_to_rgb(shifted), 0.0, 1.0)

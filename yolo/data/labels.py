@@ -1,0 +1,41 @@
+"""Names of classes as flags give them."""
+
+from yolo import storage
+
+VOC = (
+    'aeroplane',
+    'bicycle',
+    'bird',
+    'boat',
+    'bottle',
+    'bus',
+    'car',
+    'cat',
+    'chair',
+    'cow',
+    'diningtable',
+    'dog',
+    'horse',
+    'motorbike',
+    'person',
+    'pottedplant',
+    'sheep',
+    'sofa',
+    'train',
+    'tvmonitor',
+)
+
+
+def read(text: str) -> tuple[str, ...]:
+    """The names that a --labels flag means: a comma list, a file with one a line, or voc. ValueError if none."""
+    if text == 'voc':
+        return VOC
+    lines = text.replace(',', '\n')
+    if ',' not in text and storage.is_file(text):
+        lines = storage.read(text).decode('utf-8-sig')
+    elif ',' not in text and ('/' in text or text.endswith(('.txt', '.names'))):
+        raise ValueError(f'--labels={text}: there is no such file')
+    names = tuple(name.strip() for name in lines.splitlines() if name.strip())
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f'--labels={text}: {"no names" if not names else "a name is there twice"}')
+    return names

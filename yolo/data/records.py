@@ -1,0 +1,273 @@
+"""What a folder of records holds: `dataset.json`, sharded TFRecords and the features of one record.
+
+The writer (`preprocess`, which starts without TensorFlow) and every reader (`yolo.parsing`) take the features from
+here, so that neither can know one that the other does not.
+"""
+
+import dataclasses
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterator
+
+import google_crc32c
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from yolo import storage
+from yolo.data.tf_example import Example
+
+DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
+
+# The features of a record. Objects are flat lists, N of them in the order of the annotation.
+IMAGE, IMAGE_ID, SIZE = 'image', 'image/id', 'image/size'  # encoded image; its id; original height, width
+BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficult', 'objects/place'
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What was written for one split: counts of images and objects, and what was left out."""
+
+    num_images: int
+    num_shards: int
+    num_objects: int
+    num_difficult: int
+    objects_per_class: dict[str, int]
+    max_boxes: int  # most objects in one image
+    images_left_out: int
+    boxes_left_out: int
+    num_truncated: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a folder of records was made with; training and evaluation read it here, never from a second flag."""
+
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]  # height, width of the stored images in pixels
+    anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
+    anchors_from: str  # how the anchors came to be: 'kmeans:5', 'voc', ...
+    anchors_mean_iou: float  # of the first split's boxes with their best anchor, both at the origin
+    jpeg_quality: int
+    splits: dict[str, Split]
+    tool_version: str
+    resize: str = 'stretch'  # how the images were brought to that size: one of letterbox.RESIZES
+    image_format: str = 'jpeg'  # how they are stored: one of images.FORMATS
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the grid: one cell is 32 x 32 pixels of the stored image."""
+        return self.image_size[0] // 32, self.image_size[1] // 32
+
+    @property
+    def max_boxes(self) -> int:
+        """The most objects in any image of any split, at least 1."""
+        return max([1, *(split.max_boxes for split in self.splits.values())])
+
+    def split(self, name: str) -> Split:
+        """The split of that name; ValueError names those that there are."""
+        if name not in self.splits:
+            raise ValueError(f'no split {name!r} in this folder; it has {", ".join(sorted(self.splits))}')
+        return self.splits[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardFile:
+    """What one file of records holds: its images, its length in bytes and its CRC-32C."""
+
+    num_images: int
+    num_bytes: int
+    crc32c: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What was asked for, as `preprocess` spells it, and the files that hold it by name; none while it is written."""
+
+    settings: dict
+    shards: dict[str, ShardFile]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One image with its objects, as stored.
+
+    image: its bytes, encoded as the description says; size: original (height, width) in pixels; boxes (N, 4) float32
+    xmin, ymin, xmax, ymax relative 0..1; labels (N,) index into the classes; difficult (N,) bool; places (N, 3) row,
+    column, anchor.
+    """
+
+    image_id: str
+    image: bytes
+    size: tuple[int, int]
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+    places: np.ndarray
+
+
+def write_description(data_dir: str, description: Description) -> None:
+    """Writes `dataset.json`, whole or not at all."""
+    text = json.dumps(dataclasses.asdict(description), indent=1) + '\n'
+    storage.write(posixpath.join(data_dir, DESCRIPTION), text)
+
+
+def read_description(data_dir: str) -> Description:
+    """Reads `dataset.json` of a folder of records; ValueError if the folder has none or it is not understood."""
+    path = posixpath.join(data_dir, DESCRIPTION)
+    if not storage.exists(path):
+        raise ValueError(
+            f'{data_dir!r} has no {DESCRIPTION}: not a folder of records, or `python -m preprocess` '
+            'did not finish there; run it (again) with this --out_dir'
+        )
+    try:
+        fields = json.loads(storage.read(path))
+        fields['classes'] = tuple(fields['classes'])
+        fields['image_size'] = tuple(fields['image_size'])
+        fields['anchors'] = tuple((float(w), float(h)) for w, h in fields['anchors'])
+        fields['splits'] = {name: Split(**split) for name, split in fields['splits'].items()}
+        return Description(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f'{path}: not a description that this version reads ({error}); run `python -m preprocess` again'
+        ) from error
+
+
+def write_manifest(data_dir: str, manifest: Manifest) -> None:
+    """Writes `manifest.json`, whole or not at all."""
+    storage.write(posixpath.join(data_dir, MANIFEST), json.dumps(dataclasses.asdict(manifest), indent=1) + '\n')
+
+
+def data_checksum(data_dir: str) -> str:
+    """What tells one folder of records from another: the SHA-256 of its description and its shards' checksums."""
+    read_description(data_dir)
+    manifest = read_manifest(data_dir)
+    shards = sorted(manifest.shards.items()) if manifest else []
+    text = storage.read(posixpath.join(data_dir, DESCRIPTION)) + repr(shards).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def read_manifest(data_dir: str) -> Manifest | None:
+    """Reads `manifest.json` of a folder of records; None if it has none, ValueError if it is not understood."""
+    path = posixpath.join(data_dir, MANIFEST)
+    if not storage.exists(path):
+        return None
+    try:
+        fields = json.loads(storage.read(path))
+        return Manifest(fields['settings'], {name: ShardFile(**shard) for name, shard in fields['shards'].items()})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f'{path}: not a manifest that this version reads ({error}); run `python -m preprocess --overwrite`'
+        ) from error
+
+
+def checksum(path: str) -> tuple[int, int]:
+    """Length in bytes and CRC-32C of a file."""
+    length, crc = 0, 0
+    with storage.reader(path) as file:
+        while piece := file.read(1 << 20):
+            length, crc = length + len(piece), google_crc32c.extend(crc, piece)
+    return length, crc
+
+
+def shard_path(data_dir: str, split: str, shard: int, num_shards: int) -> str:
+    """Path of one TFRecord file of a split."""
+    return posixpath.join(data_dir, f'{split}.tfrecord-{shard:05d}-of-{num_shards:05d}')
+
+
+def shard_files(data_dir: str, split: str, description: Description) -> dict[str, ShardFile]:
+    """A split's TFRecord files in order: path, and what the manifest says of it.
+
+    ValueError names one that is missing or not as the manifest says. Their lengths are looked at, not every byte: that
+    `python -m preprocess verify` does.
+    """
+    num = description.split(split).num_shards
+    manifest = read_manifest(data_dir) or Manifest({}, {})
+    found = {}
+    for path in (shard_path(data_dir, split, i, num) for i in range(num)):
+        told = manifest.shards.get(posixpath.basename(path))
+        if not told:
+            raise ValueError(f'{path} is not in the {MANIFEST} of its folder; run `python -m preprocess --overwrite`')
+        length = storage.size(path) if storage.exists(path) else None
+        if length != told.num_bytes:
+            has = 'is missing' if length is None else f'has {length:,} bytes'
+            raise ValueError(
+                f'{path} {has}, the {MANIFEST} says {told.num_bytes:,}; run `python -m preprocess --overwrite`'
+            )
+        found[path] = told
+    return found
+
+
+def shard_paths(data_dir: str, split: str, description: Description) -> list[str]:
+    """The paths alone of `shard_files`, checked as there."""
+    return list(shard_files(data_dir, split, description))
+
+
+def serialize(record: Record) -> bytes:
+    """A record as the bytes of a tf.train.Example, the same for the same record."""
+    example = Example()
+    features = example.features.feature
+    features[IMAGE].bytes_list.value.append(record.image)
+    features[IMAGE_ID].bytes_list.value.append(record.image_id.encode())
+    features[BOX].float_list.value.extend(np.asarray(record.boxes, np.float32).reshape(-1).tolist())
+    for name, values in (
+        (SIZE, record.size),
+        (LABEL, record.labels),
+        (DIFFICULT, record.difficult),
+        (PLACE, record.places),
+    ):
+        features[name].int64_list.value.extend(np.asarray(values, np.int64).reshape(-1).tolist())
+    return example.SerializeToString(deterministic=True)
+
+
+def frame(serialized: bytes) -> bytes:
+    """A serialized record as it stands in a TFRecord file: length, its checksum, the record, its checksum.
+
+    (TensorFlow tensorflow/core/lib/io/record_writer.h)
+    """
+    length = len(serialized).to_bytes(8, 'little')
+    return length + _masked_crc(length) + serialized + _masked_crc(serialized)
+
+
+def unframe(file, path: str) -> Iterator[bytes]:
+    """The serialized records of an open TFRecord file; ValueError, with `path` and position, where it is damaged."""
+    position = 0
+    while length := file.read(8):
+        crc, number = file.read(4), int.from_bytes(length, 'little')
+        if len(length) < 8 or crc != _masked_crc(length):
+            raise ValueError(f'{path} is damaged at byte {position:,}')
+        serialized, crc = file.read(number), file.read(4)
+        if crc != _masked_crc(serialized):
+            raise ValueError(f'{path} is damaged after byte {position:,}')
+        yield serialized
+        position += 16 + number
+
+
+def deserialize(serialized: bytes) -> Record:
+    """What `serialize` made the bytes of; ValueError if they are of something else."""
+    try:
+        features = Example.FromString(serialized).features.feature
+    except DecodeError as error:
+        raise ValueError(f'not a tf.train.Example: {error}') from error
+
+    def ints(name: str) -> np.ndarray:
+        return np.array(features[name].int64_list.value, np.int64)
+
+    boxes = np.array(features[BOX].float_list.value, np.float32)
+    images, ids = features[IMAGE].bytes_list.value, features[IMAGE_ID].bytes_list.value
+    if len(images) != 1 or len(ids) != 1 or len(ints(SIZE)) != 2 or len(boxes) % 4 or len(ints(PLACE)) % 3:
+        raise ValueError(f'not a record of this project: it has {", ".join(sorted(features))}')
+    return Record(
+        ids[0].decode(),
+        images[0],
+        (int(ints(SIZE)[0]), int(ints(SIZE)[1])),
+        boxes.reshape(-1, 4),
+        ints(LABEL),
+        ints(DIFFICULT) > 0,
+        ints(PLACE).reshape(-1, 3),
+    )
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, 'little')

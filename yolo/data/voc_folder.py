@@ -1,0 +1,115 @@
+"""A folder of VOC annotations and images, and its lists of images, as they are found in the wild."""
+
+import dataclasses
+import posixpath
+
+import numpy as np
+
+from yolo import storage
+from yolo.data import images
+from yolo.data.voc_xml import Annotation, parse_annotation
+
+FLAGS = (['-1'], ['0'], ['1'])
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
+REPAIRED, NOTED = 'repaired', 'noted'  # kinds of problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the annotations and images of a dataset lie."""
+
+    annotations_dir: str
+    images_dir: str
+
+
+def read_split(path: str) -> list[str]:
+    """The image ids of a list, one a line; ValueError if there is no such list, or it is no text.
+
+    If every line has VOC's flag -1, 0 or 1 behind the id, that is taken off. Ids listed twice are returned twice.
+    """
+    if not storage.exists(path):
+        folder = posixpath.dirname(path) or '.'
+        there = storage.names(folder) if storage.is_folder(folder) else []
+        raise ValueError(f'no list {path}; this folder has {", ".join(there) or "nothing"}')
+    try:
+        lines = storage.read(path).decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not a list of image ids in UTF-8: {error}') from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if all(line.rsplit(None, 1)[1:] in FLAGS for line in ids):  # names may have spaces, and numbers behind them
+        ids = [line.rsplit(None, 1)[0] for line in ids]
+    return ids
+
+
+def annotation_path(source: Source, image_id: str) -> str:
+    """Where the XML of an image is; ValueError if the id leads out of the folder."""
+    _check_id(source.annotations_dir, image_id)
+    return posixpath.join(source.annotations_dir, image_id + '.xml')
+
+
+def _check_id(folder: str, image_id: str) -> None:
+    if image_id.startswith('/') or '..' in image_id.replace('\\', '/').split('/'):
+        raise ValueError(f'the id {image_id!r} leads out of {folder}')
+
+
+def find_image(source: Source, image_id: str, filename: str) -> str:
+    """The path of an image: by its id or else by the name in its XML, never outside of the images' folder.
+
+    ValueError if there is none.
+    """
+    _check_id(source.images_dir, image_id)
+    names = [image_id + suffix for suffix in IMAGE_SUFFIXES] + [posixpath.basename(filename.replace('\\', '/'))]
+    for name in names:
+        path = posixpath.join(source.images_dir, name)
+        if name and storage.is_file(path):
+            return path
+    raise ValueError(
+        f'no image {names[0]} (or .jpeg, .png, or {filename or "a filename in the XML"}) in {source.images_dir}'
+    )
+
+
+def read_file(path: str, what: str) -> bytes:
+    """The bytes of a file; ValueError if it cannot be read, and if it is not there, calling it `what`."""
+    try:
+        return storage.read(path)
+    except FileNotFoundError as error:
+        raise ValueError(f'no {what} {path}') from error
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
+
+
+def read_annotation(source: Source, image_id: str) -> Annotation:
+    """The annotation of an image; ValueError with the reason if there is none or it is malformed."""
+    return parse_annotation(read_file(annotation_path(source, image_id), 'annotation'))
+
+
+def read_image(
+    source: Source, image_id: str, filename: str, told: tuple[int, int] | None
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
+
+    told: height, width as the XML says; where the EXIF tag of a photo turns it, they decide what the boxes refer to.
+    ValueError if the image cannot be had.
+    """
+    path = find_image(source, image_id, filename)
+    try:
+        data = read_file(path, 'image')
+        image = images.decode_bgr(data)
+        if not images.is_turned(data):
+            return image, _compare(image, told)
+        turned = images.decode_bgr(data, turned=True)
+        if told == turned.shape[:2] != image.shape[:2]:
+            return turned, [(REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")]
+        return image, [
+            (NOTED, 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'),
+            *_compare(image, told),
+        ]
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _compare(image: np.ndarray, told: tuple[int, int] | None) -> list[tuple[str, str]]:
+    height, width = image.shape[:2]
+    if told in (None, (height, width)):
+        return []
+    return [(NOTED, f'the XML says {told[1]} x {told[0]}, the image is {width} x {height}; the image was followed')]

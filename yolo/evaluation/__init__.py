@@ -1,0 +1,1 @@
+"""From detections to average precision, and what keeps it from being higher."""

@@ -1,0 +1,101 @@
+"""COCO's way: detections and annotations as its JSON, and AP at IoU 0.5:0.05:0.95 by pycocotools."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+
+from yolo import storage
+from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.voc_ap import Detections, Truth
+
+NAMES = (
+    'ap',
+    'ap_50',
+    'ap_75',
+    'ap_small',
+    'ap_medium',
+    'ap_large',
+    'ar_1',
+    'ar_10',
+    'ar_100',
+    'ar_small',
+    'ar_medium',
+    'ar_large',
+)
+
+
+def annotations(found: EvaluationResult) -> dict:
+    """The objects as COCO's annotation file; difficult ones as crowds, which COCO neither asks for nor blames."""
+    return {
+        'images': [{'id': number, 'file_name': name} for number, name in enumerate(found.image_ids)],
+        'categories': [{'id': number, 'name': name} for number, name in enumerate(found.classes)],
+        'annotations': [
+            {'id': number, 'image_id': image, 'category_id': k, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': crowd}
+            for number, (image, k, box, crowd) in enumerate(
+                zip(
+                    found.truth.images.tolist(),
+                    found.truth.classes.tolist(),
+                    _boxes(found.truth),
+                    found.truth.difficult.astype(int).tolist(),
+                    strict=True,
+                ),
+                1,
+            )
+        ],
+    }
+
+
+def results(found: EvaluationResult) -> list[dict]:
+    """The detections as COCO's result file; images and classes by the numbers of `annotations`."""
+    detections = found.detections
+    return [
+        {'image_id': image, 'category_id': k, 'bbox': box, 'score': score}
+        for image, k, box, score in zip(
+            detections.images.tolist(),
+            detections.classes.tolist(),
+            _boxes(detections),
+            detections.scores.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _boxes(items: Truth | Detections) -> list[list[float]]:
+    """x, y, width, height from 0, of boxes in VOC pixels (1-based, inclusive)."""
+    low = items.boxes[:, :2] - 1
+    return np.concatenate([low, items.boxes[:, 2:] - low], 1).tolist()
+
+
+def write(folder: str, found: EvaluationResult) -> tuple[str, str]:
+    """Writes `coco_annotations.json` and `coco_detections.json`, and returns their paths."""
+    paths = f'{folder}/coco_annotations.json', f'{folder}/coco_detections.json'
+    storage.make_folder(folder)
+    for path, content in zip(paths, (annotations(found), results(found)), strict=True):
+        storage.write(path, json.dumps(content) + '\n')
+    return paths
+
+
+def average_precision(found: EvaluationResult) -> dict[str, float | None]:
+    """COCO's twelve numbers of a detector, by pycocotools; None for what there are no objects of.
+
+    AP is the mean over IoU 0.5, 0.55 ... 0.95, over 101 recalls, classes, and at most 100 detections an image.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
+        truth = COCO()
+        truth.dataset = annotations(found)
+        truth.createIndex()
+        rows = results(found)
+        detections = truth.loadRes(rows) if rows else COCO()
+        if not rows:
+            detections.dataset = {**truth.dataset, 'annotations': []}
+            detections.createIndex()
+        evaluator = COCOeval(truth, detections, 'bbox')
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return {name: None if value < 0 else float(value) for name, value in zip(NAMES, evaluator.stats, strict=True)}

@@ -1,0 +1,1 @@
+"""Boxes, letterboxes, and which cell and anchor is responsible for an object."""

@@ -1,0 +1,53 @@
+"""Box conversions and overlaps of tensors (responsibility is in `places`, VOC pixels in `average_precision`)."""
+
+import tensorflow as tf
+
+
+def to_centres(corners: tf.Tensor) -> tf.Tensor:
+    """Corners (..., 4) xmin, ymin, xmax, ymax -> (..., 4) centre x, centre y, width, height, in the same unit."""
+    low, high = corners[..., :2], corners[..., 2:]
+    return tf.concat([(low + high) / 2, high - low], -1)
+
+
+def to_corners(centres: tf.Tensor) -> tf.Tensor:
+    """Centre x, centre y, width, height (..., 4) -> (..., 4) xmin, ymin, xmax, ymax, in the same unit."""
+    middle, half = centres[..., :2], centres[..., 2:] / 2
+    return tf.concat([middle - half, middle + half], -1)
+
+
+def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of corners (..., 4) with corners (..., 4), broadcast; 0 where both have no area.
+
+    Without the devkit's + 1, as Darknet's box_iou.
+    """
+    left, top, right, bottom = (
+        tf.maximum(a[..., i], b[..., i]) if i < 2 else tf.minimum(a[..., i], b[..., i]) for i in range(4)
+    )
+    shared = tf.maximum(right - left, 0) * tf.maximum(bottom - top, 0)
+    return tf.math.divide_no_nan(shared, area(a) + area(b) - shared)
+
+
+def area(corners: tf.Tensor) -> tf.Tensor:
+    """Area (...) of corners (..., 4); 0 where a box is inside out."""
+    return tf.maximum(corners[..., 2] - corners[..., 0], 0) * tf.maximum(corners[..., 3] - corners[..., 1], 0)
+
+
+def cell_corners(grid) -> tf.Tensor:
+    """Column and row (GH, GW, 1, 2) float32 of each cell of a grid of `grid` = rows, columns."""
+    columns, rows = tf.meshgrid(tf.range(grid[1]), tf.range(grid[0]))
+    return tf.cast(tf.stack([columns, rows], -1)[:, :, None], tf.float32)
+
+
+def predicted(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The boxes that raw (B, GH, GW, A, 5 + C) means: corners (B, GH, GW, A, 4) in grid cells.
+
+    anchors (A, 2) w, h in grid cells. Sizes end at e^16 anchors, so that a network that went astray has finite
+    boxes. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
+    """
+    xy = tf.sigmoid(raw[..., 0:2]) + cell_corners(tf.shape(raw)[1:3])
+    return to_corners(tf.concat([xy, sizes(raw, anchors)], -1))
+
+
+def sizes(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
+    """The w, h (B, GH, GW, A, 2) in grid cells that raw means; at most e^16 anchors."""
+    return tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors

@@ -1,0 +1,35 @@
+"""Which place of the grid answers for which object: the encoding of targets in the graph, and their owners."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
+
+from yolo.geometry.assignment import responsible_places
+
+
+def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
+    """The responsible place of every object: the cell of its centre and the anchor of best IoU at the origin.
+
+    boxes (..., N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (..., N), -1 for padding; anchors (A, 2) w, h in
+    grid cells; grid: rows, columns. Returns (..., N, 3) int32 row, column, anchor; -1, -1, -1 for padding and for
+    boxes without area. The first of equally good anchors wins; a centre on the right or bottom edge belongs to the
+    last cell. (YOLOv2 paper, section 2; Darknet src/region_layer.c, forward_region_layer.)
+    """
+    boxes, anchors = tf.cast(boxes, tf.float32), tf.cast(anchors, tf.float32)
+    return responsible_places(boxes, tf.cast(labels, tf.int32), anchors, grid, tnp)
+
+
+def owners(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:
+    """The object that each place answers for: the last one encoded there, as in Darknet.
+
+    places (B, N, 3) int32 row, column, anchor, -1 for none; grid: rows, columns.
+    Returns (B, GH, GW, A) int32 index into the N objects, -1 where there is none.
+    """
+    batch, count = tf.shape(places)[0], tf.shape(places)[1]
+    num_places = grid[0] * grid[1] * num_anchors
+    flat = (places[..., 0] * grid[1] + places[..., 1]) * num_anchors + places[..., 2]  # (B, N)
+    flat = tf.where(places[..., 2] >= 0, flat + tf.range(batch)[:, None] * num_places, -1)  # -1 is dropped
+    index = tf.broadcast_to(tf.range(count), tf.shape(flat))
+    last = tf.math.unsorted_segment_max(tf.reshape(index, [-1]), tf.reshape(flat, [-1]), batch * num_places)
+    return tf.reshape(tf.maximum(last, -1), (batch, grid[0], grid[1], num_anchors))

@@ -1,0 +1,1 @@
+"""Networks: one description of each, its Keras model, and the files that hold either."""

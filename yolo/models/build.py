@@ -1,0 +1,130 @@
+"""Networks as Keras models, built from their description, section by section."""
+
+import keras
+import tensorflow as tf
+
+from yolo.models import cfg
+from yolo.models.layers import BatchNorm, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
+from yolo.models.spec import (
+    AveragePool,
+    Convolution,
+    Cost,
+    MaxPool,
+    Network,
+    Region,
+    Reorg,
+    Route,
+    Section,
+    Softmax,
+    build_spec,
+    shapes,
+)
+
+_ACTIVATIONS = {
+    'leaky': lambda name: keras.layers.LeakyReLU(negative_slope=0.1, name=name),
+    'relu': lambda name: keras.layers.ReLU(name=name),
+    'logistic': lambda name: keras.layers.Activation('sigmoid', name=name),
+}
+
+
+@keras.saving.register_keras_serializable('yolo')
+class DarknetModel(keras.Model):
+    """The Keras model of a spelled network, which it keeps; a .keras file holds it as the text of a .cfg.
+
+    network: its spelling; seen: images that it was trained on, as .weights files tell.
+    """
+
+    def __init__(self, network: Network, seen: int = 0, name: str = 'darknet'):
+        shapes(network)
+        x = images = keras.Input((None, None, 3), name='images')
+        outputs: list = []
+        for index, section in enumerate(network.sections):
+            x = _build_section(section, index, x, outputs)
+            outputs.append(x)
+        super().__init__(inputs=images, outputs=x, name=name)
+        self.network, self.seen = network, seen
+
+    def get_config(self):
+        return {'cfg': cfg.write(self.network), 'seen': int(self.seen), 'name': self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(cfg.parse(config['cfg'], config['name']), config['seen'], config['name'])
+
+    def check_finite(self) -> None:
+        """FloatingPointError, naming one, if weights are not finite."""
+        for weight in self.weights:
+            if not bool(tf.reduce_all(tf.math.is_finite(weight))):
+                raise FloatingPointError(f'the weights {weight.path} are not finite')
+
+    def convolutions(self) -> list[tuple[int, keras.layers.Conv2D, BatchNorm | None]]:
+        """The convolutions in order: index of the section, the layer, its batch norm if it has one."""
+        return [
+            (i, self.get_layer(f'conv_{i}'), self.get_layer(f'norm_{i}') if section.norm else None)
+            for i, section in enumerate(self.network.sections)
+            if isinstance(section, Convolution)
+        ]
+
+
+def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> keras.Model:
+    """A YOLOv2 network with freshly drawn weights.
+
+    name: 'yolov2' (Darknet-19 with passthrough) or 'yolov2-tiny'; anchors (A, 2) w, h in grid cells; width: factor on
+    the filters of all layers but the last. The model takes images (B, H, W, 3) 0..1, H and W any multiple of 32, and
+    gives raw (B, H/32, W/32, A, 5 + C): t_x, t_y, t_w, t_h, t_o, class logits. ValueError for an unknown name.
+    (YOLOv2 paper, section 2; Darknet cfg/yolov2-voc.cfg, cfg/yolov2-tiny-voc.cfg.)
+    """
+    return DarknetModel(build_spec(name, num_classes, anchors, width), name=name.replace('-', '_'))
+
+
+def _build_section(section: Section, index: int, x, outputs: list):
+    match section:
+        case Convolution():
+            return _build_convolution(section, index, x)
+        case MaxPool(size, stride, padding):
+            if (size, padding) == (2, 1):  # one-sided, at the end: what Keras calls the same
+                return MaxPool2D(2, stride, padding='same', name=f'pool_{index}')(x)
+            before = padding // 2
+            if padding:
+                x = PadLowest(before, padding - before, name=f'pad_{index}')(x)
+            return MaxPool2D(size, stride, name=f'pool_{index}')(x)
+        case Reorg(stride):
+            return ReorgLayer(stride, name=f'reorg_{index}')(x)
+        case Route(layers):
+            sources = [outputs[index + layer] for layer in layers]
+            if len(sources) == 1:
+                return sources[0]
+            return keras.layers.Concatenate(name=f'route_{index}')(sources)
+        case AveragePool():
+            return keras.layers.GlobalAveragePooling2D(keepdims=True, name=f'average_{index}')(x)
+        case Softmax():
+            return keras.layers.Softmax(name=f'softmax_{index}')(keras.layers.Flatten(name=f'flat_{index}')(x))
+        case Cost():
+            return x
+        case Region():
+            return SplitAnchors(len(section.anchors), name='raw')(x)
+
+
+def _build_convolution(section: Convolution, index: int, x):
+    same = section.stride == 1 and section.size % 2 == 1 and section.padding == section.size // 2
+    if section.padding and not same:
+        x = keras.layers.ZeroPadding2D(section.padding, name=f'pad_{index}')(x)
+    x = keras.layers.Conv2D(
+        section.filters,
+        section.size,
+        section.stride,
+        padding='same' if same else 'valid',
+        use_bias=not section.norm,
+        name=f'conv_{index}',
+        kernel_initializer=_initializer(section.norm),
+    )(x)
+    if section.norm:
+        x = BatchNorm(name=f'norm_{index}')(x)
+    if section.activation != 'linear':
+        x = _ACTIVATIONS[section.activation](f'{section.activation}_{index}')(x)
+    return x
+
+
+def _initializer(norm: bool):
+    """Darknet's scale before a batch norm; for the last layer the notebook's N(0, 1) / (13 x 13)."""
+    return keras.initializers.HeNormal() if norm else keras.initializers.RandomNormal(stddev=1 / 169)

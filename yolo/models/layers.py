@@ -1,0 +1,156 @@
+"""The layers of Darknet that Keras lacks or computes differently."""
+
+import keras
+import tensorflow as tf
+
+MOMENTUM, EPSILON = 0.99, 1e-6
+
+
+def _mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The mean of a per-replica value over all replicas of tf.distribute; the value itself outside of one."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+@keras.saving.register_keras_serializable('yolo')
+class BatchNorm(keras.layers.Layer):
+    """Darknet's batch normalisation over (B, H, W): (x - mean) / (sqrt(variance) + 1e-6) * gamma + beta.
+
+    Keras' adds its epsilon inside the root, so converted weights give other numbers. In training the mean and the
+    unbiased variance are those of the global batch, over all replicas, and the moving ones follow with momentum 0.99.
+    (Darknet src/batchnorm_layer.c, src/blas.c.)
+    """
+
+    def build(self, shape):
+        channels = (shape[-1],)  # all four stay float32 in mixed precision
+        self.gamma = self.add_weight(name='gamma', shape=channels, initializer='ones', autocast=False)
+        self.beta = self.add_weight(name='beta', shape=channels, initializer='zeros', autocast=False)
+        self.mean = self.add_weight(name='mean', shape=channels, initializer='zeros', trainable=False, autocast=False)
+        self.variance = self.add_weight(
+            name='variance', shape=channels, initializer='ones', trainable=False, autocast=False
+        )
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training and self.trainable:  # a frozen layer computes as at inference
+            mean, variance = self._moments(tf.cast(x, tf.float32))
+            self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
+            self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
+        else:
+            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+        scale = self.gamma / (_safe_sqrt(variance) + EPSILON)
+        return x * tf.cast(scale, x.dtype) + tf.cast(self.beta - mean * scale, x.dtype)
+
+    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        replicas = 1 if context is None else context.num_replicas_in_sync
+        count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]) * replicas, tf.float32)
+        mean = _mean_over_replicas(tf.reduce_mean(x, (0, 1, 2)))
+        variance = _mean_over_replicas(tf.reduce_mean(tf.math.squared_difference(x, mean), (0, 1, 2)))
+        return mean, variance * count / tf.maximum(count - 1, 1)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def _safe_sqrt(x: tf.Tensor) -> tf.Tensor:
+    """The square root whose gradient at 0 is 0, for channels that are constant over a batch."""
+    positive = x > 0
+    return tf.where(positive, tf.sqrt(tf.where(positive, x, 1.0)), 0.0)
+
+
+@keras.saving.register_keras_serializable('yolo')
+class MaxPool2D(keras.layers.MaxPool2D):
+    """Max pooling whose gradient is fast in a compiled step too.
+
+    XLA scatters the gradient of a pool one number at a time on CPUs, and refuses where determinism is asked for. For
+    pools of 2 x 2, `pairwise` takes maxima of pairs instead: the same numbers, and the same gradient, of which the
+    first of equal ones gets all. Uncompiled, the kernel of the pool is faster.
+    """
+
+    pairwise = False
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        height, width, channels = x.shape[1:]
+        if not self.pairwise or self.pool_size != (2, 2):
+            return super().call(x)
+        if self.strides == (2, 2) and not (height % 2 or width % 2):
+            parts = tf.reshape(x, (-1, height // 2, 2, width // 2, 2, channels))
+            rows = [[parts[:, :, i, :, j] for j in (0, 1)] for i in (0, 1)]
+        elif self.strides == (1, 1) and self.padding == 'same':
+            padded = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]], constant_values=x.dtype.min)
+            rows = [[padded[:, i : i + height, j : j + width] for j in (0, 1)] for i in (0, 1)]
+        else:
+            return super().call(x)
+        return tf.maximum(tf.maximum(*rows[0]), tf.maximum(*rows[1]))
+
+
+@keras.saving.register_keras_serializable('yolo')
+class PadLowest(keras.layers.Layer):
+    """Rows and columns of the lowest number, `before` and `after` the others: padding that max pooling never takes."""
+
+    def __init__(self, before: int, after: int, **kwargs):
+        super().__init__(**kwargs)
+        self.before, self.after = before, after
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        sides = [self.before, self.after]
+        return tf.pad(x, [[0, 0], sides, sides, [0, 0]], constant_values=x.dtype.min)
+
+    def compute_output_shape(self, shape):
+        more, (batch, height, width, channels) = self.before + self.after, shape
+        return (batch, height and height + more, width and width + more, channels)
+
+    def get_config(self):
+        return {**super().get_config(), 'before': self.before, 'after': self.after}
+
+
+@keras.saving.register_keras_serializable('yolo', name='Reorg')
+class ReorgLayer(keras.layers.Layer):
+    """Darknet's reorg of stride s: (B, H, W, C) -> (B, H/s, W/s, C s^2); not space_to_depth.
+
+    Darknet writes the output of a (C / s^2, H s, W s) to (C, H, W) rearrangement into the memory of (C s^2, H/s, W/s);
+    official weights are only right with that order. C must divide by s^2. (Darknet src/blas.c, reorg_cpu.)
+    """
+
+    def __init__(self, stride: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.stride = stride
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        s, channels = self.stride, x.shape[-1]
+        shape = tf.shape(x)
+        batch, height, width = shape[0], shape[1], shape[2]
+        flat = tf.transpose(x, (0, 3, 1, 2))  # Darknet's memory: channel first
+        parts = tf.reshape(flat, (batch, channels // s**2, height, s, width, s))  # k % oc, j, o // s, i, o % s
+        parts = tf.transpose(parts, (0, 3, 5, 1, 2, 4))  # o // s, o % s, k % oc, j, i
+        out = tf.reshape(parts, (batch, channels * s**2, height // s, width // s))
+        return tf.transpose(out, (0, 2, 3, 1))
+
+    def compute_output_shape(self, shape):
+        batch, height, width, channels = shape
+        return (batch, height and height // self.stride, width and width // self.stride, channels * self.stride**2)
+
+    def get_config(self):
+        return {**super().get_config(), 'stride': self.stride}
+
+
+@keras.saving.register_keras_serializable('yolo')
+class SplitAnchors(keras.layers.Layer):
+    """The last convolution's channels by anchor: (B, GH, GW, A (5 + C)) -> (B, GH, GW, A, 5 + C) float32."""
+
+    def __init__(self, num_anchors: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_anchors = num_anchors
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(x)
+        values = x.shape[-1] // self.num_anchors
+        return tf.cast(tf.reshape(x, (shape[0], shape[1], shape[2], self.num_anchors, values)), tf.float32)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:3], self.num_anchors, shape[3] // self.num_anchors)
+
+    def get_config(self):
+        return {**super().get_config(), 'num_anchors': self.num_anchors}

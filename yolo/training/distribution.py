@@ -1,0 +1,140 @@
+"""The devices of a run: one tf.distribute strategy for all of them, and what its processes agree on."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+from absl import logging
+
+STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
+TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
+
+
+def make_strategy(kind: str = 'auto', devices: Sequence[str] = (), tpu: str = '') -> tf.distribute.Strategy:
+    """The strategy of a name of STRATEGIES.
+
+    auto: multi_worker_mirrored where TF_CONFIG names several processes, tpu where `tpu` is given, else one_device or,
+    where there are several, mirrored. devices: which to take; the default is all GPUs or, where there is none, all
+    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. ValueError if there
+    is nothing of the kind, ConnectionError if the workers cannot join.
+    """
+    if kind not in STRATEGIES:
+        raise ValueError(f'unknown strategy {kind!r}; there are {", ".join(STRATEGIES)}')
+    if kind == 'multi_worker_mirrored' or (kind == 'auto' and sum(map(len, _tf_config()[0].values())) > 1):
+        return _multi_worker()
+    if kind == 'tpu' or (kind == 'auto' and tpu):
+        return _tpu(tpu)
+    if not devices:
+        found = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+        devices = [device.name for device in found]
+    if kind == 'one_device' or (kind == 'auto' and len(devices) == 1):
+        return tf.distribute.OneDeviceStrategy(devices[0])
+    # On CPUs the default, collectives, takes the keys of an earlier strategy of this process for its own.
+    cpu = all('CPU' in device for device in devices)
+    return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice() if cpu else None)
+
+
+def _tf_config() -> tuple[dict[str, list], dict]:
+    """Cluster and task as TF_CONFIG has them, empty where it has none."""
+    text = os.environ.get('TF_CONFIG') or '{}'
+    try:
+        config = json.loads(text)
+        cluster, task = dict(config.get('cluster') or {}), dict(config.get('task') or {})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text}') from error
+    if not all(isinstance(addresses, list) for addresses in cluster.values()):
+        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text}')
+    return cluster, task
+
+
+def _tpu(name: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name or 'local')
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise ValueError(f'--strategy=tpu: no TPU {name or "local"!r} ({str(error).splitlines()[0]})') from error
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    cluster, task = _tf_config()
+    wanted = f'as {TF_CONFIG}, with another index on each'
+    if not cluster:
+        raise ValueError(
+            f'--strategy=multi_worker_mirrored: the environment variable TF_CONFIG has to name the workers, {wanted}'
+        )
+    if set(cluster) != {'worker'}:
+        raise ValueError(f'TF_CONFIG: every process has to be a worker, {wanted}; there are {", ".join(cluster)}')
+    workers, index = cluster['worker'], str(task.get('index'))
+    addresses = all(isinstance(worker, str) and worker.rpartition(':')[2].isdigit() for worker in workers)
+    if not addresses or task.get('type') != 'worker' or index not in map(str, range(len(workers))):
+        raise ValueError(f'TF_CONFIG has to be {wanted}; it is {os.environ["TF_CONFIG"]}')
+    logging.info('waiting for all of %s; this is %s', ', '.join(workers), workers[int(index)])
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:  # the port is taken, or others did not come
+        raise ConnectionError(
+            f'this process, {workers[int(index)]} in TF_CONFIG, cannot join the others: '
+            f'{" ".join(error.message.split())}'
+        ) from error
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+    """How many processes train together."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
+        return 1
+    return len(resolver.cluster_spec().as_dict().get('worker', [])) or 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files."""
+    return num_workers(strategy) == 1 or strategy.cluster_resolver.task_id == 0
+
+
+def is_of_others(error: tf.errors.OpError) -> bool:
+    """Whether an error in one of several processes came from another, and not from its own data, disk or memory."""
+    codes = (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+        tf.errors.InternalError,
+    )
+    return isinstance(error, codes) or 'aborted by: ' in error.message  # so the others hear of one's end
+
+
+class Agreement:
+    """What the processes of a run tell each other between steps; with one process, nothing has to be told."""
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self.chief, self._alone = is_chief(strategy), num_workers(strategy) == 1
+        self._sum: Callable | None = None
+        self._strategy = strategy
+
+    def total(self, value: float) -> float:
+        """The sum of every process's value."""
+        if self._alone:
+            return value
+        if self._sum is None:
+            strategy, local = self._strategy, len(self._strategy.extended.worker_devices)
+
+            @tf.function
+            def add(value: tf.Tensor) -> tf.Tensor:
+                return strategy.reduce('SUM', strategy.run(lambda v: v / local, args=(value,)), axis=None)
+
+            self._sum = add
+        return float(self._sum(tf.constant(value, tf.float64)))
+
+    def from_chief(self, value: float) -> float:
+        """The chief's value."""
+        return self.total(value if self.chief else 0.0)
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """The strategy in words."""
+    workers = num_workers(strategy)
+    text = f'{type(strategy).__name__} with {strategy.num_replicas_in_sync} replica(s)'
+    return text + (f' in {workers} processes, this is {strategy.cluster_resolver.task_id}' if workers > 1 else '')

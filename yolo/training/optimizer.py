@@ -1,0 +1,64 @@
+"""Optimizers by name, and the one that Keras lacks: SGD whose momentum is Darknet's."""
+
+import keras
+import tensorflow as tf
+
+from yolo.training.config import TrainConfig
+from yolo.training.schedule import Rate
+
+OPTIMIZERS = ('sgd', 'adam')
+
+
+class NormMixin(keras.optimizers.Optimizer):
+    """Notes the norm of the gradient, summed over all replicas, where Keras sums it."""
+
+    def build(self, variables):
+        super().build(variables)
+        self.gradient_norm = tf.Variable(
+            0.0,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def _all_reduce_sum_gradients(self, pairs):
+        pairs = super()._all_reduce_sum_gradients(pairs)
+        self.gradient_norm.assign(tf.linalg.global_norm([gradient for gradient, _ in pairs]))
+        return pairs
+
+
+class Adam(NormMixin, keras.optimizers.Adam):
+    """Keras' Adam."""
+
+
+@keras.saving.register_keras_serializable('yolo')
+class MomentumSGD(NormMixin, keras.optimizers.SGD):
+    """SGD with the rate outside of the momentum: u = momentum u + gradient; weight -= rate u.
+
+    Keras keeps the rate inside of u, which differs from Darknet whenever the rate changes: all through the burn-in.
+    (Darknet src/convolutional_layer.c, update_convolutional_layer.)
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, self.momentum * velocity + keras.ops.cast(gradient, variable.dtype))
+        self.assign_sub(variable, rate * velocity)
+
+
+def make_rate(config: TrainConfig, factor: tf.Variable | None = None) -> Rate:
+    """The learning rate by step; `factor`: what else it is multiplied with."""
+    cosine_steps = config.num_steps if config.lr_schedule == 'cosine' else 0
+    return Rate(config.learning_rate, config.burn_in, config.decay_steps, cosine_steps, factor)
+
+
+def make_optimizer(config: TrainConfig, rate_factor: tf.Variable | None = None) -> keras.optimizers.Optimizer:
+    """The optimizer of a run; ValueError for an unknown name. Weight decay is the training step's, not its."""
+    rate = make_rate(config, rate_factor)
+    if config.optimizer == 'sgd':
+        optimizer = MomentumSGD(rate, momentum=config.momentum)
+    elif config.optimizer == 'adam':
+        optimizer = Adam(rate)
+    else:
+        raise ValueError(f'unknown optimizer {config.optimizer!r}; there are {", ".join(OPTIMIZERS)}')
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == 'mixed_float16' else optimizer

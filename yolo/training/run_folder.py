@@ -1,0 +1,91 @@
+"""`run.json`: what was run, with what, and how it ended."""
+
+import contextlib
+import dataclasses
+import json
+import platform
+import posixpath
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import tensorflow as tf
+
+import yolo
+from yolo import storage
+from yolo.training import distribution
+from yolo.training.config import TrainConfig
+
+RUN = 'run.json'
+PACKAGES = ('tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'protobuf')
+
+
+class RunFile:
+    """The file of a run; `end` says how it ended."""
+
+    def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy, writes: bool):
+        self.path, self.writes, self.since = posixpath.join(config.model_dir, RUN), writes, time.time()
+        self.begun = False
+        self.fields: dict[str, Any] = {
+            'reason': 'running, or killed',
+            'step': None,
+            'metrics': None,
+            'losses': None,
+            'seconds': None,
+            'started': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(self.since)),
+            'strategy': distribution.describe(strategy),
+            'versions': {
+                'yolov2-tensorflow': yolo.__version__,
+                'python': platform.python_version(),
+                **{name: _version(name) for name in PACKAGES},
+            },
+            'config': dataclasses.asdict(config),
+        }
+
+    def begin(self) -> None:
+        """Writes that it goes on, with the last metrics and losses of what went before."""
+        self.begun = True
+        if storage.exists(self.path):
+            try:
+                before = json.loads(storage.read(self.path))
+                self.fields |= {'metrics': before['metrics'], 'losses': before.get('losses')}
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f'{self.path} is damaged ({error}); remove it') from error
+        self._write()
+
+    def _write(self) -> None:
+        if self.writes:
+            storage.make_folder(posixpath.dirname(self.path))
+            storage.write(self.path, json.dumps(self.fields, indent=1) + '\n')
+
+    def end(
+        self, reason: str, step: int | None = None, metrics: dict | None = None, losses: dict | None = None
+    ) -> None:
+        """Writes how it ended; metrics: of the last evaluation, losses: of the last steps, None if it had none."""
+        self.fields |= {
+            'reason': reason,
+            'step': step,
+            'metrics': metrics or self.fields['metrics'],
+            'losses': losses or self.fields['losses'],
+            'seconds': round(time.time() - self.since, 1),
+        }
+        self._write()
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Writes the error that ends the run, once it has been there."""
+        try:
+            yield
+        except Exception as error:
+            if self.begun:
+                with contextlib.suppress(OSError):  # of a full disk the first error tells more
+                    self.end(f'error: {error}')
+            raise
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

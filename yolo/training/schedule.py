@@ -1,0 +1,94 @@
+"""What changes with the step: the learning rate, as a Keras schedule, and the size of the images."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from yolo.models.spec import STRIDE
+
+SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
+BURN_IN_POWER = 4  # Darknet's
+NOTEBOOK_EPOCHS = (75, 105)
+RANGE = (10 / 13, 19 / 13)  # the recipe's smallest and largest size against the usual one: 320 and 608 for 416
+SIZE_STEPS = 10  # that one size is kept for
+
+
+@keras.saving.register_keras_serializable('yolo')
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of a step: base x burn-in x decay.
+
+    Counted in batches done, this one included, as in Darknet (src/network.c, get_current_rate): for `burn_in` of them
+    the rate is multiplied by (batches / burn_in)^4, from each of `decay_steps` on by 0.1, and, with `cosine_steps`,
+    by half a cosine that falls from 1 to 0 over so many; always by the variable `factor`, if there is one.
+    """
+
+    def __init__(
+        self,
+        base: float,
+        burn_in: int = 0,
+        decay_steps: tuple[int, ...] = (),
+        cosine_steps: int = 0,
+        factor: tf.Variable | None = None,
+    ):
+        self.base, self.burn_in, self.decay_steps = base, burn_in, tuple(decay_steps)
+        self.cosine_steps, self.factor = cosine_steps, factor
+
+    def __call__(self, step):
+        batches = tf.cast(step, tf.float32) + 1
+        rate = tf.constant(self.base, tf.float32)
+        if self.burn_in:
+            rate *= tf.minimum(batches / self.burn_in, 1.0) ** BURN_IN_POWER
+        for decay_step in self.decay_steps:
+            rate *= tf.where(batches >= decay_step, 0.1, 1.0)
+        if self.cosine_steps:
+            rate *= (1 + tf.cos(math.pi * tf.minimum(batches / self.cosine_steps, 1.0))) / 2
+        return rate if self.factor is None else rate * self.factor
+
+    def get_config(self):
+        return {
+            'base': self.base,
+            'burn_in': self.burn_in,
+            'decay_steps': self.decay_steps,
+            'cosine_steps': self.cosine_steps,
+        }
+
+
+def notebook_decay_steps(num_images: int, batch_size: int) -> tuple[int, ...]:
+    """The steps at which the notebook's schedule multiplies the rate by 0.1: epochs 75 and 105."""
+    return tuple(math.ceil(epoch * num_images / batch_size) for epoch in NOTEBOOK_EPOCHS)
+
+
+def training_sizes(image_size: tuple[int, int], smallest: int, largest: int) -> tuple[tuple[int, int], ...]:
+    """The sizes (height, width) of multi-scale training for images of `image_size` pixels.
+
+    smallest, largest: of the longer side; all multiples of 32 between are taken. The other side keeps its share of it,
+    in multiples of 32. ValueError if one of the two is not a multiple of 32, or they are not in order.
+    """
+    if smallest % STRIDE or largest % STRIDE or not 0 < smallest <= largest:
+        raise ValueError(f'--sizes={smallest},{largest}: two multiples of {STRIDE}, the smaller first, as 320,608')
+    longer = max(image_size)
+
+    def scaled(side: int, size: int) -> int:
+        return max(STRIDE, round(side * size / longer / STRIDE) * STRIDE)
+
+    return tuple(
+        (scaled(image_size[0], size), scaled(image_size[1], size)) for size in range(smallest, largest + 1, STRIDE)
+    )
+
+
+def usual_sizes(image_size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest and the largest size that the recipe for VOC would take for images of `image_size` pixels."""
+    smallest, largest = (max(1, round(max(image_size) * share / STRIDE)) * STRIDE for share in RANGE)
+    return smallest, largest
+
+
+def size_at(sizes: tuple[tuple[int, int], ...], seed: int, step: int) -> tuple[int, int]:
+    """The size (height, width) of a step's images: one of `sizes`, another every 10 steps, a function of seed and step.
+
+    (Darknet examples/detector.c, train_detector; its last 200 batches, all of the largest size, are not followed.)
+    """
+    if len(sizes) == 1:
+        return sizes[0]
+    return sizes[np.random.default_rng([seed, step // SIZE_STEPS]).integers(len(sizes))]
