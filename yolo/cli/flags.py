@@ -1,24 +1,218 @@
-"""What the commands share: bad input becomes one line and exit code 1."""
+"""Flags of the commands: defined from the fields of settings (`yolo.settings`), read back into them.
 
-import contextlib
+A command is `run(COMMAND, argv)`: it prints help at once, reads flags, and turns an error into one line and a status.
+"""
+
+import dataclasses
+import os
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from absl import app, flags, logging
+from absl import flags, logging
+
+from yolo import settings
+
+T = TypeVar('T')
+HELP = {'--help', '-help', '-h', '--helpshort', '--helpfull'}
+# absl's flags for logging that stay flags of every command.
+LOGGING_FLAGS = ('verbosity', 'stderrthreshold', 'logtostderr', 'alsologtostderr', 'log_dir')
 
 
-@contextlib.contextmanager
-def errors_as_lines(*more: type[Exception]) -> Iterator[None]:
-    """Logs a ValueError, OSError, flags.Error, or one of `more`, as a line and exits with 1."""
-    errors: tuple[type[Exception], ...] = (ValueError, OSError, flags.Error, *more)
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command line.
+
+    name: as it is typed; doc: its help text; settings: the dataclasses whose fields are its flags; main: is given their
+    values and returns the exit status, None for 0; tensorflow: whether TensorFlow is loaded before; prints_only: a flag
+    with which no other one is required.
+    """
+
+    name: str
+    doc: str
+    settings: tuple[type, ...]
+    main: Callable[[flags.FlagValues], int | None]
+    tensorflow: bool = True
+    prints_only: str = ''
+
+
+def run(command: Command, argv: Sequence[str]) -> None:
+    """Runs a command with sys.argv and exits: 0 if all is well, 1 with one line on stderr after an error."""
+    if HELP & set(argv[1:]):
+        print(help_text(command))
+        sys.exit(0)
+    log_plainly()
     try:
-        yield
-    except errors as error:
-        logging.error('%s', error)
+        sys.exit(_run(command, argv) or 0)
+    except _expected_errors() as error:
+        print(f'{command.name}: {" ".join(str(getattr(error, "message", None) or error).split())}', file=sys.stderr)
         sys.exit(1)
 
 
-def refuse_words(argv: list[str]) -> None:
-    """app.UsageError if a command line, without its flags, has more than the command's name."""
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+def _run(command: Command, argv: Sequence[str]) -> int | None:
+    values = define(command.settings)
+    rest = values(list(argv))[1:]
+    if rest:
+        raise ValueError(f'{" ".join(rest)}: not a flag; flags are --name=value, see --help')
+    if not (command.prints_only and values[command.prints_only].value):
+        _check_required(command, values)
+    _apply_logging_flags(values)
+    if command.tensorflow:
+        load_tensorflow()
+    return command.main(values)
+
+
+def _expected_errors() -> tuple[type[BaseException], ...]:
+    """What bad input, a full disk or lost data raise; anything else is a mistake of ours and shows where it is."""
+    errors: tuple[type[BaseException], ...] = (ValueError, OSError, FloatingPointError, flags.Error)
+    if 'tensorflow' in sys.modules:
+        errors = (*errors, sys.modules['tensorflow'].errors.OpError)
+    return errors
+
+
+def define(classes: Sequence[type]) -> flags.FlagValues:
+    """One flag for each setting of some dataclasses."""
+    values = flags.FlagValues()
+    for cls in classes:
+        for field in dataclasses.fields(cls):
+            if settings.of(field).flag:
+                _define(values, cls, field)
+    for name in LOGGING_FLAGS:
+        values[name] = flags.FLAGS[name]
+    return values
+
+
+def _define(values: flags.FlagValues, cls: type, field: dataclasses.Field) -> None:
+    about, kind = settings.of(field), settings.flag_type(cls, field)
+    if kind is bool:
+        flags.DEFINE_bool(field.name, field.default, about.help, values)
+    else:
+        flags.DEFINE(_Parser(about, kind), field.name, field.default, about.help, values, _Serializer())
+
+
+class _Parser(flags.ArgumentParser):
+    """Text of a flag -> value of a setting; ValueError if it is not one."""
+
+    syntactic_help = ''
+
+    def __init__(self, about: settings.Setting, kind: Any):
+        self.about, self.kind = about, kind
+
+    def parse(self, argument: Any) -> Any:
+        value = self._convert(argument) if isinstance(argument, str) else argument
+        problem = settings.wrong(self.about, value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    def _convert(self, text: str) -> Any:
+        if isinstance(self.kind, tuple):
+            parts = [part.strip() for part in text.split(',') if part.strip()]
+            return tuple(_number(part, self.kind[1]) for part in parts)
+        return _number(text, self.kind)
+
+    def flag_type(self) -> str:
+        return 'list' if isinstance(self.kind, tuple) else self.kind.__name__
+
+
+def _number(text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is not a {"whole " if kind is int else ""}number') from None
+
+
+class _Serializer(flags.ArgumentSerializer):
+    def serialize(self, value: Any) -> str:
+        return settings.format_value(value)
+
+
+def given(values: flags.FlagValues, cls: type[T]) -> dict[str, Any]:
+    """The settings of a dataclass that the command line gives itself, by name."""
+    names = [field.name for field in dataclasses.fields(cls) if settings.of(field).flag]  # type: ignore[arg-type]
+    return {name: values[name].value for name in names if values[name].present}
+
+
+def read(values: flags.FlagValues, cls: type[T], **defaults: Any) -> T:
+    """The dataclass with what its flags say; where they are not given with `defaults`, or else its own."""
+    return cls(**{**defaults, **given(values, cls)})
+
+
+def _check_required(command: Command, values: flags.FlagValues) -> None:
+    for cls in command.settings:
+        for field in dataclasses.fields(cls):
+            if settings.of(field).required and values[field.name].value in (None, ''):
+                raise ValueError(f'--{field.name} is missing: {settings.of(field).help} (--help lists all flags)')
+
+
+def help_text(command: Command) -> str:
+    """What --help prints: the command's description, then its flags under the headings of their groups."""
+    groups: dict[str, list[str]] = {}
+    for cls in command.settings:
+        for field in dataclasses.fields(cls):
+            if settings.of(field).flag:
+                groups.setdefault(settings.of(field).group or 'Flags', []).append(_help_of(cls, field))
+    parts = [command.doc.strip(), *(f'{name}:\n' + '\n'.join(lines) for name, lines in groups.items())]
+    parts.append('More:\n  --flagfile=FILE\n      Read flags from a file, one a line.')
+    return '\n\n'.join(parts)
+
+
+def _help_of(cls: type, field: dataclasses.Field) -> str:
+    about, kind = settings.of(field), settings.flag_type(cls, field)
+    shown = f'--[no]{field.name}' if kind is bool else f'--{field.name}={_placeholder(about, kind)}'
+    if about.required:
+        default = 'required'
+    elif field.default in (None, '', ()):
+        default = f'default: {about.unset}' if about.unset else ''
+    else:
+        default = f'default: {settings.format_value(field.default)}'
+    text = ' '.join(filter(None, (about.help, f'({default})' if default else '')))
+    return f'  {shown}\n' + textwrap.fill(text, 100, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
+
+
+def _placeholder(about: settings.Setting, kind: Any) -> str:
+    if about.choices:
+        return '|'.join(about.choices)
+    if isinstance(kind, tuple):
+        item = {int: 'N', float: 'X', str: 'NAME'}[kind[1]]
+        return ','.join([item] * (about.count or 2)) + ('' if about.count else ',...')
+    return {int: 'N', float: 'X', str: 'TEXT'}[kind]
+
+
+def log_plainly() -> None:
+    """Log lines without absl's prefix: the message, behind `warning: ` or `error: ` where it is one."""
+    import logging as python_logging
+
+    class Formatter(python_logging.Formatter):
+        def format(self, record: python_logging.LogRecord) -> str:
+            level = {'WARNING': 'warning: ', 'ERROR': 'error: '}.get(record.levelname, '')
+            return level + record.getMessage()
+
+    flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().python_handler.setFormatter(Formatter())
+
+
+def _apply_logging_flags(values: flags.FlagValues) -> None:
+    if values['verbosity'].present:
+        logging.set_verbosity(values.verbosity)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the lines that its libraries print at their start; an error is shown in full."""
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    sys.stderr.flush()
+    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # these, too, greet
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        os.close(nowhere)

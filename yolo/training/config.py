@@ -1,124 +1,234 @@
-"""The settings of a training run, frozen; stored beside its checkpoints, from where evaluation rebuilds the model."""
+"""The settings of a training run: each a field with its default, bounds and help; `config.json` keeps them.
+
+Defaults are the recipe yolov2-voc. None stands for a value that follows from the data or from other settings:
+`yolo.training.resolve` fills it in before the run begins.
+"""
 
 import dataclasses
 import json
 import posixpath
 
-from yolo import storage
+from yolo import settings, storage
+from yolo.settings import recorded, setting
 
 CONFIG = 'config.json'
+RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
+LOSSES = ('region', 'notebook')
+OPTIMIZERS = ('sgd', 'adam')
+SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
+PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
+
+RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'
+AUGMENTATION, BEST, LOOP = 'Augmentation', 'Best weights and early ends', 'Progress, checkpoints and devices'
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """One training run. `classes` and `anchors` are the data folder's, written down for use without it."""
+    """One training run. `classes`, `anchors` and the like are those of the records, kept for use without them."""
 
-    data_dir: str
-    train_split: str
-    eval_split: str  # '' for none
-    model_dir: str
-    classes: tuple[str, ...]
-    anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
-    image_size: tuple[int, int]  # height, width in pixels
-    model: str  # a name, or the path of a .cfg
-    width: float
-    loss: str
-    batch_size: int  # over all replicas
-    num_steps: int
-    optimizer: str
-    learning_rate: float
-    lr_schedule: str
-    burn_in: int  # steps
-    decay_steps: tuple[int, ...]  # the rate is multiplied by 0.1 at each
-    momentum: float
-    weight_decay: float  # L2 on the kernels, in the gradient
-    augment: bool
-    jitter: float
-    scale: tuple[float, float]
-    hue: float
-    saturation: float
-    exposure: float
-    seed: int
-    jit_compile: bool
-    eval_every: int  # steps; 0 for the end alone
-    checkpoint_every: int  # steps
-    log_every: int  # steps
-    keep: int  # checkpoints
-    resize: str = 'stretch'  # how the data's images came to their size; for prediction
-    init_weights: str = ''  # what the first weights are taken from
-    freeze: int = 0  # so many convolutions from the start stay as they are ...
-    unfreeze_at: int = 0  # ... until this step
-    recipe: str = ''
-    sizes: tuple[tuple[int, int], ...] = ()  # height, width in training, of which one is drawn every 10 steps
-    mosaic: float = 0.0  # share of the images that are put together from four
-    ema: float = 0.0  # how much of the averaged weights a step keeps; 0 for no averaging
-    precision: str = 'float32'
-    monitor: str = 'map'  # what says which weights are the best: map or loss
-    early_stopping: int = 0  # evaluations without a better one that end the run; 0 for never
-    plateau: int = 0  # evaluations without a better one after which the rate is lowered; 0 for never
-    plateau_factor: float = 0.1
-    max_hours: float = 0.0  # since it was started, or taken up again; 0 for no limit
-    steps_per_loop: int = 1
-    pictures_every: int = 0  # steps
-    profile_steps: tuple[int, ...] = ()  # first and last
-    deterministic: bool = False
-    data_checksum: str = ''
+    data_dir: str = setting(None, 'Folder of records.', group=RUN, required=True, may_change=True)
+    train_split: str = setting('trainval', 'Split to train on.', group=RUN)
+    eval_split: str = setting(
+        '', 'Split whose mAP decides which checkpoint is the best.', group=RUN, unset='none', may_change=True
+    )
+    model_dir: str = setting(
+        None,
+        'Folder of the run: config.json, checkpoints, best, tensorboard, run.json.',
+        group=RUN,
+        required=True,
+        may_change=True,
+    )
+    recipe: str = setting(
+        'yolov2-voc',
+        "Values for all settings that say how to train: the paper's; the Keras notebook's; for a few hundred images "
+        'and --init_weights; for a few hundred images from scratch. Any flag overrides its own value.',
+        group=RUN,
+        choices=RECIPES,
+        may_change=True,
+    )
+    classes: tuple[str, ...] = recorded(())
+    anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
+    image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
+    resize: str = recorded('stretch')  # how the records' images came to their size; prediction does the same
+    data_checksum: str = recorded('')
+
+    model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)
+    width: float = setting(1.0, 'Factor on the number of filters of every layer but the last.', group=NETWORK, low=0.01)
+    init_weights: str = setting(
+        '',
+        'Where the first weights come from, as far as their shapes fit: a Darknet .weights file (or only its first '
+        "layers: a backbone), a run's folder or checkpoint, or a .keras file.",
+        group=NETWORK,
+        unset='random weights',
+    )
+    freeze: int = setting(
+        0, 'Convolutions from the start that are not trained: a number, or backbone.', group=NETWORK, given_as=str
+    )
+    unfreeze_at: int = setting(
+        None, 'Step from which on frozen convolutions are trained too.', group=NETWORK, low=0, unset='never'
+    )
+
+    loss: str = setting(
+        'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES
+    )
+    batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1)
+    num_steps: int = setting(80200, 'Steps to train.', group=LEARNING, low=1)
+    epochs: float = setting(
+        None, 'Passes over --train_split, in place of --num_steps.', group=LEARNING, low=0, may_change=True
+    )
+    optimizer: str = setting('sgd', "sgd has Darknet's momentum.", group=LEARNING, choices=OPTIMIZERS)
+    learning_rate: float = setting(1e-3, 'Highest learning rate.', group=LEARNING, low=0)
+    lr_schedule: str = setting(
+        'steps',
+        'steps: the rate is multiplied by 0.1 at each of --decay_steps; cosine: it falls to 0 at the end; notebook: it '
+        'is multiplied by 0.1 at epochs 75 and 105; constant. All after --burn_in.',
+        group=LEARNING,
+        choices=SCHEDULES,
+    )
+    decay_steps: tuple[int, ...] = setting(
+        None,
+        'Steps at which --lr_schedule=steps multiplies the rate by 0.1.',
+        group=LEARNING,
+        low=0,
+        unset="50 % and 75 % of all steps, the paper's 40000,60000 of 80200",
+    )
+    burn_in: int = setting(
+        None,
+        'Steps over which the rate rises as (step / burn_in)^4.',
+        group=LEARNING,
+        low=0,
+        unset='1000, or a tenth of the steps if they are fewer than 10000',
+    )
+    momentum: float = setting(0.9, 'Momentum of sgd.', group=LEARNING, low=0, high=1)
+    weight_decay: float = setting(5e-4, 'L2 penalty on the kernels, added to the gradient.', group=LEARNING, low=0)
+    multi_scale: bool = setting(True, 'Train at another image size every 10 steps.', group=LEARNING, may_change=True)
+    sizes: tuple[tuple[int, int], ...] = setting(  # resolved: every height, width in training
+        None,
+        'Smallest and largest of these sizes: multiples of 32, of the longer side.',
+        group=LEARNING,
+        given_as=tuple[int, int],
+        count=2,
+        ascending=True,
+        unset="10/13 to 19/13 of the records' size, which is 320,608 for 416",
+    )
+    ema: float = setting(
+        0.0,
+        'Use an exponential moving average of the weights with this decay, as 0.999; 0 for the weights themselves.',
+        group=LEARNING,
+        low=0,
+        high=1,
+    )
+
+    augment: bool = setting(True, 'Flip, scale, shift, jitter and recolour the training images.', group=AUGMENTATION)
+    jitter: float = setting(0.3, 'Largest relative change of width and height.', group=AUGMENTATION, low=0, high=0.9)
+    scale: tuple[float, float] = setting(
+        (1.0, 1.0),
+        'Smallest and largest scale of the image on its canvas, as 0.8,1.25.',
+        group=AUGMENTATION,
+        low=1e-6,
+        count=2,
+        ascending=True,
+    )
+    hue: float = setting(0.1, 'Largest shift of the hue, as a share of the colour circle.', group=AUGMENTATION, low=0)
+    saturation: float = setting(1.5, 'Largest factor on the saturation.', group=AUGMENTATION, low=1)
+    exposure: float = setting(1.5, 'Largest factor on the brightness.', group=AUGMENTATION, low=1)
+    mosaic: float = setting(
+        0.0, 'Share of the images that are put together from four.', group=AUGMENTATION, low=0, high=1
+    )
+
+    monitor: str = setting(
+        'map',
+        'What decides which weights are the best, every --eval_every steps: the mAP on --eval_split, or the mean '
+        'training loss since the last time.',
+        group=BEST,
+        choices=('map', 'loss'),
+    )
+    eval_every: int = setting(
+        1000, 'Steps between evaluations; 0 for one at the end alone.', group=BEST, low=0, may_change=True
+    )
+    early_stopping: int = setting(
+        0,
+        'End after this many evaluations without a better one; 0 for never.',
+        group=BEST,
+        low=0,
+        may_change=True,
+    )
+    plateau: int = setting(
+        0,
+        'Multiply the rate by --plateau_factor after this many evaluations without a better one; 0 for never.',
+        group=BEST,
+        low=0,
+    )
+    plateau_factor: float = setting(0.1, 'See --plateau.', group=BEST, low=0, high=1)
+    max_hours: float = setting(
+        0.0, 'Save and end this many hours after the start; 0 for no limit.', group=BEST, low=0, may_change=True
+    )
+
+    seed: int = setting(0, 'Seed of weights, order and augmentation.', group=LOOP, low=0)
+    checkpoint_every: int = setting(1000, 'Steps between checkpoints.', group=LOOP, low=1, may_change=True)
+    keep: int = setting(3, 'Newest checkpoints to keep.', group=LOOP, low=1, may_change=True)
+    log_every: int = setting(20, 'Steps between progress lines.', group=LOOP, low=1, may_change=True)
+    pictures_every: int = setting(
+        0,
+        'Steps between pictures with predictions in TensorBoard, beside those of every evaluation; 0 for none.',
+        group=LOOP,
+        low=0,
+        may_change=True,
+    )
+    profile_steps: tuple[int, ...] = setting(
+        (),
+        "First and last step of a profile for TensorBoard's profiler, as 20,25.",
+        group=LOOP,
+        low=0,
+        count=2,
+        ascending=True,
+        unset='none',
+        may_change=True,
+    )
+    precision: str = setting(
+        'float32', 'What the network computes in; mixed_float16 scales the loss.', group=LOOP, choices=PRECISIONS
+    )
+    jit_compile: bool = setting(None, 'Compile the step with XLA.', group=LOOP, unset='yes on one CPU or GPU')
+    deterministic: bool = setting(
+        False,
+        'Use only TensorFlow operations that give the same bits on every run, which is slower; on one CPU they do so '
+        'anyway.',
+        group=LOOP,
+    )
+    steps_per_loop: int = setting(1, 'Most steps that one call of the graph takes.', group=LOOP, low=1, may_change=True)
+
+    def __post_init__(self) -> None:
+        settings.check(self)
 
 
-# What may differ when a run is taken up again: it does not change what the steps compute.
-_FREE = frozenset(
-    {
-        'data_dir',
-        'model_dir',
-        'eval_split',
-        'eval_every',
-        'checkpoint_every',
-        'log_every',
-        'keep',
-        'recipe',
-        'max_hours',
-        'early_stopping',
-        'steps_per_loop',
-        'pictures_every',
-        'profile_steps',
-    }
-)
-# ... unless evaluations have a say in it.
+# What may not change after all, where evaluations lower the rate.
 _WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
 
 
 def write_config(config: TrainConfig, begun: bool) -> None:
     """Writes `config.json` into the run's folder; ValueError, with the differences, if another run has begun there."""
-    path = posixpath.join(config.model_dir, CONFIG)
     if begun:
-        before = dataclasses.asdict(read_config(config.model_dir))
-        now = dataclasses.asdict(config)
-        free = _FREE - _WITH_PLATEAU if config.plateau else _FREE
-        differences = [
-            f'{name}: {before[name]} there, {now[name]} now'
-            for name in now
-            if name not in free and before[name] != now[name]
-        ]
+        ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
+        differences = settings.differences(read_config(config.model_dir), config, ignored)
         if differences:
             raise ValueError(
                 f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
                 'use its settings to go on with it, or another --model_dir'
             )
     storage.make_folder(config.model_dir)
-    storage.write(path, json.dumps(dataclasses.asdict(config), indent=1) + '\n')
+    text = json.dumps(dataclasses.asdict(config), indent=1) + '\n'
+    storage.write(posixpath.join(config.model_dir, CONFIG), text)
 
 
 def read_config(model_dir: str) -> TrainConfig:
-    """Reads the settings of the run in a folder; ValueError if there is none or it is not understood."""
+    """Reads the settings of the run in a folder; ValueError if there is none or it is not understood.
+
+    A setting that an older version did not have takes its default.
+    """
     path = posixpath.join(model_dir, CONFIG)
     if not storage.exists(path):
         raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
     try:
-        fields = {name: _frozen(value) for name, value in json.loads(storage.read(path)).items()}
-        return TrainConfig(**fields)
+        return settings.from_json(TrainConfig, json.loads(storage.read(path)))
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path}: not a configuration that this version reads ({error})') from error
-
-
-def _frozen(value):
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value

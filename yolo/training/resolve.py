@@ -1,0 +1,102 @@
+"""The settings of a run as given -> with every value that follows from the records or from other settings filled in."""
+
+import dataclasses
+import math
+
+from yolo.data import records
+from yolo.models import spec
+from yolo.training import network, schedule
+from yolo.training.config import TrainConfig
+
+VOC_STEPS, VOC_DECAY_STEPS = 80200, (40000, 60000)  # Darknet's cfg/yolov2-voc.cfg
+
+
+def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) -> TrainConfig:
+    """The settings with the records' classes, anchors and sizes, and with a value for every None.
+
+    ValueError for settings that have no meaning without another one, or do not fit the records or the network.
+    """
+    description = records.read_description(config.data_dir)
+    num_images = description.split(config.train_split).num_images
+    if config.unfreeze_at is not None and str(config.freeze) == '0':
+        raise ValueError('--unfreeze_at goes with --freeze')
+    config = dataclasses.replace(
+        config,
+        classes=description.classes,
+        anchors=description.anchors,
+        image_size=description.image_size,
+        resize=description.resize,
+        sizes=_sizes(config, description.image_size),
+        num_steps=_num_steps(config, num_images),
+    )
+    config = dataclasses.replace(
+        config,
+        burn_in=burn_in(config),
+        decay_steps=decay_steps(config, num_images),
+        unfreeze_at=config.num_steps if config.unfreeze_at is None else config.unfreeze_at,
+        jit_compile=num_replicas == 1 and not on_tpu if config.jit_compile is None else config.jit_compile,
+    )
+    return dataclasses.replace(config, freeze=_freeze(config))
+
+
+def burn_in(config: TrainConfig) -> int:
+    """Steps of burn-in: as given, or the paper's 1,000, but at most a tenth of the steps."""
+    return min(1000, config.num_steps // 10) if config.burn_in is None else config.burn_in
+
+
+def decay_steps(config: TrainConfig, num_images: int) -> tuple[int, ...]:
+    """The steps at which the rate is multiplied by 0.1; ValueError where they are given and the schedule has none."""
+    if config.decay_steps is not None and config.lr_schedule != 'steps':
+        raise ValueError(f'--decay_steps goes with --lr_schedule=steps, not with {config.lr_schedule}')
+    if config.lr_schedule == 'notebook':
+        return schedule.notebook_decay_steps(num_images, config.batch_size)
+    if config.lr_schedule != 'steps':
+        return ()
+    return voc_decay_steps(config.num_steps) if config.decay_steps is None else config.decay_steps
+
+
+def voc_decay_steps(num_steps: int) -> tuple[int, ...]:
+    """The paper's 40,000 and 60,000 of 80,200 steps, for another number of steps."""
+    return tuple(num_steps * step // VOC_STEPS for step in VOC_DECAY_STEPS)
+
+
+def _sizes(config: TrainConfig, image_size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    if not config.multi_scale:
+        if config.sizes is not None:
+            raise ValueError('--sizes goes with --multi_scale')
+        return (image_size,)
+    smallest, largest = config.sizes or schedule.usual_sizes(image_size)
+    return schedule.training_sizes(image_size, smallest, largest)
+
+
+def _num_steps(config: TrainConfig, num_images: int) -> int:
+    if config.epochs is None:
+        return config.num_steps
+    return max(1, math.ceil(config.epochs * num_images / config.batch_size))
+
+
+def _freeze(config: TrainConfig) -> int:
+    built, given = network.make_network(config), str(config.freeze)
+    if given == 'backbone':
+        return spec.num_backbone_convolutions(built)
+    most = sum(isinstance(section, spec.Convolution) for section in built.sections)
+    if not (given.isdigit() and int(given) < most):
+        raise ValueError(
+            f'--freeze={given}: neither backbone nor a number below the {most} convolutions of the network'
+        )
+    return int(given)
+
+
+def unresolved(config: TrainConfig) -> dict[str, str]:
+    """In words or numbers, what each setting that is None will be, by name."""
+    by_steps = config.epochs is None
+    steps = config.lr_schedule == 'steps'
+    return {
+        'burn_in': str(burn_in(config)) if by_steps else 'a tenth of the steps, at most 1,000',
+        'decay_steps': ','.join(map(str, voc_decay_steps(config.num_steps)))
+        if steps and by_steps
+        else 'by --lr_schedule and the number of steps',
+        'sizes': "10/13 to 19/13 of the records' size, as 320,608 for 416" if config.multi_scale else 'not given',
+        'unfreeze_at': 'never',
+        'jit_compile': 'on one CPU or GPU',
+    }
