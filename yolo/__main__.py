@@ -1,21 +1,28 @@
-"""`python -m yolo COMMAND`: predict, convert."""
+"""What can be done with a trained model.
 
-import importlib
+python -m yolo predict --help    detects objects in image files
+python -m yolo convert --help    converts models from Darknet and back
+"""
+
 import sys
+from collections.abc import Sequence
 
-from absl import app
+from yolo.cli import convert, flags, predict
 
-COMMANDS = {'predict': 'yolo.cli.predict', 'convert': 'yolo.cli.convert'}
+COMMANDS = {'predict': predict.COMMAND, 'convert': convert.COMMAND}
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command that the first word names."""
-    if len(argv) < 2 or argv[1] not in COMMANDS:
-        sys.exit(f'python -m yolo COMMAND --help: COMMAND is one of {", ".join(COMMANDS)}')
-    command = importlib.import_module(COMMANDS[argv[1]])
-    command.define_flags()
-    app.run(command.main, argv=[f'{argv[0]} {argv[1]}', *argv[2:]])
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command that the first word names; argv as sys.argv, which is the default."""
+    name, *words = sys.argv if argv is None else argv
+    if words and words[0] in COMMANDS:
+        flags.run(COMMANDS[words[0]], [name, *words[1:]])
+    if words and words[0] in flags.HELP:
+        print(__doc__)
+        sys.exit(0)
+    given = f'no command {words[0]!r}' if words else 'a command is missing'
+    sys.exit(f'yolo: {given}; there are {", ".join(COMMANDS)} (--help)')
 
 
 if __name__ == '__main__':
-    main(sys.argv)
+    main()

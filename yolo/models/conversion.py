@@ -1,0 +1,85 @@
+"""A trained model from one kind of file to another: Darknet's, a run's folder, a .keras file."""
+
+import tensorflow as tf
+
+from yolo.models import model_folder, spec
+from yolo.models.build import DarknetModel
+from yolo.models.darknet import load_whole, save_darknet
+from yolo.models.model_folder import ModelInfo
+from yolo.models.spec import Convolution, Network, Region
+
+
+def read_model(
+    cfg: str = '', weights: str = '', model_dir: str = '', keras: str = '', checkpoint: str = ''
+) -> tuple[DarknetModel, ModelInfo]:
+    """The model of a .cfg with .weights, of a folder, or of a .keras file, and what its weights do not say.
+
+    checkpoint: of model_dir: best, latest, a path, or '' for the best if there is one. ValueError if not exactly one
+    source is given, or it cannot be read.
+    """
+    if sum(map(bool, (cfg or weights, model_dir, keras))) != 1:
+        raise ValueError('give one of --cfg and --weights, --model_dir, or --keras')
+    if model_dir:
+        model, info, _ = model_folder.load_trained(model_dir, checkpoint)
+        return model, info
+    if keras:
+        return model_folder.load_keras(keras), ModelInfo((), 'stretch')
+    if not (cfg and weights):
+        raise ValueError('--cfg and --weights go together')
+    return load_whole(cfg, weights), ModelInfo((), 'stretch')
+
+
+def check_classes(model: DarknetModel, classes: tuple[str, ...]) -> None:
+    """ValueError if a detector has another number of classes than there are names."""
+    last = model.network.sections[-1]
+    if classes and isinstance(last, Region) and len(classes) != last.classes:
+        raise ValueError(
+            f'--labels={",".join(classes)}: {len(classes)} names, but the network has {last.classes} classes'
+        )
+
+
+def write_darknet(model: DarknetModel, cfg: str, weights: str, num_convolutions: int | None) -> list[str]:
+    """Writes .cfg and .weights where both are given; returns the paths. ValueError for one without the other."""
+    if bool(cfg) != bool(weights):
+        raise ValueError('--cfg_out and --weights_out go together')
+    if not cfg:
+        return []
+    save_darknet(model, cfg, weights, num_convolutions)
+    return [cfg, weights]
+
+
+def write_folder(model: DarknetModel, info: ModelInfo, model_dir: str) -> list[str]:
+    """Writes a model's folder if it is given; returns its path. ValueError if there is a model already."""
+    if not model_dir:
+        return []
+    folder = model_folder.latest_folder(model_dir)
+    if tf.train.latest_checkpoint(folder) is not None:
+        raise ValueError(f'--model_dir_out={model_dir}: a model is there already; give another folder')
+    model_folder.write_model(model_dir, model.network, info, begun=False)
+    model_folder.save_whole(folder, model, 0)
+    return [model_dir]
+
+
+def format_layers(built: Network) -> str:
+    """A table of the layers: what each is, its output for an image of the network's size, its parameters."""
+    numbers = spec.num_weights(built)
+    rows = [('', 'layer', 'output', 'parameters')]
+    for index, (section, shape) in enumerate(zip(built.sections, spec.shapes(built), strict=True)):
+        rows.append((str(index), _layer_name(section), ' x '.join(map(str, shape)), f'{numbers[index]:,}'))
+    rows.append(('', 'all', '', f'{sum(numbers):,}'))
+    return '\n'.join(f'{index:>3}  {layer:<32}  {output:>16}  {number:>12}' for index, layer, output, number in rows)
+
+
+def _layer_name(section: spec.Section) -> str:
+    if isinstance(section, Convolution):
+        stride = f'/{section.stride}' if section.stride > 1 else ''
+        return f'convolution {section.size} x {section.size}{stride} {section.activation}' + (
+            ' norm' if section.norm else ''
+        )
+    if isinstance(section, spec.MaxPool):
+        return f'max pool {section.size} x {section.size}/{section.stride}'
+    if isinstance(section, spec.Route):
+        return f'route {", ".join(map(str, section.layers))}'
+    if isinstance(section, Region):
+        return f'region, {len(section.anchors)} anchors, {section.classes} classes'
+    return {'Space': 'reorg', 'AveragePool': 'average pool'}.get(type(section).__name__, type(section).__name__.lower())
