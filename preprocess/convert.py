@@ -20,31 +20,12 @@ from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.scan import Scanned
+from preprocess.settings import IMAGES_PER_SHARD, Settings
 from yolo import storage
 from yolo.data import images, records, voc_folder
 from yolo.data.voc_folder import NOTED, REPAIRED
 from yolo.geometry.assignment import responsible_places
 from yolo.geometry.letterbox import to_canvas
-
-IMAGES_PER_SHARD = 512
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What to build. splits: name -> path of its list; labels: None for all names found; image_size: height, width."""
-
-    source: voc_folder.Source
-    splits: dict[str, str]
-    out_dir: str
-    labels: tuple[str, ...] | None
-    image_size: tuple[int, int]
-    resize: str  # one of letterbox.RESIZES
-    anchors: str
-    image_format: str  # one of images.FORMATS
-    jpeg_quality: int
-    strict: bool  # repairs leave the image out
-    num_shards: int  # of each split; 0 for one to 512 images
-    workers: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""The settings of a conversion, each with its default, bounds and help in one place."""
+
+import dataclasses
+import os
+
+from yolo.data.images import FORMATS
+from yolo.data.voc_folder import Source
+from yolo.geometry.letterbox import RESIZES
+from yolo.settings import recorded, setting
+
+IMAGES_PER_SHARD = 512
+NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
+SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A conversion. source: its folders; splits: name -> path of its list; image_size: height, width in pixels."""
+
+    source: Source = recorded()
+    splits: dict[str, str] = recorded()
+    out_dir: str = setting(None, 'Folder for the records.', group=RECORDS, required=True)
+    labels: tuple[str, ...] = setting(
+        None,
+        'Names of the classes: a comma list, a file with one a line, or voc.',
+        group=RECORDS,
+        given_as=str,
+        unset='all names in the annotations, sorted',
+    )
+    image_size: tuple[int, int] = setting(
+        (416, 416),
+        'Pixels of the stored images: a number or WIDTHxHEIGHT, multiples of 32.',
+        group=RECORDS,
+        given_as=str,
+    )
+    resize: str = setting(
+        'stretch',
+        "How images come to that size: stretched, as for the paper's numbers, or whole with grey bars, as today's "
+        'Darknet does.',
+        group=RECORDS,
+        choices=RESIZES,
+    )
+    anchors: str = setting(
+        'kmeans:5',
+        f'kmeans:K fits K anchors to the boxes of the first split; or {", ".join(NAMED_ANCHORS)}; or a list w,h, w,h, '
+        '... in grid cells of 32 pixels.',
+        group=RECORDS,
+    )
+    image_format: str = setting(
+        'jpeg',
+        'How images are stored: jpeg is small; png is exact; raw needs no decoding and is the largest.',
+        group=RECORDS,
+        choices=FORMATS,
+    )
+    jpeg_quality: int = setting(95, 'Quality of stored JPEGs.', group=RECORDS, low=1, high=100)
+    strict: bool = setting(False, 'Leave out an image of which something would otherwise be repaired.', group=RECORDS)
+    num_shards: int = setting(0, f'Files a split; 0 for one to {IMAGES_PER_SHARD} images.', group=WORK, low=0)
+    workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command is asked beside the settings of the records: where the data is and what may happen."""
+
+    voc_dir: str = setting('', 'Folder with Annotations, JPEGImages and ImageSets/Main.', group=SOURCE)
+    splits: tuple[str, ...] = setting(
+        ('trainval', 'test'),
+        'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the first.',
+        group=SOURCE,
+    )
+    annotations_dir: str = setting('', 'Folder of XML files, in place of --voc_dir.', group=SOURCE)
+    images_dir: str = setting('', 'Folder of images, in place of --voc_dir.', group=SOURCE)
+    split_files: tuple[str, ...] = setting(
+        (), 'Lists of image ids as NAME=FILE, in place of --voc_dir and --splits.', group=SOURCE
+    )
+    tfds: str = setting(
+        '',
+        'Detection dataset of TensorFlow Datasets, as voc/2007: downloaded if need be, and written to --voc_dir first.',
+        group=SOURCE,
+        unset='none',
+    )
+    tfds_data_dir: str = setting(None, 'Where TensorFlow Datasets keeps its data.', group=SOURCE)
+    runner: str = setting(
+        'local',
+        'Who does the work: processes of this machine, or Apache Beam with --beam_options.',
+        group=WORK,
+        choices=('local', 'beam'),
+    )
+    beam_options: tuple[str, ...] = setting(
+        (), 'Options of Apache Beam, as --runner=FlinkRunner,--flink_master=HOST:8081.', group=WORK
+    )
+    allow_errors: int = setting(0, 'Images that may be left out with exit status 0.', group=WORK, low=0)
+    overwrite: bool = setting(
+        False,
+        'Replace the records in --out_dir. After a kill go on without this flag: with it everything is written anew.',
+        group=WORK,
+    )
