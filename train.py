@@ -93,7 +93,7 @@ def train(values: FlagValues) -> int:
 
 def main() -> None:
     """The command line."""
-    command = flags.Command('train.py', __doc__, (TrainConfig, Devices), train, prints_only='print_config')
+    command = flags.Command('train.py', __doc__ or '', (TrainConfig, Devices), train, prints_only='print_config')
     flags.run(command, sys.argv)
 
 

@@ -32,6 +32,7 @@ class Settings:
         'Pixels of the stored images: a number or WIDTHxHEIGHT, multiples of 32.',
         group=RECORDS,
         given_as=str,
+        shown='416',
     )
     resize: str = setting(
         'stretch',

@@ -3,22 +3,23 @@
 python -m preprocess verify --data_dir=data/voc416
 """
 
+import dataclasses
 import functools
 import os
 import posixpath
-import sys
 from collections.abc import Iterator
 
 import numpy as np
-from absl import flags
+from absl.flags import FlagValues
 from tqdm import tqdm
 
-from preprocess import commands, pool
+from preprocess import pool
 from preprocess.resume import Summary
 from yolo import storage
-from yolo.cli.flags import errors_as_lines
+from yolo.cli import flags
 from yolo.data import images, records
 from yolo.geometry.assignment import responsible_places
+from yolo.settings import setting
 
 SHOWN = 20  # problems on screen
 
@@ -98,25 +99,26 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
     return description, problems
 
 
-def _flags() -> flags.FlagValues:
-    """The flags of this command, apart from those of the other commands."""
-    values = flags.FlagValues()
-    flags.DEFINE_string('data_dir', None, 'Folder of records.', flag_values=values, required=True)
-    flags.DEFINE_integer('workers', os.cpu_count() or 1, 'Processes; the default is one a core.', 1, flag_values=values)
-    return values
+@dataclasses.dataclass(frozen=True)
+class VerifySettings:
+    """What to check."""
+
+    data_dir: str = setting(None, 'Folder of records.', required=True)
+    workers: int = setting(os.cpu_count() or 1, 'Processes.', low=1)
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
-    values = _flags()
-    with errors_as_lines():
-        if not commands.parse(values, argv, __doc__):
-            return
-        description, problems = verify(values.data_dir, values.workers)
+def run(values: FlagValues) -> int:
+    """Flags to library; returns the exit status."""
+    asked = flags.read(values, VerifySettings)
+    description, problems = verify(asked.data_dir, asked.workers)
     for problem in problems[:SHOWN]:
         print(problem)
     if problems:
-        print(f'{len(problems)} problems in {values.data_dir}; `python -m preprocess --overwrite` writes it again')
-        sys.exit(1)
+        print(f'{len(problems)} problems in {asked.data_dir}; `python -m preprocess --overwrite` writes it again')
+        return 1
     counts = ', '.join(f'{split.num_images} images in {name}' for name, split in description.splits.items())
-    print(f'{values.data_dir} is whole: {counts}')
+    print(f'{asked.data_dir} is whole: {counts}')
+    return 0
+
+
+COMMAND = flags.Command('preprocess verify', __doc__ or '', (VerifySettings,), run, tensorflow=False)

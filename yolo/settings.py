@@ -24,8 +24,9 @@ class Setting:
 
     help: for the flag; group: its heading in --help; low, high: inclusive bounds; choices: the only values, if any;
     count: how many numbers a tuple has; ascending: they must not fall; required: a command cannot run without it;
-    unset: what None stands for, in words; given_as: the type of the flag where it is not that of the field;
-    may_change: the same run may go on with another value; flag: whether there is one.
+    unset: what None stands for, in words; shown: the default as --help has it, where it differs from the value;
+    given_as: the type of the flag where it is not that of the field; may_change: the same run may go on with another
+    value; flag: whether there is one.
     """
 
     help: str = ''
@@ -37,6 +38,7 @@ class Setting:
     ascending: bool = False
     required: bool = False
     unset: str = ''
+    shown: str = ''
     given_as: Any = None
     may_change: bool = False
     flag: bool = True

@@ -14,11 +14,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from absl import flags
+from absl.flags import FlagValues
 
-from preprocess import commands
 from preprocess.demo import painting
-from yolo.cli.flags import errors_as_lines
+from yolo.cli import flags
+from yolo.settings import setting
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
 DIFFICULT_COVER, DROPPED_COVER = 0.6, 0.9  # share of a shape under later shapes: difficult, not annotated at all
@@ -130,8 +130,10 @@ def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict
     ValueError if `out_dir` holds something that this function did not write.
     """
     if os.path.isdir(out_dir) and os.listdir(out_dir) and not os.path.exists(os.path.join(out_dir, MARK)):
-        raise ValueError(f'{out_dir!r} is not empty and was not made by `python -m preprocess shapes`: '
-                         'give another --out_dir or empty it')
+        raise ValueError(
+            f'{out_dir!r} is not empty and was not made by `python -m preprocess shapes`: '
+            'give another --out_dir or empty it'
+        )
     for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
         os.makedirs(os.path.join(out_dir, folder), exist_ok=True)
     command = f'python -m preprocess shapes --num_train={num_train} --num_test={num_test} --seed={seed}\n'
@@ -151,22 +153,22 @@ def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict
     return counts
 
 
-def _flags() -> flags.FlagValues:
-    """The flags of this command, apart from those of the other commands."""
-    values = flags.FlagValues()
-    flags.DEFINE_string('out_dir', None, 'Folder to write to.', flag_values=values, required=True)
-    flags.DEFINE_integer('num_train', 640, 'Images of the split trainval.', 1, flag_values=values)
-    flags.DEFINE_integer('num_test', 120, 'Images of the split test.', 1, flag_values=values)
-    flags.DEFINE_integer('seed', 0, 'Another seed, another dataset.', 0, flag_values=values)
-    return values
+@dataclasses.dataclass(frozen=True)
+class ShapesSettings:
+    """What to draw."""
+
+    out_dir: str = setting(None, 'Folder to write to.', required=True)
+    num_train: int = setting(640, 'Images of the split trainval.', low=1)
+    num_test: int = setting(120, 'Images of the split test.', low=1)
+    seed: int = setting(0, 'Another seed, another dataset.', low=0)
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
-    values = _flags()
-    with errors_as_lines():
-        if not commands.parse(values, argv, __doc__):
-            return
-        counts = write_shapes(values.out_dir, values.num_train, values.num_test, values.seed)
-    print(f'{values.out_dir}: {values.num_train} images in trainval, {values.num_test} in test, '
-          + ', '.join(f'{count} {name}' for name, count in counts.items()))
+def run(values: FlagValues) -> None:
+    """Flags to library."""
+    asked = flags.read(values, ShapesSettings)
+    counts = write_shapes(asked.out_dir, asked.num_train, asked.num_test, asked.seed)
+    shown = ', '.join(f'{count} {name}' for name, count in counts.items())
+    print(f'{asked.out_dir}: {asked.num_train} images in trainval, {asked.num_test} in test, {shown}')
+
+
+COMMAND = flags.Command('preprocess shapes', __doc__ or '', (ShapesSettings,), run, tensorflow=False)

@@ -3,19 +3,20 @@
 python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
 """
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import tensorflow as tf
-from absl import flags
+from absl.flags import FlagValues
 
-from preprocess import commands
 from yolo import storage
-from yolo.cli.flags import errors_as_lines
-from yolo.data import images, parsing, records
+from yolo.cli import flags
+from yolo.data import images, records
 from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections
+from yolo.data.records import Record
+from yolo.settings import setting
 
 TILE = 480  # pixels of the longer side of a tile
 GRID_COLOUR = (255, 255, 255)
@@ -70,37 +71,30 @@ def _draw_anchor(canvas: np.ndarray, place: np.ndarray, anchor, cell: int, colou
     canvas[ys[dash >= 10], xs[dash >= 10]] = (0, 0, 0)
 
 
-def read_records(data_dir: str, split: str, num: int, seed: int | None) -> list[dict[str, Any]]:
+def read_records(data_dir: str, split: str, num: int, seed: int | None) -> list[Record]:
     """`num` records of a split, or as many as there are: the first ones, or drawn by `seed` and in their order.
 
-    Each as `parsing.parse_annotations` gives it, without padding, and `image` (H, W, 3) uint8 RGB. ValueError for a
-    folder or a split that is not there, and for one without images.
+    ValueError for a folder or a split that is not there, and for one without images.
     """
     description = records.read_description(data_dir)
-    dataset = tf.data.TFRecordDataset(records.shard_paths(data_dir, split, description))
     num_images = description.split(split).num_images
     if not num_images:
         raise ValueError(f'split {split!r} of {data_dir!r} has no images')
     num = min(num, num_images)
     chosen = np.arange(num) if seed is None else np.random.default_rng(seed).choice(num_images, num, replace=False)
-    chosen = np.sort(chosen)
-    if seed is not None:
-        dataset = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == chosen)).map(lambda _, record: record)
-    found = []
-    for serialized in dataset.take(num):
-        parsed = parsing.parse_annotations(serialized[None], description.max_boxes)
-        record: dict[str, Any] = {name: value.numpy()[0] for name, value in parsed.items()}
-        real = record['labels'] >= 0
-        record |= {name: record[name][real] for name in ('boxes', 'labels', 'places', 'difficult')}
-        found.append(
-            record
-            | {
-                'image': images.decode_stored(
-                    parsing.parse_image(serialized).numpy(), description.image_format, description.image_size
-                )
-            }
-        )
-    return found
+    wanted, paths = set(chosen.tolist()), records.shard_paths(data_dir, split, description)
+    return [record for number, record in enumerate(_read(paths, max(wanted) + 1)) if number in wanted]
+
+
+def _read(paths: Sequence[str], num: int) -> Iterator[Record]:
+    """The first `num` records of some files."""
+    return itertools.islice((record for path in paths for record in _read_file(path)), num)
+
+
+def _read_file(path: str) -> Iterator[Record]:
+    with storage.reader(path) as file:
+        for serialized in records.unframe(file, path):
+            yield records.deserialize(serialized)
 
 
 def make_sheet(data_dir: str, split: str, num: int, seed: int | None = None) -> tuple[np.ndarray, int]:
@@ -108,18 +102,18 @@ def make_sheet(data_dir: str, split: str, num: int, seed: int | None = None) -> 
 
     Which records, and the errors: as `read_records`.
     """
-    found = read_records(data_dir, split, num, seed)
+    shown = read_records(data_dir, split, num, seed)
     description = records.read_description(data_dir)
-    tiles = [
-        draw_record(
-            each['image'], each['boxes'], each['labels'], each['places'], description.anchors, description.classes
-        )
-        for each in found
-    ]
-    sheet = contact_sheet(
-        tiles, [f'{each["image_id"].decode()}  {each["size"][1]} x {each["size"][0]}' for each in found]
-    )
-    return np.concatenate([sheet, _legend(description, sheet.shape[1])]), len(found)
+    tiles = [_tile(record, description) for record in shown]
+    captions = [f'{record.image_id}  {record.size[1]} x {record.size[0]}' for record in shown]
+    sheet = contact_sheet(tiles, captions)
+    return np.concatenate([sheet, _legend(description, sheet.shape[1])]), len(shown)
+
+
+def _tile(record: Record, description: records.Description) -> np.ndarray:
+    image = images.decode_stored(record.image, description.image_format, description.image_size)
+    anchors, classes = description.anchors, description.classes
+    return draw_record(image, record.boxes, record.labels, record.places, anchors, classes)
 
 
 def _legend(description: records.Description, width: int) -> np.ndarray:
@@ -143,23 +137,23 @@ def _legend(description: records.Description, width: int) -> np.ndarray:
     return strip
 
 
-def _flags() -> flags.FlagValues:
-    """The flags of this command, apart from those of the other commands."""
-    values = flags.FlagValues()
-    flags.DEFINE_string('data_dir', None, 'Folder of records.', flag_values=values, required=True)
-    flags.DEFINE_string('split', 'test', 'Split to show.', flag_values=values)
-    flags.DEFINE_string('out', 'sheet.png', 'PNG to write.', flag_values=values)
-    flags.DEFINE_integer('num', 12, 'Records to show, the first ones unless there is a seed.', 1, flag_values=values)
-    flags.DEFINE_integer('seed', None, 'Shows records drawn at random with this seed.', 0, flag_values=values)
-    return values
+@dataclasses.dataclass(frozen=True)
+class ShowSettings:
+    """What to draw."""
+
+    data_dir: str = setting(None, 'Folder of records.', required=True)
+    split: str = setting('test', 'Split to show.')
+    out: str = setting('sheet.png', 'PNG to write.')
+    num: int = setting(12, 'Records to show.', low=1)
+    seed: int = setting(None, 'Show records drawn at random with this seed.', low=0, unset='the first ones')
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv as sys.argv, so that argv[0] is its name. Bad input becomes a line and exit code 1."""
-    values = _flags()
-    with errors_as_lines(tf.errors.OpError):
-        if not commands.parse(values, argv, __doc__):
-            return
-        sheet, num = make_sheet(values.data_dir, values.split, values.num, values.seed)
-        storage.write(values.out, images.encode_png(sheet))
-    print(f'{values.out}: {num} records of {values.split}, {sheet.shape[1]} x {sheet.shape[0]} pixels')
+def run(values: FlagValues) -> None:
+    """Flags to library."""
+    asked = flags.read(values, ShowSettings)
+    sheet, num = make_sheet(asked.data_dir, asked.split, asked.num, asked.seed)
+    storage.write(asked.out, images.encode_png(sheet))
+    print(f'{asked.out}: {num} records of {asked.split}, {sheet.shape[1]} x {sheet.shape[0]} pixels')
+
+
+COMMAND = flags.Command('preprocess show', __doc__ or '', (ShowSettings,), run, tensorflow=False)

@@ -73,4 +73,4 @@ def convert(values: FlagValues) -> None:
     print(f'{model.seen:,} images seen in training; written: {", ".join(written)}')
 
 
-COMMAND = flags.Command('yolo convert', __doc__, (ConvertSettings,), convert)
+COMMAND = flags.Command('yolo convert', __doc__ or '', (ConvertSettings,), convert)

@@ -8,7 +8,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from absl import flags, logging
 
@@ -86,7 +86,7 @@ def define(classes: Sequence[type]) -> flags.FlagValues:
 def _define(values: flags.FlagValues, cls: type, field: dataclasses.Field) -> None:
     about, kind = settings.of(field), settings.flag_type(cls, field)
     if kind is bool:
-        flags.DEFINE_bool(field.name, field.default, about.help, values)
+        flags.DEFINE_bool(field.name, cast(Any, field.default), about.help, values)
     else:
         flags.DEFINE(_Parser(about, kind), field.name, field.default, about.help, values, _Serializer())
 
@@ -168,7 +168,7 @@ def _help_of(cls: type, field: dataclasses.Field) -> str:
     elif field.default in (None, '', ()):
         default = f'default: {about.unset}' if about.unset else ''
     else:
-        default = f'default: {settings.format_value(field.default)}'
+        default = f'default: {about.shown or settings.format_value(field.default)}'
     text = ' '.join(filter(None, (about.help, f'({default})' if default else '')))
     return f'  {shown}\n' + textwrap.fill(text, 100, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
 

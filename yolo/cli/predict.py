@@ -65,4 +65,4 @@ def predict(values: FlagValues) -> int:
     return 1 if problems else 0
 
 
-COMMAND = flags.Command('yolo predict', __doc__, (PredictSettings,), predict)
+COMMAND = flags.Command('yolo predict', __doc__ or '', (PredictSettings,), predict)

@@ -50,7 +50,7 @@ def test_sheet_has_a_tile_for_each_record_and_a_legend(records_dir):
 
 def test_seed_draws_other_records_once_each(records_dir):
     def ids(seed, num=4):
-        return [each['image_id'].decode() for each in contact_sheet.read_records(records_dir, 'train', num, seed)]
+        return [each.image_id for each in contact_sheet.read_records(records_dir, 'train', num, seed)]
 
     assert ids(None)[:2] == ['train_0', 'train_2']  # the first of the first file
     assert ids(1) == ids(1)
@@ -60,7 +60,7 @@ def test_seed_draws_other_records_once_each(records_dir):
 
 def test_records_come_without_padding(records_dir):
     for each in contact_sheet.read_records(records_dir, 'train', 8, None):
-        num = int(each['image_id'].decode().split('_')[1]) % 5  # as conftest writes them
+        num = int(each.image_id.split('_')[1]) % 5  # as conftest writes them
         assert each['boxes'].shape == (num, 4)
         assert each['places'].shape == (num, 3)
         assert each['image'].shape == (96, 96, 3)
