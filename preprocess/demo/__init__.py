@@ -1,0 +1,1 @@
+"""A small dataset to try everything on."""
