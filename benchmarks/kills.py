@@ -138,7 +138,7 @@ def checksums(model_dir: str) -> str:
     last = model_folder.checksum(f'{model_folder.latest_folder(model_dir)}/ckpt-{FLAGS.num_steps}')
     if not pathlib.Path(model_folder.best_folder(model_dir)).exists():
         return last
-    return f'{last}, best {model_folder.checksum(model_folder.find(model_dir, "best"))}'
+    return f'{last}, best {model_folder.checksum(model_folder.find_checkpoint(model_dir, "best"))}'
 
 
 if __name__ == '__main__':

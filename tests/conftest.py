@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from yolo.data import images, records
 from yolo.geometry.targets import encode_targets
-from yolo.training import progress
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -52,11 +51,13 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
 
 def end_at(patch: pytest.MonkeyPatch, last: int, sent: signal.Signals = signal.SIGTERM) -> None:
     """Sends this process a signal once it has taken a step of training."""
+    from yolo.training import progress
+
     add = progress.Progress.add
 
-    def added(self, step, told):
-        add(self, step, told)
-        if step + len(told) == last:
+    def added(self, step, metrics):
+        add(self, step, metrics)
+        if step + len(metrics) == last:
             os.kill(os.getpid(), sent)
 
     patch.setattr(progress.Progress, 'add', added)

@@ -1,9 +1,13 @@
-"""Networks as Keras models, built from their description, section by section."""
+"""Networks as Keras models, built from their description section by section."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from yolo.models import cfg
+from yolo.models.architectures import build_spec
 from yolo.models.layers import BatchNorm, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
 from yolo.models.spec import (
     AveragePool,
@@ -16,7 +20,6 @@ from yolo.models.spec import (
     Route,
     Section,
     Softmax,
-    build_spec,
     shapes,
 )
 
@@ -29,13 +32,15 @@ _ACTIVATIONS = {
 
 @keras.saving.register_keras_serializable('yolo')
 class DarknetModel(keras.Model):
-    """The Keras model of a spelled network, which it keeps; a .keras file holds it as the text of a .cfg.
+    """The Keras model of a network. A .keras file of it holds the network's description as the text of a .cfg.
 
-    network: its spelling; seen: images that it was trained on, as .weights files tell.
+    network: its description; seen: images that it was trained on, Darknet's counter in .weights files.
+    The model takes images (B, H, W, 3) RGB, uint8 0..255 or float 0..1, and gives raw (B, GH, GW, A, 5 + C), or the
+    probabilities (B, C) of a classifier. TypeError for images of other integers.
     """
 
     def __init__(self, network: Network, seen: int = 0, name: str = 'darknet'):
-        shapes(network)
+        shapes(network)  # refuses a network that cannot be built
         x = images = keras.Input((None, None, 3), name='images')
         outputs: list = []
         for index, section in enumerate(network.sections):
@@ -43,6 +48,9 @@ class DarknetModel(keras.Model):
             outputs.append(x)
         super().__init__(inputs=images, outputs=x, name=name)
         self.network, self.seen = network, seen
+
+    def call(self, images, training=None, mask=None, **kwargs):
+        return super().call(_scale_pixels(images), training=training, mask=mask, **kwargs)
 
     def get_config(self):
         return {'cfg': cfg.write(self.network), 'seen': int(self.seen), 'name': self.name}
@@ -67,42 +75,63 @@ class DarknetModel(keras.Model):
 
 
 def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> keras.Model:
-    """A YOLOv2 network with freshly drawn weights.
+    """A YOLOv2 network with random weights.
 
     name: 'yolov2' (Darknet-19 with passthrough) or 'yolov2-tiny'; anchors (A, 2) w, h in grid cells; width: factor on
-    the filters of all layers but the last. The model takes images (B, H, W, 3) 0..1, H and W any multiple of 32, and
-    gives raw (B, H/32, W/32, A, 5 + C): t_x, t_y, t_w, t_h, t_o, class logits. ValueError for an unknown name.
-    (YOLOv2 paper, section 2; Darknet cfg/yolov2-voc.cfg, cfg/yolov2-tiny-voc.cfg.)
+    the filters of all layers but the last. The model takes images (B, H, W, 3) RGB, uint8 0..255 or float 0..1, H and W
+    any multiple of 32, and gives raw (B, H/32, W/32, A, 5 + C): t_x, t_y, t_w, t_h, t_o, class logits. ValueError for
+    an unknown name. (YOLOv2 paper, section 2; Darknet cfg/yolov2-voc.cfg, cfg/yolov2-tiny-voc.cfg.)
     """
     return DarknetModel(build_spec(name, num_classes, anchors, width), name=name.replace('-', '_'))
 
 
-def _build_section(section: Section, index: int, x, outputs: list):
+def _scale_pixels(images: Any):
+    """Images as the first layer takes them: uint8 0..255 -> float32 0..1, float as it is; TypeError for the rest.
+
+    Keras would cast 255 to 255.0 without a word.
+    """
+    if isinstance(images, (list, tuple)):  # Keras passes the inputs of a model as a list
+        return type(images)(_scale_pixels(each) for each in images)
+    dtype = tf.as_dtype(images.dtype)
+    if dtype == tf.uint8:
+        return tf.cast(images, tf.float32) / 255
+    if not dtype.is_floating:
+        raise TypeError(
+            f'images of {dtype.name}: give uint8 0..255, or float 0..1 (tf.cast(images, tf.uint8) if they are 0..255)'
+        )
+    return images
+
+
+def _build_section(section: Section, index: int, x, outputs: Sequence):
+    """The output of a section; x: its input; outputs: of all sections before it."""
     match section:
         case Convolution():
             return _build_convolution(section, index, x)
-        case MaxPool(size, stride, padding):
-            if (size, padding) == (2, 1):  # one-sided, at the end: what Keras calls the same
-                return MaxPool2D(2, stride, padding='same', name=f'pool_{index}')(x)
-            before = padding // 2
-            if padding:
-                x = PadLowest(before, padding - before, name=f'pad_{index}')(x)
-            return MaxPool2D(size, stride, name=f'pool_{index}')(x)
+        case MaxPool():
+            return _build_pool(section, index, x)
         case Reorg(stride):
             return ReorgLayer(stride, name=f'reorg_{index}')(x)
         case Route(layers):
             sources = [outputs[index + layer] for layer in layers]
-            if len(sources) == 1:
-                return sources[0]
-            return keras.layers.Concatenate(name=f'route_{index}')(sources)
+            return keras.layers.Concatenate(name=f'route_{index}')(sources) if len(sources) > 1 else sources[0]
         case AveragePool():
             return keras.layers.GlobalAveragePooling2D(keepdims=True, name=f'average_{index}')(x)
         case Softmax():
             return keras.layers.Softmax(name=f'softmax_{index}')(keras.layers.Flatten(name=f'flat_{index}')(x))
         case Cost():
             return x
-        case Region():
-            return SplitAnchors(len(section.anchors), name='raw')(x)
+        case Region(anchors):
+            return SplitAnchors(len(anchors), name='raw')(x)
+
+
+def _build_pool(section: MaxPool, index: int, x):
+    name = f'pool_{index}'
+    if (section.size, section.padding) == (2, 1):  # one row and column at the end, as Keras pads for 'same'
+        return MaxPool2D(2, section.stride, padding='same', name=name)(x)
+    if section.padding:
+        before = section.padding // 2
+        x = PadLowest(before, section.padding - before, name=f'pad_{index}')(x)
+    return MaxPool2D(section.size, section.stride, name=name)(x)
 
 
 def _build_convolution(section: Convolution, index: int, x):

@@ -82,4 +82,4 @@ def _layer_name(section: spec.Section) -> str:
         return f'route {", ".join(map(str, section.layers))}'
     if isinstance(section, Region):
         return f'region, {len(section.anchors)} anchors, {section.classes} classes'
-    return {'Space': 'reorg', 'AveragePool': 'average pool'}.get(type(section).__name__, type(section).__name__.lower())
+    return {'AveragePool': 'average pool'}.get(type(section).__name__, type(section).__name__.lower())

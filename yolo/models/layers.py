@@ -1,4 +1,4 @@
-"""The layers of Darknet that Keras lacks or computes differently."""
+"""The layers of Darknet that Keras lacks or computes differently; each says why it is not Keras' own."""
 
 import keras
 import tensorflow as tf
@@ -18,8 +18,9 @@ def _mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
 class BatchNorm(keras.layers.Layer):
     """Darknet's batch normalisation over (B, H, W): (x - mean) / (sqrt(variance) + 1e-6) * gamma + beta.
 
-    Keras' adds its epsilon inside the root, so converted weights give other numbers. In training the mean and the
-    unbiased variance are those of the global batch, over all replicas, and the moving ones follow with momentum 0.99.
+    Not keras.layers.BatchNormalization: that has its epsilon under the square root, so that Darknet's weights give
+    other numbers, and its variance is the biased one. In training the mean and the unbiased variance are those of the
+    global batch, over all replicas; the moving ones follow with momentum 0.99.
     (Darknet src/batchnorm_layer.c, src/blas.c.)
     """
 
@@ -62,11 +63,11 @@ def _safe_sqrt(x: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable('yolo')
 class MaxPool2D(keras.layers.MaxPool2D):
-    """Max pooling whose gradient is fast in a compiled step too.
+    """Keras' max pooling, with a second implementation that is fast when XLA compiles it.
 
-    XLA scatters the gradient of a pool one number at a time on CPUs, and refuses where determinism is asked for. For
-    pools of 2 x 2, `pairwise` takes maxima of pairs instead: the same numbers, and the same gradient, of which the
-    first of equal ones gets all. Uncompiled, the kernel of the pool is faster.
+    On CPUs, XLA computes the gradient of Keras' pooling one number at a time, and not at all with deterministic ops.
+    For pools of 2 x 2, `pairwise` takes maxima of pairs instead: the same numbers and the same gradient, all of which
+    goes to the first of equal inputs. Without XLA, Keras' own is faster.
     """
 
     pairwise = False
@@ -88,7 +89,11 @@ class MaxPool2D(keras.layers.MaxPool2D):
 
 @keras.saving.register_keras_serializable('yolo')
 class PadLowest(keras.layers.Layer):
-    """Rows and columns of the lowest number, `before` and `after` the others: padding that max pooling never takes."""
+    """Pads with the lowest number of its type, which max pooling never takes.
+
+    before, after: rows at the top and bottom, and columns at the left and right. Not keras.layers.ZeroPadding2D: a zero
+    would win over negative inputs.
+    """
 
     def __init__(self, before: int, after: int, **kwargs):
         super().__init__(**kwargs)
@@ -108,10 +113,11 @@ class PadLowest(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable('yolo', name='Reorg')
 class ReorgLayer(keras.layers.Layer):
-    """Darknet's reorg of stride s: (B, H, W, C) -> (B, H/s, W/s, C s^2); not space_to_depth.
+    """Darknet's reorg of stride s: (B, H, W, C) -> (B, H/s, W/s, C s^2); C must divide by s^2.
 
-    Darknet writes the output of a (C / s^2, H s, W s) to (C, H, W) rearrangement into the memory of (C s^2, H/s, W/s);
-    official weights are only right with that order. C must divide by s^2. (Darknet src/blas.c, reorg_cpu.)
+    Not tf.nn.space_to_depth: Darknet rearranges (C / s^2, H s, W s) to (C, H, W) and reads the result as
+    (C s^2, H/s, W/s), which is another order of channels, and its weights need that one. (Darknet src/blas.c,
+    reorg_cpu.)
     """
 
     def __init__(self, stride: int = 2, **kwargs):
@@ -122,7 +128,7 @@ class ReorgLayer(keras.layers.Layer):
         s, channels = self.stride, x.shape[-1]
         shape = tf.shape(x)
         batch, height, width = shape[0], shape[1], shape[2]
-        flat = tf.transpose(x, (0, 3, 1, 2))  # Darknet's memory: channel first
+        flat = tf.transpose(x, (0, 3, 1, 2))  # channels first, as in Darknet's memory
         parts = tf.reshape(flat, (batch, channels // s**2, height, s, width, s))  # k % oc, j, o // s, i, o % s
         parts = tf.transpose(parts, (0, 3, 5, 1, 2, 4))  # o // s, o % s, k % oc, j, i
         out = tf.reshape(parts, (batch, channels * s**2, height // s, width // s))
@@ -138,7 +144,10 @@ class ReorgLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable('yolo')
 class SplitAnchors(keras.layers.Layer):
-    """The last convolution's channels by anchor: (B, GH, GW, A (5 + C)) -> (B, GH, GW, A, 5 + C) float32."""
+    """The last convolution's channels by anchor: (B, GH, GW, A (5 + C)) -> (B, GH, GW, A, 5 + C) float32.
+
+    Not keras.layers.Reshape: that allows only one unknown side, and here both sides of the grid are unknown.
+    """
 
     def __init__(self, num_anchors: int, **kwargs):
         super().__init__(**kwargs)

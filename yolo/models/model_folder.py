@@ -2,10 +2,11 @@
 
 | file | what |
 | --- | --- |
-| spec.cfg | the network as Darknet spells it: layers, anchors, image size |
-| model.json | names of the classes; how images are brought to the network's size |
-| config.json | the settings of the run; missing in a converted model |
-| checkpoints, best | weights and images seen; the former with the state of the optimizer |
+| network.cfg | the network as a Darknet .cfg: layers, anchors, image size |
+| model.json | names of the classes; how images are resized to the network's size |
+| config.json | the settings of the run; a converted model has none |
+| checkpoints | weights, `seen` (images of the training) and the state of the optimizer |
+| best | weights and `seen` |
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ NETWORK, MODEL = 'network.cfg', 'model.json'
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """What a model's weights do not tell. classes: their names, empty if unknown; resize: one of letterbox.RESIZES."""
+    """What is in model.json. classes: their names, empty if unknown; resize: one of letterbox.RESIZES."""
 
     classes: tuple[str, ...]
     resize: str
@@ -44,13 +45,16 @@ def latest_folder(model_dir: str) -> str:
     return posixpath.join(model_dir, 'checkpoints')
 
 
-def write_model(model_dir: str, model_network: Network, info: ModelInfo, begun: bool) -> None:
-    """Writes spec.cfg and model.json; ValueError if there are (begun) weights of another network there."""
+def write_model(model_dir: str, network: Network, info: ModelInfo, begun: bool) -> None:
+    """Writes network.cfg and model.json; begun: the folder has weights already.
+
+    ValueError if those weights belong to another network.
+    """
     path = posixpath.join(model_dir, NETWORK)
-    if begun and cfg.read(path) != model_network:
+    if begun and cfg.read(path) != network:
         raise ValueError(f'{path} is another network than the one that is asked for; use another --model_dir')
     storage.make_folder(model_dir)
-    storage.write(path, cfg.write(model_network))
+    storage.write(path, cfg.write(network))
     storage.write(posixpath.join(model_dir, MODEL), json.dumps(dataclasses.asdict(info), indent=1) + '\n')
 
 
@@ -69,10 +73,10 @@ def read_info(model_dir: str) -> ModelInfo:
     return info
 
 
-def find(model_dir: str, which: str = '') -> str:
-    """The path of a checkpoint: 'best', 'latest', a path of its own, or '' for the best if there is one, else latest.
+def find_checkpoint(model_dir: str, which: str = '') -> str:
+    """The path of a checkpoint; ValueError if there is none.
 
-    ValueError if there is none.
+    which: 'best'; 'latest'; '' for the best if there is one, else the latest; or the path of one.
     """
     best = tf.train.latest_checkpoint(best_folder(model_dir))
     latest = tf.train.latest_checkpoint(latest_folder(model_dir))
@@ -86,8 +90,8 @@ def find(model_dir: str, which: str = '') -> str:
 
 
 def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelInfo, str]:
-    """The trained model of a folder, what else is known of it, and the path of the checkpoint, chosen as by `find`."""
-    info, path = read_info(model_dir), find(model_dir, which)
+    """The trained model of a folder, its model.json, and the path of its checkpoint; which: as of `find_checkpoint`."""
+    info, path = read_info(model_dir), find_checkpoint(model_dir, which)
     model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK)))
     seen = new_seen()
     status = tf.train.Checkpoint(model=model, seen=seen).restore(path)
@@ -96,17 +100,17 @@ def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelIn
     try:
         model.check_finite()
     except FloatingPointError as error:
-        raise ValueError(f'{path}: {error}: its training went astray') from error
+        raise ValueError(f'{path}: {error}: its training diverged') from error
     return model, info, path
 
 
 def new_seen(value: int = 0) -> tf.Variable:
-    """The images of training, as every checkpoint holds them beside the model."""
+    """Darknet's counter of images of the training, which every checkpoint holds beside the model."""
     return tf.Variable(value, trainable=False, name='seen', dtype=tf.int64)
 
 
 def save_whole(folder: str, model: DarknetModel, number: int) -> None:
-    """Saves a model without the state of its training, in place of the one in this folder; OSError if that fails."""
+    """Saves a model without an optimizer, replacing the one in this folder; OSError if that fails."""
     checkpoint = tf.train.Checkpoint(model=model, seen=new_seen(model.seen))
     try:
         tf.train.CheckpointManager(checkpoint, folder, 1).save(checkpoint_number=number)
@@ -115,20 +119,20 @@ def save_whole(folder: str, model: DarknetModel, number: int) -> None:
 
 
 def checksum(path: str) -> str:
-    """The SHA-256 of all that a checkpoint holds, but for how often it was saved; equal for equal states of a run."""
-    reader, found = tf.train.load_checkpoint(path), hashlib.sha256()
+    """The SHA-256 of all that a checkpoint holds but its save counter: equal for equal states of a run."""
+    reader, digest = tf.train.load_checkpoint(path), hashlib.sha256()
     for name in sorted(reader.get_variable_to_shape_map()):
         if not name.startswith(('save_counter', '_CHECKPOINTABLE_OBJECT_GRAPH')):
-            found.update(name.encode() + reader.get_tensor(name).tobytes())
-    return found.hexdigest()
+            digest.update(name.encode() + reader.get_tensor(name).tobytes())
+    return digest.hexdigest()
 
 
 def initialize(model: DarknetModel, path: str) -> weights.Loaded:
-    """Takes over what fits, convolution by convolution in order, from a trained model; the rest stays as it is.
+    """Copies the weights of a trained model, convolution by convolution in order, where shapes are equal.
 
-    path: a .weights file of Darknet's, whole or of a backbone; the folder of a run or of a converted model; one of its
-    checkpoints; or a .keras file. The last convolution may be of other classes or anchors. ValueError for what is none
-    of these or does not fit.
+    path: a Darknet .weights file (or only its first layers: a backbone); the folder of a run or of a converted model;
+    one of its checkpoints; or a .keras file. Its last convolution may be for other classes or anchors. ValueError for
+    any other file, and if no convolution fits.
     """
     if storage.exists(path + '.index'):
         source = load_trained(posixpath.dirname(posixpath.dirname(path)), path)[0]
@@ -145,7 +149,7 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
 
 
 def load_keras(path: str) -> DarknetModel:
-    """A model of a .keras file; ValueError if that is not one of this project's."""
+    """The model in a .keras file; ValueError if it is not a DarknetModel."""
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

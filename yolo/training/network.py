@@ -2,13 +2,13 @@
 
 import keras
 
-from yolo.models import cfg, spec
+from yolo.models import architectures, cfg, spec
 from yolo.models.build import DarknetModel
 from yolo.models.spec import Network
 from yolo.training.config import TrainConfig
 
-# What a .cfg may say of its loss: `region_loss` knows only these.
-LOSS = {
+# The only values of these [region] options with which `region_loss` can train.
+REGION_LOSS = {
     'bias_match': 1,
     'rescore': 1,
     'object_scale': 5,
@@ -17,8 +17,8 @@ LOSS = {
     'coord_scale': 1,
     'thresh': 0.6,
 }
-# What Darknet takes where a .cfg says nothing. (src/parser.c, parse_region)
-DARKNETS = {
+# The values that Darknet takes for options that a .cfg does not have. (src/parser.c, parse_region)
+DARKNET_DEFAULTS = {
     'bias_match': 0,
     'rescore': 0,
     'object_scale': 1,
@@ -31,21 +31,30 @@ DARKNETS = {
 
 def make_network(config: TrainConfig) -> Network:
     """The network of a run: by name or from a .cfg, for the classes, anchors and image size of its data."""
-    if config.model in spec.MODELS:
-        return spec.build_spec(config.model, len(config.classes), config.anchors, config.width, config.image_size)
+    if config.model in architectures.MODELS:
+        return architectures.build_spec(
+            config.model, len(config.classes), config.anchors, config.width, config.image_size
+        )
     if not config.model.endswith('.cfg'):
-        raise ValueError(f'--model={config.model}: not one of {", ".join(spec.MODELS)}, nor the path of a .cfg')
+        raise ValueError(
+            f'--model={config.model}: not one of {", ".join(architectures.MODELS)}, nor the path of a .cfg'
+        )
     if config.width != 1:
         raise ValueError(f'--width={config.width:g} goes with a network by name, not with {config.model}')
     built = cfg.read(config.model)
-    options: dict = {**DARKNETS, **dict(built.region.options)}
-    for name, value in options.items():
-        if name in LOSS and float(value) != LOSS[name] and config.loss == 'region':
-            raise ValueError(
-                f'{config.model}: [region] {name}={value}: such a network is used, but not trained: the '
-                f'loss here has {name}={LOSS[name]:g}; change the .cfg to accept that'
-            )
+    if config.loss == 'region':
+        _check_region_options(config.model, {**DARKNET_DEFAULTS, **dict(built.region.options)})
     return spec.adapt(built, len(config.classes), config.anchors, config.image_size)
+
+
+def _check_region_options(path: str, options: dict) -> None:
+    """ValueError for options of [region] with which Darknet would compute another loss than `region_loss`."""
+    for name, value in options.items():
+        if name in REGION_LOSS and float(value) != REGION_LOSS[name]:
+            raise ValueError(
+                f'{path}: [region] {name}={value}: such a network can be used but not trained, because the '
+                f'loss here has {name}={REGION_LOSS[name]:g}; change the .cfg to accept that'
+            )
 
 
 def make_model(config: TrainConfig) -> DarknetModel:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from yolo.data import records
-from yolo.models import spec
+from yolo.models import architectures, spec
 from yolo.training import network, schedule
 from yolo.training.config import TrainConfig
 
@@ -78,7 +78,7 @@ def _num_steps(config: TrainConfig, num_images: int) -> int:
 def _freeze(config: TrainConfig) -> int:
     built, given = network.make_network(config), str(config.freeze)
     if given == 'backbone':
-        return spec.num_backbone_convolutions(built)
+        return architectures.num_backbone_convolutions(built)
     most = sum(isinstance(section, spec.Convolution) for section in built.sections)
     if not (given.isdigit() and int(given) < most):
         raise ValueError(

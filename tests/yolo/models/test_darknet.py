@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import DATA
 
 import yolo
-from yolo.models import build, cfg, spec, weights
+from yolo.models import architectures, build, cfg, spec, weights
 from yolo.models.build import DarknetModel
 from yolo.models.spec import Convolution, MaxPool, Network, Region, Route
 
@@ -91,8 +91,8 @@ def test_opencv_reads_what_is_written_of_a_trained_network(tmp_path):
     """OpenCV's own reader of Darknet's files, on weights and statistics that training moved."""
     rng = np.random.default_rng(0)
     images = rng.random((2, 96, 64, 3), np.float32)
-    for name in spec.MODELS:
-        model = DarknetModel(spec.build_spec(name, 3, [(0.5, 1), (2, 1.5), (1, 1)], 1 / 8, (96, 64)))
+    for name in architectures.MODELS:
+        model = DarknetModel(architectures.build_spec(name, 3, [(0.5, 1), (2, 1.5), (1, 1)], 1 / 8, (96, 64)))
         optimizer = keras.optimizers.SGD(1e-3)
         for _ in range(5):
             with tf.GradientTape() as tape:
@@ -113,11 +113,11 @@ def opencv_raw(cfg_path, weights_path, images: np.ndarray) -> np.ndarray:
     return net.forward(last).transpose(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize('name', spec.MODELS)
+@pytest.mark.parametrize('name', architectures.MODELS)
 def test_a_name_and_its_cfg_are_the_same_network(name):
-    spelled = spec.build_spec(name, 20, np.ones((5, 2)) * [1.5, 2.25])
+    spelled = architectures.build_spec(name, 20, np.ones((5, 2)) * [1.5, 2.25])
     assert cfg.parse(cfg.write(spelled)) == spelled
-    assert spec.num_backbone_convolutions(spelled) == {'yolov2': 18, 'yolov2-tiny': 7}[name]
+    assert architectures.num_backbone_convolutions(spelled) == {'yolov2': 18, 'yolov2-tiny': 7}[name]
     assert sum(spec.num_weights(spelled)) == {'yolov2': 50_676_061, 'yolov2-tiny': 15_867_885}[name]
 
 
@@ -125,7 +125,9 @@ def test_a_name_and_its_cfg_are_the_same_network(name):
 def test_the_golden_networks_are_those_of_build_model(name):
     theirs = cfg.read(str(GOLDEN / f'{name}.cfg'))
     region = theirs.region
-    ours = spec.build_spec(name.removesuffix('-w16'), region.classes, region.anchors, 1 / 16, theirs.image_size)
+    ours = architectures.build_spec(
+        name.removesuffix('-w16'), region.classes, region.anchors, 1 / 16, theirs.image_size
+    )
     strip = [dataclasses.replace(section, options=()) for section in theirs.sections]
     assert strip == [dataclasses.replace(section, options=()) for section in ours.sections]
 
@@ -348,9 +350,9 @@ def test_weights_of_other_classes_go_in_up_to_the_last_convolution(classes):
     model = DarknetModel(spec.adapt(theirs, classes, [(1, 1), (2, 2), (3, 3)], (64, 64)))
     loaded = weights.read(model, str(GOLDEN / 'yolov2-w16.weights'), allow_different_head=True)
     assert len(loaded.loaded) == 22
-    assert loaded.drawn == ('conv_30',)
+    assert loaded.random == ('conv_30',)
     assert '22 of 23 convolutions loaded' in str(loaded)
-    assert 'drawn anew: conv_30' in str(loaded)
+    assert 'random weights: conv_30' in str(loaded)
     with pytest.raises(ValueError, match='conv_30'):
         weights.read(model, str(GOLDEN / 'yolov2-w16.weights'))
     with pytest.raises(ValueError, match='ends inside of'):

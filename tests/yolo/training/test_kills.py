@@ -55,8 +55,8 @@ def same(folder: pathlib.Path, whole: pathlib.Path) -> None:
         f'{whole}/checkpoints/ckpt-{STEPS}'
     )
     assert (folder / 'best/metrics.json').read_text() == (whole / 'best/metrics.json').read_text()
-    assert model_folder.checksum(model_folder.find(str(folder), 'best')) == model_folder.checksum(
-        model_folder.find(str(whole), 'best')
+    assert model_folder.checksum(model_folder.find_checkpoint(str(folder), 'best')) == model_folder.checksum(
+        model_folder.find_checkpoint(str(whole), 'best')
     )
 
 
@@ -115,7 +115,7 @@ def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_p
     assert told['reason'] == 'SIGTERM'
     assert told['step'] >= 9
     assert f'SIGTERM: {told["step"]} of {STEPS} steps' in text
-    good = model_folder.find(str(tmp_path), 'latest')
+    good = model_folder.find_checkpoint(str(tmp_path), 'latest')
     assert good == f'{tmp_path}/checkpoints/ckpt-{told["step"]}'
 
     before = digests(tmp_path / 'checkpoints')
@@ -184,8 +184,8 @@ def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
         assert (result.reason, result.step) == (sent.name, last)
         assert loop.train(told, one_device()).reason == 'finished'
         for which in ('latest', 'best'):
-            assert model_folder.checksum(model_folder.find(told.model_dir, which)) == model_folder.checksum(
-                model_folder.find(config.model_dir, which)
+            assert model_folder.checksum(model_folder.find_checkpoint(told.model_dir, which)) == model_folder.checksum(
+                model_folder.find_checkpoint(config.model_dir, which)
             )
         assert (folder / 'best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
 

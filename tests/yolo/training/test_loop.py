@@ -11,7 +11,7 @@ from conftest import SMALL, write_records
 
 from yolo.data import pipeline, records
 from yolo.evaluation import inference
-from yolo.models import cfg, model_folder, spec
+from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import distribution, loop, losses, network, state, step
 from yolo.training.config import TrainConfig, read_config, write_config
@@ -156,7 +156,7 @@ def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, ca
     ]
     best = json.loads((tmp_path / 'best' / 'metrics.json').read_text())
     assert best['map_11pt'] >= metrics['map_11pt']
-    assert model_folder.find(str(tmp_path)).endswith(f'best/ckpt-{best["step"]}')
+    assert model_folder.find_checkpoint(str(tmp_path)).endswith(f'best/ckpt-{best["step"]}')
     assert list((tmp_path / 'tensorboard').glob('events*'))
     assert 'step 5/5  loss' in caplog.text
     assert 'images/s' in caplog.text
@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
     for image_id in pipeline.training_ids(records_dir, 'train', 4, config.seed, step):
         assert image_id in message
     with pytest.raises(ValueError, match='no latest checkpoint'):
-        model_folder.find(str(tmp_path), 'latest')
+        model_folder.find_checkpoint(str(tmp_path), 'latest')
 
 
 @pytest.mark.parametrize('rate', [math.inf, math.nan])
@@ -236,7 +236,7 @@ def test_a_finished_run_is_evaluated_when_asked_later(records_dir, tmp_path):
     assert loop.train(config, one_device()).metrics is None
     metrics = loop.train(dataclasses.replace(config, eval_split='test'), one_device()).metrics
     assert (metrics['step'], metrics['split']) == (2, 'test')
-    assert model_folder.find(str(tmp_path), 'best').endswith('ckpt-2')
+    assert model_folder.find_checkpoint(str(tmp_path), 'best').endswith('ckpt-2')
     metrics = loop.train(dataclasses.replace(config, eval_split='train'), one_device())
     assert json.loads((tmp_path / 'best/metrics.json').read_text())['split'] == 'train'  # not compared with the other
 
@@ -329,7 +329,7 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
     with caplog.at_level(logging.INFO, 'absl'):
         loop.train(run, one_device())
     assert '7 of 9 convolutions loaded: conv_0, conv_2' in caplog.text
-    assert 'drawn anew: conv_13, conv_14' in caplog.text
+    assert 'random weights: conv_13, conv_14' in caplog.text
     assert '7 of 9 convolutions are frozen' in caplog.text
     found = model_folder.load_trained(run.model_dir)[0]
     for (_, conv, norm), (_, theirs, their_norm) in zip(found.convolutions()[:7], model.convolutions(), strict=False):
@@ -344,7 +344,9 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
 
 def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
     named = make_config(records_dir, tmp_path / 'named', num_steps=2)
-    (tmp_path / 'n.cfg').write_text(cfg.write(spec.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 16, (320, 320))))
+    (tmp_path / 'n.cfg').write_text(
+        cfg.write(architectures.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 16, (320, 320)))
+    )
     loop.train(named, one_device())
     loop.train(
         dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0, model_dir=str(tmp_path / 'cfg')),
@@ -353,7 +355,9 @@ def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
     for a, b in zip(weights_of(tmp_path / 'named'), weights_of(tmp_path / 'cfg'), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (tmp_path / 'named/network.cfg').read_text() == (tmp_path / 'cfg/network.cfg').read_text()
-    (tmp_path / 'n.cfg').write_text(cfg.write(spec.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 8, (320, 320))))
+    (tmp_path / 'n.cfg').write_text(
+        cfg.write(architectures.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 8, (320, 320)))
+    )
     with pytest.raises(ValueError, match='another network'):
         loop.train(
             dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0, model_dir=str(tmp_path / 'cfg')),

@@ -84,7 +84,7 @@ def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
         ema=0.9,
     )
     loop.train(config, one_device())
-    whole = model_folder.checksum(model_folder.find(config.model_dir, 'latest'))
+    whole = model_folder.checksum(model_folder.find_checkpoint(config.model_dir, 'latest'))
     found = tf.train.latest_checkpoint(model_folder.latest_folder(config.model_dir))
     for path in (tmp_path / 'run/checkpoints').glob('ckpt-4*'):
         path.unlink()

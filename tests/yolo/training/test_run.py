@@ -55,7 +55,7 @@ def test_the_time_limit_saves(records_dir, tmp_path, caplog):
         result = loop.train(config, one_device())
     assert result.reason == told(tmp_path)['reason'] == 'time limit'
     assert 0 < result.step < 1000
-    assert model_folder.find(str(tmp_path)).endswith(f'ckpt-{result.step}')
+    assert model_folder.find_checkpoint(str(tmp_path)).endswith(f'ckpt-{result.step}')
     found = told(tmp_path)
     assert found['metrics'] is None
     parts = [found['losses'][name] for name in ('box', 'objectness', 'class')]

@@ -99,7 +99,7 @@ def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
         assert process.returncode == 75, text
     told = json.loads((tmp_path / 'run.json').read_text())
     assert told['reason'] == 'another process was told to end'
-    assert model_folder.find(str(tmp_path), 'latest').endswith(f'ckpt-{told["step"]}')
+    assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{told["step"]}')
 
 
 @pytest.mark.parametrize(
