@@ -326,9 +326,12 @@ def _check_resize(asked: EvalSettings, description, trained_with: str) -> None:
         )
 
 
+COMMAND = flags.Command('eval.py', __doc__ or '', (EvalSettings,), evaluate)
+
+
 def main() -> None:
     """The command line."""
-    flags.run(flags.Command('eval.py', __doc__ or '', (EvalSettings,), evaluate), sys.argv)
+    flags.run(COMMAND, sys.argv)
 
 
 if __name__ == '__main__':

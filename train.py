@@ -91,10 +91,12 @@ def train(values: FlagValues) -> int:
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 
 
+COMMAND = flags.Command('train.py', __doc__ or '', (TrainConfig, Devices), train, prints_only='print_config')
+
+
 def main() -> None:
     """The command line."""
-    command = flags.Command('train.py', __doc__ or '', (TrainConfig, Devices), train, prints_only='print_config')
-    flags.run(command, sys.argv)
+    flags.run(COMMAND, sys.argv)
 
 
 if __name__ == '__main__':
