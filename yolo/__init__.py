@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolo.detection.decode import decode
+    from yolo.detection.keras_backend import load_detector
     from yolo.detection.nms import detect
     from yolo.evaluation.voc_ap import voc_average_precision
     from yolo.geometry.targets import encode_targets
@@ -30,6 +31,7 @@ __all__ = [
     'detect',
     'encode_targets',
     'load_darknet',
+    'load_detector',
     'notebook_loss',
     'region_loss',
     'save_darknet',
@@ -42,6 +44,7 @@ _MODULES = {
     'detect': 'detection.nms',
     'encode_targets': 'geometry.targets',
     'load_darknet': 'models.darknet',
+    'load_detector': 'detection.keras_backend',
     'notebook_loss': 'training.losses',
     'region_loss': 'training.losses',
     'save_darknet': 'models.darknet',

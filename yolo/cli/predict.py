@@ -42,19 +42,21 @@ def predict(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     from yolo import storage
     from yolo.detection import image_files
-    from yolo.evaluation import inference
-    from yolo.models import model_folder
+    from yolo.detection.keras_backend import load_detector
 
     asked = flags.read(values, PredictSettings)
     paths = image_files.find_images(asked.images)
-    model, info, _ = model_folder.load_trained(asked.model_dir, asked.checkpoint)
-    region = model.network.region
-    classes = info.classes or tuple(f'class {i}' for i in range(region.classes))
-    thresholds = inference.Thresholds(asked.score_threshold, asked.nms_iou, asked.max_detections)
-    detect = inference.make_predict(model, region.anchors, thresholds)
+    detector = load_detector(
+        asked.model_dir,
+        asked.checkpoint,
+        asked.score_threshold,
+        asked.nms_iou,
+        asked.max_detections,
+        asked.resize,
+        asked.batch_size,
+    )
     storage.make_folder(asked.out_dir)
-    how = model.network.image_size, asked.resize or info.resize
-    results, problems = image_files.predict_files(paths, detect, how, classes, asked.out_dir, asked.batch_size)
+    results, problems = image_files.predict_files(detector, paths, asked.out_dir)
     path = posixpath.join(asked.out_dir, 'detections.json')
     storage.write(path, json.dumps(results, indent=1) + '\n')
     if asked.sheet and results:

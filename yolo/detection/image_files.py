@@ -1,5 +1,6 @@
 """Detection in image files: boxes drawn on each, and what was detected as data."""
 
+import itertools
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,10 @@ from absl import logging
 from yolo import storage
 from yolo.data import images
 from yolo.data.draw import contact_sheet, draw_detections
-from yolo.geometry.letterbox import from_canvas
+from yolo.detection.detector import Detector, PhotoDetections
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def find_images(path: str) -> list[str]:
@@ -48,63 +50,33 @@ def drawn_paths(out_dir: str, paths: Sequence[str]) -> dict[str, str]:
     return {path: posixpath.join(out_dir, f'{name}.png') for path, name in names.items()}
 
 
-def predict_files(
-    paths: Sequence[str],
-    predict,
-    how: tuple[tuple[int, int], str],
-    class_names: Sequence[str],
-    out_dir: str,
-    batch_size: int,
-) -> tuple[list[dict], dict[str, str]]:
+def predict_files(detector: Detector, paths: Sequence[str], out_dir: str) -> tuple[list[dict], dict[str, str]]:
     """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
 
-    how: the network's image size (height, width) and how images are brought to it, one of letterbox.RESIZES.
     Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
-    pixels of the file from its corner (0, 0); and the files that could not be read with the reason.
+    pixels of the file, whose top left corner is 0, 0; and the reason for each file that could not be read, by path.
     """
     problems: dict[str, str] = {}
-    drawn_to = drawn_paths(out_dir, paths)
-    results, batch = [], []
-    for path, image in read_images(paths, problems):
-        batch.append((path, image))
-        if len(batch) == batch_size:
-            results += _predict_batch(batch, predict, how, class_names, drawn_to, batch_size)
-            batch = []
-    if batch:
-        results += _predict_batch(batch, predict, how, class_names, drawn_to, batch_size)
+    results: list[dict] = []
+    drawn = drawn_paths(out_dir, paths)
+    readable = read_images(paths, problems)
+    while batch := list(itertools.islice(readable, detector.batch_size)):
+        detections = detector.detect_batch([image for _, image in batch])
+        for (path, image), result in zip(batch, detections, strict=True):
+            pixels = draw_detections(image, result.relative_boxes, result.classes, result.scores, detector.classes)
+            storage.write(drawn[path], images.encode_png(pixels))
+            results.append({'image': path, **describe(image, result)})
     return results, problems
 
 
-def _predict_batch(batch, predict, how, class_names, drawn_to: dict[str, str], batch_size: int) -> list[dict]:
-    size, resize = how
-    inputs = np.zeros((batch_size, *size, 3), np.uint8)  # always full, so that the graph is traced once
-    for i, (_, image) in enumerate(batch):
-        inputs[i] = images.resize(image, size, resize)
-    found = {name: value.numpy() for name, value in predict(inputs).items()}
-    results = []
-    for i, (path, image) in enumerate(batch):
-        boxes, scores, classes = (found[name][i, : found['count'][i]] for name in ('boxes', 'scores', 'classes'))
-        boxes = from_canvas(boxes, image.shape[:2], size, resize)
-        drawn = draw_detections(image, boxes, classes, scores, class_names)
-        storage.write(drawn_to[path], images.encode_png(drawn))
-        height, width = image.shape[:2]
-        pixels = (boxes * [width, height, width, height]).round(2).tolist()
-        results.append(
-            {
-                'image': path,
-                'width': width,
-                'height': height,
-                'detections': [
-                    {
-                        'label': class_names[k],
-                        'score': round(float(score), 5),
-                        **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), box, strict=True)),
-                    }
-                    for k, score, box in zip(classes, scores, pixels, strict=True)
-                ],
-            }
-        )
-    return results
+def describe(image: np.ndarray, result: PhotoDetections) -> dict:
+    """An image's entry in detections.json: its width and height in pixels, and its detections."""
+    corners = result.boxes.round(2).tolist()
+    detections = [
+        {'label': label, 'score': round(float(score), 5), **dict(zip(SIDES, box, strict=True))}
+        for label, score, box in zip(result.labels, result.scores, corners, strict=True)
+    ]
+    return {'width': image.shape[1], 'height': image.shape[0], 'detections': detections}
 
 
 def draw_sheet(drawn_files: Sequence[str]) -> bytes:

@@ -7,40 +7,23 @@ import posixpath
 import time
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from yolo import storage
 from yolo.data import pipeline, records
-from yolo.detection import nms
+from yolo.detection import keras_backend
+from yolo.detection.keras_backend import make_predict as make_predict
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_ap import AveragePrecision, Detections, Truth, to_voc_pixels, voc_average_precision
 from yolo.geometry.letterbox import from_canvas, inner_pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """What counts as a detection (score, suppression, how many an image) and as found (match IoU)."""
+class Thresholds(keras_backend.Thresholds):
+    """What counts as a detection, and the IoU from which on it finds an object."""
 
-    score: float = nms.SCORE_THRESHOLD
-    suppression_iou: float = nms.IOU_THRESHOLD
-    max_detections: int = nms.MAX_DETECTIONS
     match_iou: float = 0.5
-
-
-def make_predict(model: keras.Model, anchors, thresholds: Thresholds, size: tuple[int, int] | None = None):
-    """A graph function: images (B, H, W, 3) uint8 RGB -> what `detect` gives; size: height, width to bring them to."""
-
-    @tf.function
-    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.cast(images, tf.float32) / 255
-        if size is not None and tuple(images.shape[1:3]) != size:
-            images = tf.image.resize(images, size)  # bilinear, as preprocessing does it
-        raw = model(images, training=False)
-        return nms.detect(raw, anchors, thresholds.score, thresholds.suppression_iou, thresholds.max_detections)
-
-    return predict
 
 
 def evaluate(predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:

@@ -1,0 +1,110 @@
+"""A trained detector behind one interface, whatever computes it: photos in, boxes in their pixels out.
+
+This file loads no TensorFlow, so that an exported model needs none.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from yolo import storage
+from yolo.data import images
+from yolo.geometry.letterbox import from_canvas
+
+# Images (B, H, W, 3) uint8 RGB of the network's size -> what `yolo.detect` returns, as tensors or arrays.
+Predict = Callable[[np.ndarray], Mapping[str, Any]]
+Photo = np.ndarray | str | os.PathLike  # (H, W, 3) uint8 RGB of any size, or the path of an image file
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoDetections:
+    """The N objects that were detected in one photo, best score first.
+
+    boxes (N, 4) float64 xmin, ymin, xmax, ymax in pixels of the photo, whose top left corner is 0, 0; relative_boxes
+    (N, 4) float32 the same relative 0..1; scores (N,) float32 objectness x class probability; classes (N,) int32 index
+    into the detector's classes; labels: their names.
+    """
+
+    boxes: np.ndarray
+    relative_boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class Detector:
+    """Detects objects in photos; each backend has its own `predict`, that of Keras models is in `keras_backend`.
+
+    classes: names in the order of the network; anchors (A, 2) float32 w, h in grid cells; image_size: height, width in
+    pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once.
+    """
+
+    def __init__(
+        self,
+        predict: Predict,
+        classes: Sequence[str],
+        anchors,
+        image_size: tuple[int, int],
+        resize: str = 'stretch',
+        batch_size: int = 8,
+    ):
+        self.classes = tuple(classes)
+        self.anchors = np.asarray(anchors, np.float32)
+        self.image_size, self.resize, self.batch_size = image_size, resize, batch_size
+        self._predict = predict
+
+    @overload
+    def __call__(self, photos: Photo) -> PhotoDetections: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, photos: Sequence[Photo]) -> list[PhotoDetections]: ...
+    def __call__(self, photos):
+        """The objects in one photo, or a list of them for a list of photos.
+
+        A photo is an array (H, W, 3) uint8 RGB of any size or the path of an image file, which is taken as its pixels
+        are stored, whatever its EXIF orientation. ValueError, with the number or the path, for anything else.
+        """
+        if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) == 3:
+            return self._detect([_read(photos, 'the photo')], 1)[0]
+        results: list[PhotoDetections] = []
+        for start in range(0, len(photos), self.batch_size):
+            numbered = enumerate(photos[start : start + self.batch_size], start)
+            results += self.detect_batch([_read(photo, f'photos[{i}]') for i, photo in numbered])
+        return results
+
+    def detect_batch(self, photos: Sequence[np.ndarray]) -> list[PhotoDetections]:
+        """The objects in each of at most `batch_size` photos (H, W, 3) uint8 RGB, computed as one full batch."""
+        return self._detect(photos, self.batch_size)
+
+    def _detect(self, photos: Sequence[np.ndarray], batch_size: int) -> list[PhotoDetections]:
+        inputs = np.zeros((batch_size, *self.image_size, 3), np.uint8)  # always full, so that the graph is traced once
+        for i, photo in enumerate(photos):
+            inputs[i] = images.resize(photo, self.image_size, self.resize)
+        batch = {name: np.asarray(value) for name, value in self._predict(inputs).items()}
+        return [self._result(batch, i, photo.shape[:2]) for i, photo in enumerate(photos)]
+
+    def _result(self, batch: Mapping[str, np.ndarray], i: int, size: tuple[int, ...]) -> PhotoDetections:
+        """The detections in image i of a batch, in pixels of its photo of `size` = height, width."""
+        boxes, scores, classes = (batch[name][i, : batch['count'][i]] for name in ('boxes', 'scores', 'classes'))
+        relative = from_canvas(boxes, size, self.image_size, self.resize)
+        height, width = size
+        labels = tuple(self.classes[k] for k in classes)
+        return PhotoDetections(relative * [width, height, width, height], relative, scores, classes, labels)
+
+
+def _read(photo: Photo, name: str) -> np.ndarray:
+    if isinstance(photo, (str, os.PathLike)):
+        path = os.fspath(photo)
+        try:
+            return images.decode(storage.read(path))
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+    if getattr(photo, 'dtype', None) != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        kind = f'{photo.dtype} of shape {photo.shape}' if isinstance(photo, np.ndarray) else type(photo).__name__
+        raise ValueError(f'{name} is {kind}: give an array (H, W, 3) uint8 RGB, or the path of an image file')
+    return photo
