@@ -4,6 +4,7 @@ A command is `run(COMMAND, argv)`: it prints help at once, reads flags, and turn
 """
 
 import dataclasses
+import logging as python_logging
 import os
 import sys
 import textwrap
@@ -182,19 +183,35 @@ def _placeholder(about: settings.Setting, kind: Any) -> str:
     return {int: 'N', float: 'X', str: 'TEXT'}[kind]
 
 
+class _PlainFormatter(python_logging.Formatter):
+    """The message alone, behind its level if that is a warning or worse."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        level = '' if record.levelno < python_logging.WARNING else f'{record.levelname.lower()}: '
+        return level + record.getMessage()
+
+
+class _Stderr:
+    """Whatever sys.stderr is when something is written."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Nothing: stderr stays open."""
+
+
 def log_plainly() -> None:
-    """Log lines without absl's prefix: the message, behind `warning: ` or `error: ` where it is one."""
-    import logging as python_logging
-
-    class Formatter(python_logging.Formatter):
-        def format(self, record: python_logging.LogRecord) -> str:
-            level = {'WARNING': 'warning: ', 'ERROR': 'error: '}.get(record.levelname, '')
-            return level + record.getMessage()
-
+    """Log lines on stderr without absl's prefix of level, time, process and source line."""
     flags.FLAGS.mark_as_parsed()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().python_handler.setFormatter(Formatter())
+    handler = logging.get_absl_handler().python_handler
+    handler.setFormatter(_PlainFormatter())
+    handler.stream = _Stderr()
 
 
 def _apply_logging_flags(values: flags.FlagValues) -> None:
