@@ -15,7 +15,8 @@ import tensorflow as tf
 from absl import app, flags
 
 from yolo.data import records
-from yolo.training import distribution, loop, optimizer, progress, schedule, state, step
+from yolo.training import distribution, optimizer, progress, schedule, state, step
+from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig
 
 FLAGS = flags.FLAGS
@@ -76,17 +77,17 @@ def main(_) -> None:
     keras.utils.set_random_seed(0)
     made = state.make_state(config, strategy)
     steps = {size: step.make_steps(made, config, strategy, size) for size in config.sizes}
-    batches = iter(loop.distribute(config, strategy, 0))
+    batches = iter(distribute_batches(config, strategy, 0))
     same = tf.data.Dataset.from_tensors(next(batches)).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))
-    told = progress.Progress(config, made, optimizer.make_rate(config), tf.summary.create_noop_writer())
+    progress_log = progress.Progress(config, made, optimizer.make_rate(config), tf.summary.create_noop_writer())
     one = tf.constant(1, tf.int64)
 
     def real_loop(number: int) -> None:
         size = schedule.size_at(config.sizes, config.seed, number)
         for i in range(number, number + schedule.SIZE_STEPS):
-            told.add(i, steps[size](batches, tf.constant(i, tf.int64), one))
-        told.flush()
+            progress_log.add(i, steps[size](batches, tf.constant(i, tf.int64), one))
+        progress_log.flush()
 
     def same_batch(number: int) -> None:
         size = schedule.size_at(config.sizes, config.seed, number)

@@ -12,47 +12,48 @@ from yolo.models import model_folder
 from yolo.training.config import TrainConfig
 from yolo.training.state import State
 
-# What TensorFlow, and `storage.write`, leave behind when killed: a checkpoint's folder of parts, its files before the
-# file `checkpoint` names them, that file under another name, and the metrics of the best under another name.
+# What TensorFlow and `storage.write` leave behind when they are killed: the folder with parts of a checkpoint, its
+# files before the file `checkpoint` names them, and the temporary files of `checkpoint` and metrics.json.
 PARTS = re.compile(r'ckpt-\d+_temp')
 FILES = re.compile(r'(ckpt-\d+)\.(index|data-\d+-of-\d+)')
 PARTIAL = re.compile(r'checkpoint\.tmp[0-9a-f]{32}|metrics\.json\.partial')
-# The reader of checkpoints has no code of its own for most damage.
+# The error codes of TensorFlow's reader for damaged files.
 DAMAGE = (tf.errors.DATA_LOSS, tf.errors.NOT_FOUND, tf.errors.OUT_OF_RANGE, tf.errors.UNKNOWN)
 
 
-def name_newest(folder: str) -> None:
-    """Lets the file `checkpoint` of a folder name its newest whole checkpoint, if it is lost or names a damaged one.
+def repair_checkpoint_file(folder: str) -> None:
+    """Writes the file `checkpoint` of a folder anew if it is lost or its newest checkpoint is damaged.
 
-    Without it TensorFlow knows of no checkpoint. The index of a checkpoint is written last, but not at once, and in
-    place where there was one of the same step: only reading shows whether a checkpoint is whole.
+    TensorFlow finds only the checkpoints that this file names. Only reading shows whether a checkpoint is complete: its
+    index is written last, but not at once, and over the one of the same step if there was one.
     """
     if not storage.is_folder(folder):
         return
-    steps = [
-        int(found.group(1)) for found in map(re.compile(r'ckpt-(\d+)\.index').fullmatch, storage.names(folder)) if found
-    ]
-    paths = [posixpath.join(folder, f'ckpt-{step}') for step in sorted(steps)]
-    named = _named(folder)
+    matches = map(re.compile(r'ckpt-(\d+)\.index').fullmatch, storage.names(folder))
+    steps = sorted(int(match.group(1)) for match in matches if match)
+    paths = [posixpath.join(folder, f'ckpt-{step}') for step in steps]
+    named = _named_checkpoints(folder)
     latest = tf.train.latest_checkpoint(folder) if named else None
-    if latest and _is_whole(latest):
+    if latest and _is_complete(latest):
         return
-    whole = [path for path in paths if (not named or posixpath.basename(path) in named) and _is_whole(path)]
-    if whole:
-        if named:
-            logging.warning('the newest checkpoint in %s is damaged; the one before it is %s', folder, whole[-1])
-        tf.compat.v1.train.update_checkpoint_state(
-            folder, whole[-1], whole, all_model_checkpoint_timestamps=[time.time()] * len(whole)
-        )
+    candidates = [path for path in paths if not named or posixpath.basename(path) in named]
+    complete = [path for path in candidates if _is_complete(path)]
+    if not complete:
+        return
+    if named:
+        logging.warning('the newest checkpoint in %s is damaged; the one before it is %s', folder, complete[-1])
+    tf.compat.v1.train.update_checkpoint_state(
+        folder, complete[-1], complete, all_model_checkpoint_timestamps=[time.time()] * len(complete)
+    )
 
 
-def _is_whole(path: str) -> bool:
-    """Whether all of a checkpoint can be read; TensorFlow compares checksums."""
+def _is_complete(path: str) -> bool:
+    """Whether everything in a checkpoint can be read; TensorFlow compares checksums."""
     try:
         reader = tf.train.load_checkpoint(path)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except IndexError:  # the reader's word for a file that is too short
+    except IndexError:  # what the reader raises for a file that is too short
         return False
     except tf.errors.OpError as error:
         if error.error_code not in DAMAGE:
@@ -61,21 +62,22 @@ def _is_whole(path: str) -> bool:
     return True
 
 
-def _named(folder: str) -> set[str]:
-    """The names of the checkpoints that the file `checkpoint` has."""
+def _named_checkpoints(folder: str) -> set[str]:
+    """The names of the checkpoints that the file `checkpoint` lists."""
     try:
-        found = tf.train.get_checkpoint_state(folder)
+        listed = tf.train.get_checkpoint_state(folder)
     except ValueError:  # it is empty or damaged
-        found = None
-    return set(map(posixpath.basename, found.all_model_checkpoint_paths)) if found else set()
+        listed = None
+    return set(map(posixpath.basename, listed.all_model_checkpoint_paths)) if listed else set()
 
 
 class Saver:
-    """The newest checkpoints of a run. Only the chief of several processes writes."""
+    """Saves and restores the newest checkpoints of a run. Only the chief of several processes writes."""
 
-    def __init__(self, state: State, config: TrainConfig, writes: bool):
-        self.folder, self.writes, self.state = model_folder.latest_folder(config.model_dir), writes, state
-        self.best = model_folder.best_folder(config.model_dir)
+    def __init__(self, state: State, config: TrainConfig, is_chief: bool):
+        self.state, self.is_chief = state, is_chief
+        self.folder = model_folder.latest_folder(config.model_dir)
+        self.best_folder = model_folder.best_folder(config.model_dir)
         self.checkpoint = state.checkpoint()
         self.manager = tf.train.CheckpointManager(self.checkpoint, self.folder, max_to_keep=config.keep)
 
@@ -85,7 +87,7 @@ class Saver:
         return self.manager.latest_checkpoint
 
     def restore(self) -> bool:
-        """Takes over the newest checkpoint; False if there is none. ValueError for one that lacks something."""
+        """Restores the newest checkpoint; False if there is none, ValueError if it is damaged or of another program."""
         self.clean()
         if not self.latest:
             return False
@@ -100,17 +102,17 @@ class Saver:
             if error.error_code not in DAMAGE:
                 raise
             raise ValueError(
-                f'{self.latest} is damaged, and there is none before it that is whole; use another --model_dir'
+                f'{self.latest} is damaged, and there is none before it that is complete; use another --model_dir'
             ) from error
-        self.state.reached(int(self.state.step.numpy()), int(self.state.seen.numpy()))
+        self.state.set_progress(int(self.state.step.numpy()), int(self.state.seen.numpy()))
         return True
 
     def save(self) -> None:
         """Writes a checkpoint of this step; OSError, with the last good one untouched, if that fails.
 
-        TensorFlow writes the parts under other names, renames them, and names them in the file `checkpoint` at last.
+        TensorFlow writes temporary files, renames them, and last of all lists them in the file `checkpoint`.
         """
-        if not self.writes:
+        if not self.is_chief:
             return
         step = int(self.state.step.numpy())
         try:
@@ -126,18 +128,18 @@ class Saver:
 
     def clean(self) -> None:
         """Removes what saving left behind when it was killed or failed, and nothing else."""
-        if not self.writes:
+        if not self.is_chief:
             return
-        for folder in (self.folder, self.best):
+        for folder in (self.folder, self.best_folder):
             if storage.is_folder(folder):
-                _clean(folder)
+                _remove_leftovers(folder)
 
 
-def _clean(folder: str) -> None:
-    known = _named(folder)
+def _remove_leftovers(folder: str) -> None:
+    named = _named_checkpoints(folder)
     for name in storage.names(folder):
-        path, found = posixpath.join(folder, name), FILES.fullmatch(name)
+        path, match = posixpath.join(folder, name), FILES.fullmatch(name)
         if PARTS.fullmatch(name) and storage.is_folder(path):
             storage.remove_folder(path)
-        elif PARTIAL.fullmatch(name) or (found and found.group(1) not in known):
+        elif PARTIAL.fullmatch(name) or (match and match.group(1) not in named):
             storage.remove(path)

@@ -1,4 +1,4 @@
-"""The devices of a run: one tf.distribute strategy for all of them, and what its processes agree on."""
+"""The devices of a run: one tf.distribute strategy for all of them, and sums over its processes."""
 
 import json
 import os
@@ -103,19 +103,19 @@ def is_of_others(error: tf.errors.OpError) -> bool:
         tf.errors.DeadlineExceededError,
         tf.errors.InternalError,
     )
-    return isinstance(error, codes) or 'aborted by: ' in error.message  # so the others hear of one's end
+    return isinstance(error, codes) or 'aborted by: ' in error.message  # what the others get when one ends
 
 
-class Agreement:
-    """What the processes of a run tell each other between steps; with one process, nothing has to be told."""
+class HostCollective:
+    """Sums of numbers over the processes of a run, between steps; with one process the number itself."""
 
     def __init__(self, strategy: tf.distribute.Strategy):
-        self.chief, self._alone = is_chief(strategy), num_workers(strategy) == 1
+        self.is_chief, self._alone = is_chief(strategy), num_workers(strategy) == 1
         self._sum: Callable | None = None
         self._strategy = strategy
 
-    def total(self, value: float) -> float:
-        """The sum of every process's value."""
+    def sum(self, value: float) -> float:
+        """The sum of the values of all processes; each of them has to call this."""
         if self._alone:
             return value
         if self._sum is None:
@@ -129,8 +129,8 @@ class Agreement:
         return float(self._sum(tf.constant(value, tf.float64)))
 
     def from_chief(self, value: float) -> float:
-        """The chief's value."""
-        return self.total(value if self.chief else 0.0)
+        """The value of the chief, in every process."""
+        return self.sum(value if self.is_chief else 0.0)
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:

@@ -1,8 +1,14 @@
-"""The two losses, vectorised over batch, places and objects.
+"""The two losses, Darknet's and the notebook's, vectorised over batch, grid and objects.
 
-Both take raw (B, GH, GW, A, 5 + C), boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1, labels (B, N) with -1 for
-padding, anchors (A, 2) w, h in grid cells, and optionally the objects' places (B, N, 3) as `encode_targets` gives
-them, which saves encoding them again.
+| argument | shape | unit and order |
+| --- | --- | --- |
+| raw | (B, GH, GW, A, 5 + C) | t_x, t_y, t_w, t_h, t_o, class logits |
+| boxes | (B, N, 4) | xmin, ymin, xmax, ymax, relative 0..1 |
+| labels | (B, N) | class index, -1 for padding |
+| anchors | (A, 2) | w, h in grid cells |
+| places | (B, N, 3) or None | row, column, anchor responsible for each object, as `encode_targets` returns them |
+
+`places` is optional; giving it saves encoding the objects again.
 """
 
 import tensorflow as tf
@@ -10,18 +16,19 @@ import tensorflow as tf
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.targets import encode_targets, owners
 
-OBJECT, NOOBJ, COORD, CLASS = 5.0, 1.0, 1.0, 1.0  # the scales of both losses
-FREE_IOU = 0.6  # a prediction that overlaps any object by more is not taught that there is none
-PULL_IMAGES, PULL = 12800, 0.01  # Darknet: the first images also pull every place to its anchor
+OBJECT_SCALE, NOOBJECT_SCALE, COORD_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0, 1.0  # of both losses, named as in a .cfg
+IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
+# Darknet: for the first images every prediction without an object is also pulled to its anchor, with this weight.
+ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE = 12800, 0.01
 
 
 def region_loss(raw, boxes, labels, anchors, seen, places=None) -> tf.Tensor:
     """Darknet's region loss, summed over the batch: a scalar whose gradient to raw is minus Darknet's delta.
 
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
-    anchors (A, 2) w, h in grid cells; seen: images seen in training before this batch; below 12,800 every place is also
-    pulled to its anchor; places (B, N, 3): what `encode_targets` gives, if that is known. ValueError for a grid of
-    unknown size. (Darknet src/region_layer.c, forward_region_layer.)
+    anchors (A, 2) w, h in grid cells; seen: number of training images before this batch: below 12,800, predictions
+    without an object are pulled to their anchors; places (B, N, 3): row, column, anchor of each object, or None.
+    ValueError for a grid of unknown size. (Darknet src/region_layer.c, forward_region_layer.)
     """
     return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places).values()))
 
@@ -31,7 +38,7 @@ def notebook_loss(raw, boxes, labels, anchors, places=None) -> tf.Tensor:
 
     Under tf.distribute the counts are those of all replicas, so that the replicas' losses add up to the global one.
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
-    anchors (A, 2) w, h in grid cells; places (B, N, 3): what `encode_targets` gives, if that is known. ValueError for a
+    anchors (A, 2) w, h in grid cells; places (B, N, 3): row, column, anchor of each object, or None. ValueError for a
     grid of unknown size. (The notebook's formulas.)
     """
     return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places).values()))
@@ -40,52 +47,57 @@ def notebook_loss(raw, boxes, labels, anchors, places=None) -> tf.Tensor:
 def region_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, tf.Tensor]:
     """The parts of `region_loss`, scalars that add up to it: box, objectness, class."""
     raw, anchors = tf.cast(raw, tf.float32), tf.cast(anchors, tf.float32)
-    truth = _truth_at_places(raw, boxes, labels, anchors, places)
+    truth = _truth_of_predictions(raw, boxes, labels, anchors, places)
     responsible = truth['responsible']
     predicted = box_ops.predicted(raw, anchors)
-    best, own = _overlaps(predicted, truth)
+    best_iou, own_iou = _overlaps(predicted, truth)
 
     xy, t_wh, objectness = tf.sigmoid(raw[..., 0:2]), raw[..., 2:4], tf.sigmoid(raw[..., 4])
-    goal_xy = tf.where(responsible[..., None], truth['offset'], 0.5)
-    goal_wh = tf.where(responsible[..., None], tf.math.log(truth['size'] / anchors), 0.0)
-    pull = tf.where(tf.cast(seen, tf.int64) < PULL_IMAGES, PULL, 0.0)
-    weight = tf.where(responsible, COORD * (2 - truth['area']), pull)
-    box = _square(xy - goal_xy) + _square(t_wh - goal_wh)  # (B, GH, GW, A)
+    target_xy = tf.where(responsible[..., None], truth['offset'], 0.5)
+    target_wh = tf.where(responsible[..., None], tf.math.log(truth['size'] / anchors), 0.0)
+    pull = tf.where(tf.cast(seen, tf.int64) < ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE, 0.0)
+    box_weight = tf.where(responsible, COORD_SCALE * (2 - truth['area']), pull)
+    box_error = _squared_norm(xy - target_xy) + _squared_norm(t_wh - target_wh)  # (B, GH, GW, A)
 
-    goal_o = tf.where(responsible, own, 0.0)  # a constant: the overlap itself is not learnt
-    weight_o = tf.where(responsible, OBJECT, tf.where(best > FREE_IOU, 0.0, NOOBJ))
-    crossed = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
+    target_objectness = tf.where(responsible, own_iou, 0.0)  # a constant: no gradient flows through the IoU
+    background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
+    objectness_weight = tf.where(responsible, OBJECT_SCALE, background_weight)
+    objectness_error = tf.square(objectness - target_objectness)
+    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
     return {
-        'box': tf.reduce_sum(weight * box) / 2,
-        'objectness': tf.reduce_sum(weight_o * tf.square(objectness - goal_o)) / 2,
-        'class': CLASS * tf.reduce_sum(tf.where(responsible, crossed, 0.0)),
+        'box': tf.reduce_sum(box_weight * box_error) / 2,
+        'objectness': tf.reduce_sum(objectness_weight * objectness_error) / 2,
+        'class': CLASS_SCALE * tf.reduce_sum(tf.where(responsible, cross_entropy, 0.0)),
     }
 
 
 def notebook_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, tf.Tensor]:
-    """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` changes nothing here."""
+    """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used."""
     del seen
     raw, anchors = tf.cast(raw, tf.float32), tf.cast(anchors, tf.float32)
-    truth = _truth_at_places(raw, boxes, labels, anchors, places)
+    truth = _truth_of_predictions(raw, boxes, labels, anchors, places)
     responsible = truth['responsible']
     mask = tf.cast(responsible, tf.float32)
     predicted = box_ops.predicted(raw, anchors)
-    best, own = _overlaps(predicted, truth, stop=False)
+    best_iou, own_iou = _overlaps(predicted, truth, stop_gradient=False)
 
     offset, size = tf.sigmoid(raw[..., 0:2]), box_ops.sizes(raw, anchors)
-    goal_xy = tf.where(responsible[..., None], truth['offset'], tf.stop_gradient(offset))
-    goal_wh = tf.where(responsible[..., None], truth['size'], tf.stop_gradient(size))
-    box = COORD * tf.reduce_sum(mask * (_square(offset - goal_xy) + _square(size - goal_wh)))
+    target_xy = tf.where(responsible[..., None], truth['offset'], tf.stop_gradient(offset))
+    target_wh = tf.where(responsible[..., None], truth['size'], tf.stop_gradient(size))
+    box_error = _squared_norm(offset - target_xy) + _squared_norm(size - target_wh)  # (B, GH, GW, A)
+    box = COORD_SCALE * tf.reduce_sum(mask * box_error)
 
-    objectness, own = tf.sigmoid(raw[..., 4]), tf.where(responsible, own, 0.0)
-    weight_o = tf.where(best < FREE_IOU, 1 - mask, 0.0) * NOOBJ + own * OBJECT
-    crossed = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
-    num = _sum_over_replicas(tf.reduce_sum(mask)) + 1e-6
-    num_o = _sum_over_replicas(tf.reduce_sum(tf.cast(weight_o > 0, tf.float32))) + 1e-6
+    objectness, own_iou = tf.sigmoid(raw[..., 4]), tf.where(responsible, own_iou, 0.0)
+    background = tf.where(best_iou < IGNORE_IOU, 1 - mask, 0.0)
+    objectness_weight = background * NOOBJECT_SCALE + own_iou * OBJECT_SCALE
+    objectness_error = tf.square(own_iou - objectness)
+    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
+    num_objects = _sum_over_replicas(tf.reduce_sum(mask)) + 1e-6
+    num_weighted = _sum_over_replicas(tf.reduce_sum(tf.cast(objectness_weight > 0, tf.float32))) + 1e-6
     return {
-        'box': box / num / 2,
-        'objectness': tf.reduce_sum(weight_o * tf.square(own - objectness)) / num_o / 2,
-        'class': CLASS * tf.reduce_sum(mask * crossed) / num,
+        'box': box / num_objects / 2,
+        'objectness': tf.reduce_sum(objectness_weight * objectness_error) / num_weighted / 2,
+        'class': CLASS_SCALE * tf.reduce_sum(mask * cross_entropy) / num_objects,
     }
 
 
@@ -95,19 +107,21 @@ RECALL_IOU = 0.5
 
 
 def statistics(raw, boxes, labels, anchors, places=None) -> dict[str, tf.Tensor]:
-    """What Darknet prints of training, as sums that are scalars: at responsible places the IoU with their object
-    (overlap), how many are above 0.5 (recalled), objectness, and their number; at all others objectness and number.
+    """What Darknet prints while it trains, as sums over the batch (scalars).
+
+    Over predictions that are responsible for an object: IoU with it (overlap), how many have more than 0.5 (recalled),
+    objectness, their number; over all others: objectness, their number.
 
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
     anchors (A, 2) w, h in grid cells. (Darknet src/region_layer.c, forward_region_layer.)
     """
     raw, anchors = tf.stop_gradient(tf.cast(raw, tf.float32)), tf.cast(anchors, tf.float32)
-    truth = _truth_at_places(raw, boxes, labels, anchors, places)
-    own = box_ops.iou(box_ops.predicted(raw, anchors), truth['own_corners'])
+    truth = _truth_of_predictions(raw, boxes, labels, anchors, places)
+    own_iou = box_ops.iou(box_ops.predicted(raw, anchors), truth['own_corners'])
     objectness, mask = tf.sigmoid(raw[..., 4]), tf.cast(truth['responsible'], tf.float32)
     sums = (
-        mask * own,
-        mask * tf.cast(own > RECALL_IOU, tf.float32),
+        mask * own_iou,
+        mask * tf.cast(own_iou > RECALL_IOU, tf.float32),
         mask * objectness,
         mask,
         (1 - mask) * objectness,
@@ -116,10 +130,11 @@ def statistics(raw, boxes, labels, anchors, places=None) -> dict[str, tf.Tensor]
     return {name: tf.reduce_sum(value) for name, value in zip(STATISTICS, sums, strict=True)}
 
 
-def _truth_at_places(raw, boxes, labels, anchors, places) -> dict[str, tf.Tensor]:
-    """The object that each place answers for: responsible, offset, size (cells), area (relative), label.
+def _truth_of_predictions(raw, boxes, labels, anchors, places) -> dict[str, tf.Tensor]:
+    """The object that each prediction is responsible for, all (B, GH, GW, A, ...), and the objects of each image.
 
-    All (B, GH, GW, A, ...); places without an object get harmless values. Also the objects: corners (B, N, 4) cells.
+    responsible: whether there is one; offset: of its centre in the cell; size: in cells; area: relative; label;
+    own_corners: its box in cells. Without an object the values are harmless. corners (B, N, 4): all objects, in cells.
     """
     rows, columns, num_anchors = raw.shape[1], raw.shape[2], raw.shape[3]
     if rows is None or columns is None:
@@ -132,38 +147,38 @@ def _truth_at_places(raw, boxes, labels, anchors, places) -> dict[str, tf.Tensor
     cells = tf.constant([columns, rows, columns, rows], tf.float32)
     valid = places[..., :1] >= 0
     corners = tf.where(valid, boxes, 0.0) * cells  # (B, N, 4): padding has no area and overlaps nothing
-    # One more object, of no consequence, so that an image without any can be gathered from as well.
-    centres = tf.pad(box_ops.to_centres(corners), [[0, 0], [0, 1], [0, 0]])
-    at = tf.where(responsible, owner, tf.shape(boxes)[1])
-    mine = tf.gather(centres, at, batch_dims=1)  # (B, GH, GW, A, 4)
-    label = tf.gather(tf.pad(tf.maximum(labels, 0), [[0, 0], [0, 1]]), at, batch_dims=1)
-    size = tf.where(responsible[..., None], mine[..., 2:], 1.0)
+    # One dummy object at the end, so that there is something to gather where no object is.
+    centres = tf.pad(box_ops.to_centres(corners), [[0, 0], [0, 1], [0, 0]])  # (B, N + 1, 4)
+    index = tf.where(responsible, owner, tf.shape(boxes)[1])
+    own_box = tf.gather(centres, index, batch_dims=1)  # (B, GH, GW, A, 4)
+    label = tf.gather(tf.pad(tf.maximum(labels, 0), [[0, 0], [0, 1]]), index, batch_dims=1)
+    size = tf.where(responsible[..., None], own_box[..., 2:], 1.0)
     return {
         'responsible': responsible,
-        'offset': mine[..., :2] - box_ops.cell_corners((rows, columns)),
+        'offset': own_box[..., :2] - box_ops.cell_corners((rows, columns)),
         'size': size,
-        'area': tf.reduce_prod(mine[..., 2:], -1) / (rows * columns),
+        'area': tf.reduce_prod(own_box[..., 2:], -1) / (rows * columns),
         'label': label,
-        'own_corners': box_ops.to_corners(mine),
+        'own_corners': box_ops.to_corners(own_box),
         'corners': corners,
     }
 
 
-def _overlaps(predicted, truth, stop: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
-    """Best IoU of each predicted box with any object, and its IoU with the object it answers for; (B, GH, GW, A).
+def _overlaps(predicted, truth, stop_gradient: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each predicted box's best IoU with any object, and its IoU with the object it is responsible for; (B, GH, GW, A).
 
-    The first is always a constant for the gradient, the second if `stop`.
+    No gradient flows through the first, nor through the second if `stop_gradient`.
     """
-    everything = tf.reshape(truth['corners'], (-1, 1, 1, 1, *truth['corners'].shape[1:]))  # (B, 1, 1, 1, N, 4)
+    objects = tf.reshape(truth['corners'], (-1, 1, 1, 1, *truth['corners'].shape[1:]))  # (B, 1, 1, 1, N, 4)
     if truth['corners'].shape[1] == 0:
-        best = tf.zeros_like(predicted[..., 0])
+        best_iou = tf.zeros_like(predicted[..., 0])
     else:
-        best = tf.reduce_max(box_ops.iou(tf.stop_gradient(predicted)[..., None, :], everything), -1)
-    own = box_ops.iou(tf.stop_gradient(predicted) if stop else predicted, truth['own_corners'])
-    return best, own
+        best_iou = tf.reduce_max(box_ops.iou(tf.stop_gradient(predicted)[..., None, :], objects), -1)
+    own_iou = box_ops.iou(tf.stop_gradient(predicted) if stop_gradient else predicted, truth['own_corners'])
+    return best_iou, own_iou
 
 
-def _square(x: tf.Tensor) -> tf.Tensor:
+def _squared_norm(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.square(x), -1)
 
 

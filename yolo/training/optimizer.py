@@ -1,16 +1,14 @@
-"""Optimizers by name, and the one that Keras lacks: SGD whose momentum is Darknet's."""
+"""Optimizers by name. SGD is our own because the momentum of Keras' differs from Darknet's."""
 
 import keras
 import tensorflow as tf
 
-from yolo.training.config import TrainConfig
+from yolo.training.config import OPTIMIZERS, TrainConfig
 from yolo.training.schedule import Rate
-
-OPTIMIZERS = ('sgd', 'adam')
 
 
 class NormMixin(keras.optimizers.Optimizer):
-    """Notes the norm of the gradient, summed over all replicas, where Keras sums it."""
+    """Measures the norm of the gradient after Keras has summed it over all replicas."""
 
     def build(self, variables):
         super().build(variables)
@@ -33,9 +31,9 @@ class Adam(NormMixin, keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable('yolo')
 class MomentumSGD(NormMixin, keras.optimizers.SGD):
-    """SGD with the rate outside of the momentum: u = momentum u + gradient; weight -= rate u.
+    """SGD with the rate outside of the momentum: velocity = momentum velocity + gradient; weight -= rate velocity.
 
-    Keras keeps the rate inside of u, which differs from Darknet whenever the rate changes: all through the burn-in.
+    Keras has the rate inside of the velocity, which differs when the rate changes: at every step of the burn-in.
     (Darknet src/convolutional_layer.c, update_convolutional_layer.)
     """
 
@@ -47,13 +45,13 @@ class MomentumSGD(NormMixin, keras.optimizers.SGD):
 
 
 def make_rate(config: TrainConfig, factor: tf.Variable | None = None) -> Rate:
-    """The learning rate by step; `factor`: what else it is multiplied with."""
+    """The learning rate by step, multiplied by the variable `factor` if there is one."""
     cosine_steps = config.num_steps if config.lr_schedule == 'cosine' else 0
     return Rate(config.learning_rate, config.burn_in, config.decay_steps, cosine_steps, factor)
 
 
 def make_optimizer(config: TrainConfig, rate_factor: tf.Variable | None = None) -> keras.optimizers.Optimizer:
-    """The optimizer of a run; ValueError for an unknown name. Weight decay is the training step's, not its."""
+    """The optimizer of a run; ValueError for an unknown name. The training step adds the weight decay."""
     rate = make_rate(config, rate_factor)
     if config.optimizer == 'sgd':
         optimizer = MomentumSGD(rate, momentum=config.momentum)

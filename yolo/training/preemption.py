@@ -11,12 +11,13 @@ EXIT_STATUS = 75  # EX_TEMPFAIL: saved, to be started again; of a run that SIGTE
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ELSEWHERE = 'another process was told to end'
 TIME_LIMIT = 'time limit'
-SIGNALLED = 1 << 20  # what a signal counts where processes add up what they know; more than there are processes
-REASONS = (*(number.name for number in SIGNALS), ELSEWHERE)  # for which the run is to be started again
+# A process that got a signal adds this to the sum over processes, one whose time is over adds 1.
+SIGNALLED = 1 << 20
+REASONS = (*(number.name for number in SIGNALS), ELSEWHERE)  # after these the run is to be started again
 
 
 class Interruption:
-    """Notes SIGTERM and SIGINT while it is entered, for the loop to end after the step; a second one ends at once."""
+    """Records SIGTERM and SIGINT while it is entered, to end the loop after the step; a second one ends it at once."""
 
     def __init__(self, max_hours: float = 0.0):
         self.until = time.monotonic() + 3600 * max_hours if max_hours else float('inf')
@@ -25,8 +26,8 @@ class Interruption:
 
     def __enter__(self) -> 'Interruption':
         try:
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
-        except ValueError:  # not the main thread: signals are somebody else's
+            self._before = {number: signal.signal(number, self._record) for number in SIGNALS}
+        except ValueError:  # not the main thread, which alone may handle signals
             self._before = {}
         return self
 
@@ -34,16 +35,16 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         logging.warning('%s: saving at the end of this step', self.received.name)
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
-    def reason(self, total: Callable[[float], float]) -> str:
-        """Why all processes of the run are to end, '' if they are not; `total` adds up what each of them has."""
-        signalled, late = self.received is not None, time.monotonic() > self.until
-        told = total(float(SIGNALLED * signalled + late))
-        if told >= SIGNALLED:
+    def reason(self, sum_over_processes: Callable[[float], float]) -> str:
+        """Why all processes are to end: one of them got a signal, or its time is over; '' if they are to go on."""
+        has_signal, is_late = self.received is not None, time.monotonic() > self.until
+        total = sum_over_processes(float(SIGNALLED * has_signal + is_late))
+        if total >= SIGNALLED:
             return self.received.name if self.received is not None else ELSEWHERE
-        return TIME_LIMIT if told else ''
+        return TIME_LIMIT if total else ''

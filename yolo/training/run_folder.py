@@ -22,11 +22,11 @@ PACKAGES = ('tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'protobuf'
 
 
 class RunFile:
-    """The file of a run; `end` says how it ended."""
+    """The file `run.json` of a run, written at its start and at its end."""
 
-    def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy, writes: bool):
-        self.path, self.writes, self.since = posixpath.join(config.model_dir, RUN), writes, time.time()
-        self.begun = False
+    def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy, is_chief: bool):
+        self.path, self.is_chief, self.since = posixpath.join(config.model_dir, RUN), is_chief, time.time()
+        self.has_begun = False
         self.fields: dict[str, Any] = {
             'reason': 'running, or killed',
             'step': None,
@@ -44,8 +44,8 @@ class RunFile:
         }
 
     def begin(self) -> None:
-        """Writes that it goes on, with the last metrics and losses of what went before."""
-        self.begun = True
+        """Writes that the run has started, with the metrics and losses that an earlier start recorded."""
+        self.has_begun = True
         if storage.exists(self.path):
             try:
                 before = json.loads(storage.read(self.path))
@@ -55,14 +55,14 @@ class RunFile:
         self._write()
 
     def _write(self) -> None:
-        if self.writes:
+        if self.is_chief:
             storage.make_folder(posixpath.dirname(self.path))
             storage.write(self.path, json.dumps(self.fields, indent=1) + '\n')
 
     def end(
         self, reason: str, step: int | None = None, metrics: dict | None = None, losses: dict | None = None
     ) -> None:
-        """Writes how it ended; metrics: of the last evaluation, losses: of the last steps, None if it had none."""
+        """Writes how the run ended, with the metrics of its last evaluation and its last losses, if there are any."""
         self.fields |= {
             'reason': reason,
             'step': step,
@@ -74,12 +74,12 @@ class RunFile:
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Writes the error that ends the run, once it has been there."""
+        """Writes the error that ends the run, if the run had started."""
         try:
             yield
         except Exception as error:
-            if self.begun:
-                with contextlib.suppress(OSError):  # of a full disk the first error tells more
+            if self.has_begun:
+                with contextlib.suppress(OSError):  # on a full disk the first error says more
                     self.end(f'error: {error}')
             raise
 

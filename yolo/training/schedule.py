@@ -1,4 +1,4 @@
-"""What changes with the step: the learning rate, as a Keras schedule, and the size of the images."""
+"""What changes from step to step: the learning rate, as a Keras schedule, and the size of the images."""
 
 import math
 
@@ -8,20 +8,19 @@ import tensorflow as tf
 
 from yolo.models.spec import STRIDE
 
-SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 BURN_IN_POWER = 4  # Darknet's
 NOTEBOOK_EPOCHS = (75, 105)
-RANGE = (10 / 13, 19 / 13)  # the recipe's smallest and largest size against the usual one: 320 and 608 for 416
-SIZE_STEPS = 10  # that one size is kept for
+RANGE = (10 / 13, 19 / 13)  # smallest and largest training size relative to the records': 320 and 608 for 416
+SIZE_STEPS = 10  # steps between changes of the size
 
 
 @keras.saving.register_keras_serializable('yolo')
 class Rate(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate of a step: base x burn-in x decay.
 
-    Counted in batches done, this one included, as in Darknet (src/network.c, get_current_rate): for `burn_in` of them
-    the rate is multiplied by (batches / burn_in)^4, from each of `decay_steps` on by 0.1, and, with `cosine_steps`,
-    by half a cosine that falls from 1 to 0 over so many; always by the variable `factor`, if there is one.
+    As in Darknet (src/network.c, get_current_rate), `batches` counts the batches so far, this one included. For the
+    first `burn_in` of them the rate is multiplied by (batches / burn_in)^4; from each of `decay_steps` on by 0.1; with
+    `cosine_steps`, by half a cosine that falls from 1 to 0 over so many; always by the variable `factor`, if given.
     """
 
     def __init__(
@@ -63,8 +62,8 @@ def notebook_decay_steps(num_images: int, batch_size: int) -> tuple[int, ...]:
 def training_sizes(image_size: tuple[int, int], smallest: int, largest: int) -> tuple[tuple[int, int], ...]:
     """The sizes (height, width) of multi-scale training for images of `image_size` pixels.
 
-    smallest, largest: of the longer side; all multiples of 32 between are taken. The other side keeps its share of it,
-    in multiples of 32. ValueError if one of the two is not a multiple of 32, or they are not in order.
+    smallest, largest: of the longer side; every multiple of 32 between them is one. The other side keeps the ratio, as
+    nearly as multiples of 32 can. ValueError if one of the two is not a multiple of 32, or they are not in order.
     """
     if smallest % STRIDE or largest % STRIDE or not 0 < smallest <= largest:
         raise ValueError(f'--sizes={smallest},{largest}: two multiples of {STRIDE}, the smaller first, as 320,608')
@@ -79,15 +78,15 @@ def training_sizes(image_size: tuple[int, int], smallest: int, largest: int) -> 
 
 
 def usual_sizes(image_size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest and the largest size that the recipe for VOC would take for images of `image_size` pixels."""
+    """The smallest and the largest training size of the recipe yolov2-voc for records of `image_size` pixels."""
     smallest, largest = (max(1, round(max(image_size) * share / STRIDE)) * STRIDE for share in RANGE)
     return smallest, largest
 
 
 def size_at(sizes: tuple[tuple[int, int], ...], seed: int, step: int) -> tuple[int, int]:
-    """The size (height, width) of a step's images: one of `sizes`, another every 10 steps, a function of seed and step.
+    """The size (height, width) of a step's images: one of `sizes`, drawn every 10 steps from seed and step alone.
 
-    (Darknet examples/detector.c, train_detector; its last 200 batches, all of the largest size, are not followed.)
+    (Darknet examples/detector.c, train_detector. Darknet trains its last 200 batches at the largest size; we do not.)
     """
     if len(sizes) == 1:
         return sizes[0]

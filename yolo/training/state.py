@@ -1,4 +1,4 @@
-"""All that a run is at a step, and its checkpoints: what has to be kept for it to go on as if it had never stopped."""
+"""Everything that a run is at one step, and its checkpoints: what is saved so that a restart continues bit for bit."""
 
 import dataclasses
 import zlib
@@ -12,70 +12,86 @@ from yolo.training import network
 from yolo.training.config import TrainConfig
 from yolo.training.optimizer import make_optimizer
 
+# The keys in a checkpoint are those of version 0.1, so that its runs can be continued: key -> attribute of State.
+CHECKPOINT_KEYS = {
+    'model': 'export_model',
+    'optimizer': 'optimizer',
+    'step': 'step',
+    'seen': 'seen',
+    'best': 'best_value',
+    'stale': 'evals_since_best',
+    'waited': 'evals_since_decay',
+    'rate_factor': 'rate_factor',
+    'loss_sum': 'loss_sum',
+    'loss_count': 'loss_count',
+    'evaluated': 'evaluated_step',
+    'split': 'split_checksum',
+}
+TRAINED_KEY = 'trained'  # the model that is trained, where `model` is its average
+
 
 @dataclasses.dataclass
 class State:
-    """A run at a step. Input, augmentation and image size follow from the step and need no keeping."""
+    """A run at a step. Input, augmentation and image size follow from the step and need not be saved."""
 
-    model: DarknetModel  # what is trained
-    averaged: DarknetModel | None  # its averaged weights
+    model: DarknetModel  # the model that is trained
+    averaged: DarknetModel | None  # the moving average of its weights
     optimizer: keras.optimizers.Optimizer
     step: tf.Variable  # steps done
-    seen: tf.Variable  # images seen
-    best: tf.Variable  # best value of what is monitored, the larger the better
-    stale: tf.Variable  # evaluations since it was better
-    waited: tf.Variable  # of these, since the rate was last lowered
-    rate_factor: tf.Variable  # what the plateaus left of the rate
-    loss_sum: tf.Variable  # of the steps since the last evaluation
-    loss_count: tf.Variable
-    evaluated: tf.Variable  # the step of the last evaluation
-    split: tf.Variable  # checksum of the name of the split that `best` is of
+    seen: tf.Variable  # training images so far, Darknet's counter
+    best_value: tf.Variable  # best value of the monitored quantity; larger is better
+    evals_since_best: tf.Variable  # evaluations since the best one
+    evals_since_decay: tf.Variable  # evaluations since the best one or the last plateau
+    rate_factor: tf.Variable  # product of all plateau factors so far, on the learning rate
+    loss_sum: tf.Variable  # over the steps since the last evaluation
+    loss_count: tf.Variable  # number of these steps
+    evaluated_step: tf.Variable  # step of the last evaluation, -1 before the first
+    split_checksum: tf.Variable  # of the name of the split that `best_value` was measured on
 
     @property
-    def published(self) -> DarknetModel:
-        """The model to use: averaged, if there are averages."""
+    def export_model(self) -> DarknetModel:
+        """The model to evaluate and to use: the averaged one if weights are averaged."""
         return self.averaged or self.model
 
-    def reached(self, step: int, seen: int) -> None:
-        """Notes how far it has come, in steps and images."""
+    def set_progress(self, step: int, seen: int) -> None:
+        """Sets the number of steps and of training images done so far, here and in the models."""
         self.step.assign(step)
         self.seen.assign(seen)
         for model in filter(None, (self.model, self.averaged)):
             model.seen = seen
 
     def checkpoint(self) -> tf.train.Checkpoint:
-        """Everything, with the model to use as `model`."""
-        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """A checkpoint object over everything here, with the keys of CHECKPOINT_KEYS."""
+        parts = {key: getattr(self, attribute) for key, attribute in CHECKPOINT_KEYS.items()}
         if self.averaged is not None:
-            parts['trained'] = self.model
-        del parts['averaged']
-        return tf.train.Checkpoint(**{**parts, 'model': self.published})
+            parts[TRAINED_KEY] = self.model
+        return tf.train.Checkpoint(**parts)
 
 
 def make_state(config: TrainConfig, strategy: tf.distribute.Strategy) -> State:
-    """A run before its first step."""
+    """The state of a run before its first step, with random weights."""
 
     def variable(value, dtype) -> tf.Variable:
         return tf.Variable(value, trainable=False, dtype=dtype)
 
     with strategy.scope():
-        rate_factor = variable(1.0, tf.float32)  # every step reads it
+        rate_factor = variable(1.0, tf.float32)  # under the scope: every step reads it
         model = network.make_model(config)
         averaged = network.make_model(config) if config.ema else None
         optimizer = make_optimizer(config, rate_factor)
         optimizer.build(model.trainable_variables)
     return State(
-        model,
-        averaged,
-        optimizer,
-        variable(0, tf.int64),
-        model_folder.new_seen(),
-        variable(-float('inf'), tf.float64),
-        variable(0, tf.int64),
-        variable(0, tf.int64),
-        rate_factor,
-        variable(0.0, tf.float64),
-        variable(0, tf.int64),
-        variable(-1, tf.int64),
-        variable(zlib.crc32(config.eval_split.encode()), tf.int64),
+        model=model,
+        averaged=averaged,
+        optimizer=optimizer,
+        step=variable(0, tf.int64),
+        seen=model_folder.new_seen(),
+        best_value=variable(-float('inf'), tf.float64),
+        evals_since_best=variable(0, tf.int64),
+        evals_since_decay=variable(0, tf.int64),
+        rate_factor=rate_factor,
+        loss_sum=variable(0.0, tf.float64),
+        loss_count=variable(0, tf.int64),
+        evaluated_step=variable(-1, tf.int64),
+        split_checksum=variable(zlib.crc32(config.eval_split.encode()), tf.int64),
     )

@@ -1,4 +1,4 @@
-"""Steps of training as one graph: next batch, pixels, network, loss, gradients, update, averaged weights."""
+"""Training steps as one graph: next batch, pixels, network, loss, gradients, update, averaged weights."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,111 +12,140 @@ from yolo.training import losses
 from yolo.training.config import TrainConfig
 from yolo.training.state import State
 
-# What a step tells, each a sum over the batch: the loss and its parts, what `losses.statistics` counts, and more.
+# The metrics of a step, in the order in which it returns them: the loss and its parts (averaged over the batch), the
+# sums of `losses.statistics`, and two more.
 TERMS = ('loss', 'box', 'objectness', 'class')
-NAMES = (*TERMS, *losses.STATISTICS, 'gradient_norm', 'seconds_waited')
+METRICS = (*TERMS, *losses.STATISTICS, 'gradient_norm', 'seconds_waited')
 
 
 def make_steps(
     state: State, config: TrainConfig, strategy: tf.distribute.Strategy, size: tuple[int, int]
 ) -> Callable[[Iterator, tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A graph function that takes `count` steps, from number `step` on, with images of `size`.
+    """A graph function that takes several training steps with images of `size` (height, width).
 
-    It is given an iterator over (distributed) batches, step and count (int64), and returns (count, len(NAMES)) float32.
-    The loss is the sum over all replicas of each one's share: for `region` the sum over its images divided by the
-    global batch, for `notebook` its sums divided by global counts. The replicas' gradients are summed, so weight decay
-    is divided by their number: any number of replicas takes the same step.
+    It is called with an iterator over (distributed) batches, the number of the first step and the number of steps (both
+    int64), and returns the metrics of every step, (count, len(METRICS)) float32.
+
+    The loss is summed over the replicas. `region`: each replica's sum over its images, divided by the global batch
+    size; `notebook`: each replica's sums, divided by global counts. The gradients are summed as well, so each replica
+    adds its share of the weight decay: 1 and 8 replicas take the same step.
     """
-    weights, optimize = state.model.trainable_variables, state.optimizer
-    kernels = {layer.kernel.path for layer in state.model.layers if isinstance(layer, keras.layers.Conv2D)}
-    scaled = isinstance(optimize, keras.optimizers.LossScaleOptimizer)
-    decay = config.weight_decay / strategy.num_replicas_in_sync
     for layer in state.model.layers:
         if isinstance(layer, MaxPool2D):
-            layer.pairwise = config.jit_compile
-
-    def gradients(batch: dict[str, tf.Tensor], seen: tf.Tensor) -> tuple[dict, list]:
-        images = pipeline.augment_images(batch, size)
-        # What the records say of responsible places is right for their size alone.
-        places = batch['places'] if 'places' in batch and tuple(size) == tuple(batch['image'].shape[1:3]) else None
-        factor = optimize.dynamic_scale if scaled else 1.0
-        with tf.GradientTape() as tape:
-            raw = state.model(images, training=True)
-            terms = losses.TERMS[config.loss](raw, batch['boxes'], batch['labels'], config.anchors, seen, places)
-            if config.loss == 'region':
-                terms = {name: term / config.batch_size for name, term in terms.items()}
-            terms['loss'] = tf.add_n(list(terms.values()))
-            target = terms['loss'] * factor
-        terms |= losses.statistics(raw, batch['boxes'], batch['labels'], config.anchors, places)
-        slopes = [
-            g + decay * factor * w if w.path in kernels else g
-            for g, w in zip(tape.gradient(target, weights), weights, strict=True)
-        ]
-        return terms, slopes
-
-    def update(slopes: list, step: tf.Tensor) -> None:
-        if scaled:
-            slopes = _not_finite_anywhere(slopes)
-        optimize.apply(slopes, weights)
-        if state.averaged is not None:
-            _average(state, config.ema, step)
-
-    def replica_step(batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms, slopes = gradients(batch, step * config.batch_size)
-        update(slopes, step)
-        return terms
-
-    if config.jit_compile:
-        replica_step = tf.function(replica_step, jit_compile=True)
+            layer.pairwise = config.jit_compile  # faster under XLA
+    replica_step = _make_replica_step(state, config, size, config.weight_decay / strategy.num_replicas_in_sync)
 
     @tf.function
     def steps(iterator, step: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        told = tf.TensorArray(tf.float32, tf.cast(count, tf.int32))
+        metrics = tf.TensorArray(tf.float32, tf.cast(count, tf.int32))
         for i in tf.range(count):
-            before = _now()
-            with tf.control_dependencies([before]):
-                batch = next(iterator)
-            with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-                waited = _now() - before
+            batch, seconds_waited = _next_batch(iterator)
             terms = strategy.run(replica_step, args=(batch, step + i))
             terms = {name: strategy.reduce('SUM', term, axis=None) for name, term in terms.items()}
-            terms |= {'gradient_norm': _gradient_norm(optimize), 'seconds_waited': tf.cast(waited, tf.float32)}
-            told = told.write(tf.cast(i, tf.int32), tf.stack([terms[name] for name in NAMES]))
-        return told.stack()
+            terms |= {'gradient_norm': _gradient_norm(state.optimizer), 'seconds_waited': seconds_waited}
+            metrics = metrics.write(tf.cast(i, tf.int32), tf.stack([terms[name] for name in METRICS]))
+        return metrics.stack()
 
     return steps
 
 
+def _make_replica_step(state: State, config: TrainConfig, size: tuple[int, int], weight_decay: float) -> Callable:
+    """A step on one replica: its shard of the batch, and the step's number -> its share of the loss and statistics."""
+    weights, optimizer = state.model.trainable_variables, state.optimizer
+
+    def replica_step(batch: dict[str, tf.Tensor], step: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = pipeline.augment_images(batch, size)  # (B, H, W, 3) float32
+        places = _stored_places(batch, size)
+        loss_scale = optimizer.dynamic_scale if _scales_loss(optimizer) else 1.0
+        with tf.GradientTape() as tape:
+            raw = state.model(images, training=True)  # (B, GH, GW, A, 5 + C)
+            terms = _loss_terms(config, raw, batch, places, seen=step * config.batch_size)
+            scaled_loss = terms['loss'] * loss_scale
+        statistics = losses.statistics(raw, batch['boxes'], batch['labels'], config.anchors, places)
+        gradients = tape.gradient(scaled_loss, weights)
+        gradients = _add_weight_decay(gradients, state.model, weight_decay * loss_scale)
+        if _scales_loss(optimizer):
+            gradients = _spread_non_finite(gradients)
+        optimizer.apply(gradients, weights)
+        if state.averaged is not None:
+            _update_average(state, config.ema, step)
+        return {**terms, **statistics}
+
+    return tf.function(replica_step, jit_compile=True) if config.jit_compile else replica_step
+
+
+def _next_batch(iterator) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """The next batch, and the seconds (float32) that the step waited for it."""
+    start = _now()
+    with tf.control_dependencies([start]):
+        batch = next(iterator)
+    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+        seconds = _now() - start
+    return batch, tf.cast(seconds, tf.float32)
+
+
 def _now() -> tf.Tensor:
-    """The time in seconds (tf.timestamp is refused where determinism was asked for)."""
+    """The time in seconds (tf.timestamp is not allowed when determinism is on)."""
     return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), ())
 
 
-def _gradient_norm(optimize: keras.optimizers.Optimizer) -> tf.Tensor:
-    """The norm of the last step's gradient, summed over replicas, as `optimizer.NormMixin` noted it."""
-    return tf.convert_to_tensor(getattr(optimize, 'inner_optimizer', optimize).gradient_norm)
+def _stored_places(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Tensor | None:
+    """The responsible cells and anchors that the records hold; None at another size, where they are not valid."""
+    if 'places' in batch and tuple(size) == tuple(batch['image'].shape[1:3]):
+        return batch['places']
+    return None
 
 
-def _not_finite_anywhere(slopes: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Gradients that are not finite on this replica if they are not on any: Keras looks at the first replica alone."""
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(slope)) for slope in slopes])
-    bad = tf.cast(~finite, tf.float32)
+def _loss_terms(config: TrainConfig, raw: tf.Tensor, batch: dict, places, seen: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The parts of the loss and `loss`, their sum: scalars, this replica's share."""
+    terms = losses.TERMS[config.loss](raw, batch['boxes'], batch['labels'], config.anchors, seen, places)
+    if config.loss == 'region':
+        terms = {name: term / config.batch_size for name, term in terms.items()}
+    return {**terms, 'loss': tf.add_n(list(terms.values()))}
+
+
+def _add_weight_decay(gradients: list[tf.Tensor], model: keras.Model, weight_decay) -> list[tf.Tensor]:
+    """Adds the gradient of L2 to that of the convolution kernels; biases and batch norms have no weight decay."""
+    kernels = {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    return [
+        gradient + weight_decay * weight if weight.path in kernels else gradient
+        for gradient, weight in zip(gradients, model.trainable_variables, strict=True)
+    ]
+
+
+def _scales_loss(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether the loss is multiplied by a scale so that float16 gradients do not underflow."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def _gradient_norm(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """The norm of the last step's gradient, summed over replicas, as `optimizer.NormMixin` measured it."""
+    return tf.convert_to_tensor(getattr(optimizer, 'inner_optimizer', optimizer).gradient_norm)
+
+
+def _spread_non_finite(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Makes the gradients of all replicas non-finite if those of one are, so that all of them skip the step.
+
+    Keras' LossScaleOptimizer looks at the first replica alone.
+    """
+    is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    num_bad = tf.cast(~is_finite, tf.float32)
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
-        bad = context.all_reduce(tf.distribute.ReduceOp.SUM, bad)
-    return [tf.where(bad > 0, float('nan'), slopes[0]), *slopes[1:]]
+        num_bad = context.all_reduce(tf.distribute.ReduceOp.SUM, num_bad)
+    return [tf.where(num_bad > 0, float('nan'), gradients[0]), *gradients[1:]]
 
 
-def _average(state: State, ema: float, step: tf.Tensor) -> None:
+def _update_average(state: State, ema: float, step: tf.Tensor) -> None:
     """Moves the averaged weights, batch norm's moving statistics among them, towards the trained ones.
 
-    As tf.train.ExponentialMovingAverage with num_updates: shorter memory in the beginning.
+    As tf.train.ExponentialMovingAverage with num_updates: the memory is shorter in the beginning.
     """
     done = tf.cast(step, tf.float32)
     keep = tf.minimum(ema, (1 + done) / (10 + done))
 
     def move(strategy: tf.distribute.Strategy, keep) -> None:
-        for average, weight in zip(state.published.weights, state.model.weights, strict=True):
+        for average, weight in zip(state.export_model.weights, state.model.weights, strict=True):
             strategy.extended.update(
                 average.value, lambda a, w, k: a.assign(k * a + (1 - k) * w), args=(weight.value, keep), group=False
             )

@@ -1,4 +1,4 @@
-"""What TensorBoard gets beside the scalars of progress: pictures, precision-recall curves, a profile."""
+"""Evaluations, pictures, precision-recall curves and a profile for TensorBoard (progress.py writes the losses)."""
 
 import itertools
 import posixpath
@@ -17,7 +17,7 @@ PICTURE_SCORE = 0.25
 NUM_THRESHOLDS = 201  # of a precision-recall curve: scores 0, 0.005 ... 1
 
 
-def evaluation(config: TrainConfig, predict, metrics: dict, curves: AveragePrecision, writer, step: int) -> None:
+def write_evaluation(config: TrainConfig, predict, metrics: dict, curves: AveragePrecision, writer, step: int) -> None:
     """Writes mAP, AP and precision-recall curve of every class, and pictures."""
     with writer.as_default(step):
         for name in ('map_11pt', 'map_area'):
@@ -28,25 +28,33 @@ def evaluation(config: TrainConfig, predict, metrics: dict, curves: AveragePreci
                 continue
             tf.summary.scalar(f'ap_11pt/{name}', row['ap_11pt'])
             about = metadata.create_summary_metadata(name, 'precision over recall', NUM_THRESHOLDS)
-            tf.summary.write(f'precision_recall/{name}', curve(curves, number), metadata=about)
-    pictures(config, predict, config.eval_split, writer, step)
+            tf.summary.write(f'precision_recall/{name}', precision_recall_table(curves, number), metadata=about)
+    write_pictures(config, predict, config.eval_split, writer, step)
 
 
-def curve(curves: AveragePrecision, number: int) -> np.ndarray:
-    """What TensorBoard's PR curves are drawn from, (6, 201) float32, by rising score.
+def precision_recall_table(curves: AveragePrecision, class_index: int) -> np.ndarray:
+    """The table from which TensorBoard draws a PR curve: (6, 201) float32, a column for each score from 0 to 1.
 
-    True positives, false positives, true negatives (there are none in detection), false negatives, precision, recall.
+    Rows: true positives, false positives, true negatives (0: detection has none), false negatives, precision, recall.
     """
-    scores = curves.scores[number]  # falling
-    total = int(curves.num_objects[number])
-    hits = np.append(0, np.round(curves.recall[number] * total))
-    taken = np.searchsorted(-scores, -np.linspace(0, 1, NUM_THRESHOLDS), 'right')  # detections of that score or more
-    right, wrong = hits[taken], taken - hits[taken]
-    precision = np.where(taken > 0, right / np.maximum(taken, 1), 1.0)
-    return np.stack([right, wrong, np.zeros_like(right), total - right, precision, right / total]).astype(np.float32)
+    scores = curves.scores[class_index]  # (D,) falling
+    num_objects = int(curves.num_objects[class_index])
+    true_positives_of_first = np.append(0, np.round(curves.recall[class_index] * num_objects))  # (D + 1,)
+    num_detections = np.searchsorted(-scores, -np.linspace(0, 1, NUM_THRESHOLDS), 'right')  # with that score or more
+    true_positives = true_positives_of_first[num_detections]
+    precision = np.where(num_detections > 0, true_positives / np.maximum(num_detections, 1), 1.0)
+    rows = [
+        true_positives,
+        num_detections - true_positives,
+        np.zeros_like(true_positives),
+        num_objects - true_positives,
+        precision,
+        true_positives / num_objects,
+    ]
+    return np.stack(rows).astype(np.float32)
 
 
-def pictures(config: TrainConfig, predict, split: str, writer, step: int) -> None:
+def write_pictures(config: TrainConfig, predict, split: str, writer, step: int) -> None:
     """Writes a few images of a split with true boxes on the left and predictions on the right."""
     with writer.as_default(step):
         tf.summary.image('truth_left_predictions_right', _pictures(config, predict, split), max_outputs=NUM_PICTURES)
@@ -54,30 +62,32 @@ def pictures(config: TrainConfig, predict, split: str, writer, step: int) -> Non
 
 
 def _pictures(config: TrainConfig, predict, split: str) -> np.ndarray:
-    """The images, (n, H, 2 W, 3) uint8."""
+    """The first images of a split, each with true boxes and with detections: (n, H, 2 W, 3) uint8."""
     batch = next(iter(pipeline.evaluation_batches(config.data_dir, split, config.batch_size)))
-    found = {name: value.numpy() for name, value in predict(batch['image']).items()}
+    detections = {name: value.numpy() for name, value in predict(batch['image']).items()}
     batch = {name: value.numpy() for name, value in batch.items()}
-    out = []
+    pictures = []
     for i in itertools.islice(np.flatnonzero(batch['real']), NUM_PICTURES):
-        image, true, sure = batch['image'][i], batch['labels'][i] >= 0, found['scores'][i] >= PICTURE_SCORE
-        left = draw_detections(image, batch['boxes'][i][true], batch['labels'][i][true], None, config.classes)
-        right = draw_detections(
-            image, found['boxes'][i][sure], found['classes'][i][sure], found['scores'][i][sure], config.classes
-        )
-        out.append(np.concatenate([left, right], 1))
-    return np.stack(out)
+        image, boxes, labels = (batch[name][i] for name in ('image', 'boxes', 'labels'))
+        is_object = labels >= 0
+        truth = draw_detections(image, boxes[is_object], labels[is_object], None, config.classes)
+        boxes, labels, scores = (detections[name][i] for name in ('boxes', 'classes', 'scores'))
+        is_shown = scores >= PICTURE_SCORE
+        predicted = draw_detections(image, boxes[is_shown], labels[is_shown], scores[is_shown], config.classes)
+        pictures.append(np.concatenate([truth, predicted], 1))
+    return np.stack(pictures)
 
 
 class Profiler:
     """TensorFlow's profile of the steps that `profile_steps` names, first and last."""
 
-    def __init__(self, config: TrainConfig, chief: bool):
-        self.folder, self.steps = posixpath.join(config.model_dir, 'tensorboard'), config.profile_steps if chief else ()
+    def __init__(self, config: TrainConfig, is_chief: bool):
+        self.folder = posixpath.join(config.model_dir, 'tensorboard')
+        self.steps = config.profile_steps if is_chief else ()
         self.running = False
 
     def before(self, step: int) -> None:
-        """Begins or ends it, if it is time; a run that is taken up within these steps begins it there."""
+        """Begins or ends the profile if that is due before this step, also where a run continues between the two."""
         if not self.steps:
             return
         if self.steps[0] <= step <= self.steps[1] and not self.running:
@@ -87,7 +97,7 @@ class Profiler:
             self.stop()
 
     def stop(self) -> None:
-        """Ends it, if it runs."""
+        """Ends the profile if one is running."""
         if self.running:
             tf.profiler.experimental.stop()
             self.running = False

@@ -14,6 +14,7 @@ from yolo.evaluation import inference
 from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import distribution, loop, losses, network, state, step
+from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig, read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
 
@@ -47,6 +48,8 @@ def make_config(data_dir, model_dir, **changes) -> TrainConfig:
         saturation=1.5,
         exposure=1.5,
         seed=1,
+        sizes=(),
+        unfreeze_at=0,
         jit_compile=False,
         eval_every=0,
         checkpoint_every=100,
@@ -79,13 +82,13 @@ def run_steps(config, strategy, count=3, size=(96, 96)):
     keras.utils.set_random_seed(0)
     made = state.make_state(config, strategy)
     steps = step.make_steps(made, config, strategy, size)
-    batches = iter(loop.distribute(config, strategy, 0))
-    told = steps(batches, tf.constant(0, tf.int64), tf.constant(count, tf.int64)).numpy()
+    iterator = iter(distribute_batches(config, strategy, 0))
+    told = steps(iterator, tf.constant(0, tf.int64), tf.constant(count, tf.int64)).numpy()
     replicas = [
-        [strategy.experimental_local_results(v.value)[i].numpy() for v in made.published.variables]
+        [strategy.experimental_local_results(v.value)[i].numpy() for v in made.export_model.variables]
         for i in range(strategy.num_replicas_in_sync)
     ]
-    return dict(zip(step.NAMES, told.T, strict=True)), replicas
+    return dict(zip(step.METRICS, told.T, strict=True)), replicas
 
 
 @pytest.mark.parametrize('loss', ['region', 'notebook'])
@@ -93,7 +96,7 @@ def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
     config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
     told, (weights,) = run_steps(config, one_device())
     told_of_two, (first, second) = run_steps(config, two_devices())
-    for name in set(step.NAMES) - {'seconds_waited'}:
+    for name in set(step.METRICS) - {'seconds_waited'}:
         np.testing.assert_allclose(told_of_two[name], told[name], rtol=1e-4, atol=1e-6, err_msg=name)
     for one, a, b in zip(weights, first, second, strict=True):
         np.testing.assert_allclose(a, one, rtol=1e-3, atol=1e-5)
@@ -119,19 +122,21 @@ def test_a_step_is_darknets(records_dir, tmp_path):
     twin.set_weights(made.model.get_weights())
     steps = step.make_steps(made, config, one_device(), (96, 96))
     told = steps(
-        iter(loop.distribute(config, one_device(), 0)), tf.constant(0, tf.int64), tf.constant(2, tf.int64)
+        iter(distribute_batches(config, one_device(), 0)), tf.constant(0, tf.int64), tf.constant(2, tf.int64)
     ).numpy()
     velocity = [np.zeros(v.shape) for v in twin.trainable_variables]
-    batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
-    for batch, rate, norm in zip(batches, (1e-2, 1e-3), told[:, step.NAMES.index('gradient_norm')], strict=False):
+    expected_batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
+    for batch, rate, norm in zip(
+        expected_batches, (1e-2, 1e-3), told[:, step.METRICS.index('gradient_norm')], strict=False
+    ):
         with tf.GradientTape() as tape:
             raw = twin(tf.cast(batch['image'], tf.float32) / 255, training=True)
             seen = 0 if rate == 1e-2 else 4
             value = losses.region_loss(raw, batch['boxes'], batch['labels'], config.anchors, seen) / 4
-        slopes = tape.gradient(value, twin.trainable_variables)
+        gradients = tape.gradient(value, twin.trainable_variables)
         totals = [
-            slope + (0.01 * weight if weight.name == 'kernel' else 0)
-            for weight, slope in zip(twin.trainable_variables, slopes, strict=True)
+            gradient + (0.01 * weight if weight.name == 'kernel' else 0)
+            for weight, gradient in zip(twin.trainable_variables, gradients, strict=True)
         ]
         np.testing.assert_allclose(norm, np.sqrt(sum(np.sum(np.square(total)) for total in totals)), rtol=1e-4)
         for i, (weight, total) in enumerate(zip(twin.trainable_variables, totals, strict=True)):
@@ -207,18 +212,19 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
         model_folder.find_checkpoint(str(tmp_path), 'latest')
 
 
-@pytest.mark.parametrize('rate', [math.inf, math.nan])
-def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate):
+def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path):
     config = make_small_config(
         records_dir,
         tmp_path,
-        learning_rate=rate,
+        learning_rate=math.inf,
         burn_in=0,
         num_steps=3,
         checkpoint_every=1,
         eval_split='test',
         eval_every=1,
     )
+    with pytest.raises(ValueError, match='learning_rate=nan'):
+        dataclasses.replace(config, learning_rate=math.nan)
     with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
         loop.train(config, one_device())
     assert not list(tmp_path.glob('*/ckpt*'))
@@ -227,7 +233,7 @@ def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path, rate
     model = model_folder.load_trained(str(tmp_path), 'latest')[0]
     model.weights[0].assign(model.weights[0] * math.nan)
     model_folder.save_whole(str(tmp_path / 'bad'), model, 1)
-    with pytest.raises(ValueError, match='not finite: its training went astray'):
+    with pytest.raises(ValueError, match='not finite: its training diverged'):
         model_folder.load_trained(str(tmp_path), f'{tmp_path}/bad/ckpt-1')
 
 

@@ -32,8 +32,8 @@ def gradient(loss, raw, *args):
 @pytest.mark.parametrize(('when', 'seen'), [('early', 0), ('late', 20000)])
 def test_region_gradient_is_minus_darknets_delta(name, when, seen):
     data, boxes, labels = golden(name)
-    _, slopes = gradient(region_loss, data['raw'], boxes, labels, data['anchors'], seen)
-    np.testing.assert_allclose(-slopes, data[f'delta_{when}'], atol=1e-5, rtol=0)
+    _, gradients = gradient(region_loss, data['raw'], boxes, labels, data['anchors'], seen)
+    np.testing.assert_allclose(-gradients, data[f'delta_{when}'], atol=1e-5, rtol=0)
 
 
 def test_the_anchor_pull_ends_at_12800_images():
@@ -125,12 +125,12 @@ def test_finite_for_every_kind_of_image(loss, args):
         ),
     }
     for name, (b, k) in cases.items():
-        value, slopes = gradient(loss, raw, b, k, anchors, *args)
+        value, gradients = gradient(loss, raw, b, k, anchors, *args)
         assert np.isfinite(value), name
-        assert np.isfinite(slopes).all(), name
-    value, slopes = gradient(loss, raw * 1000, boxes, labels, anchors, *args)
+        assert np.isfinite(gradients).all(), name
+    value, gradients = gradient(loss, raw * 1000, boxes, labels, anchors, *args)
     assert np.isfinite(value)
-    assert np.isfinite(slopes).all()
+    assert np.isfinite(gradients).all()
 
 
 @pytest.mark.parametrize(('loss', 'args'), [(region_loss, (0,)), (notebook_loss, ())])

@@ -11,6 +11,7 @@ from test_loop import make_small_config, one_device, run_steps, two_devices
 from yolo.evaluation import inference
 from yolo.models import model_folder
 from yolo.training import loop, network, state, step
+from yolo.training.batches import distribute_batches
 
 
 @pytest.mark.parametrize(('precision', 'jit_compile'), [('mixed_float16', False), ('mixed_bfloat16', True)])
@@ -48,19 +49,19 @@ def test_a_gradient_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_p
     config = make_small_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0)
     strategy = make_strategy()
     made = state.make_state(config, strategy)
-    checked = step._not_finite_anywhere
+    checked = step._spread_non_finite
 
-    def spoiled(slopes):
+    def spoiled(gradients):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         last = tf.cast(replica, tf.int32) == strategy.num_replicas_in_sync - 1
-        return checked([tf.where(last, float('inf'), slopes[0]), *slopes[1:]])
+        return checked([tf.where(last, float('inf'), gradients[0]), *gradients[1:]])
 
     before = made.model.get_weights()
     scale = float(made.optimizer.dynamic_scale.numpy())
-    monkeypatch.setattr(step, '_not_finite_anywhere', spoiled)
-    batches = iter(loop.distribute(config, strategy, 0))
+    monkeypatch.setattr(step, '_spread_non_finite', spoiled)
+    iterator = iter(distribute_batches(config, strategy, 0))
     zero, one = tf.constant(0, tf.int64), tf.constant(1, tf.int64)
-    step.make_steps(made, config, strategy, (96, 96))(batches, zero, one)
+    step.make_steps(made, config, strategy, (96, 96))(iterator, zero, one)
     trained = {id(weight) for weight in made.model.trainable_variables}
     for weight, old in zip(made.model.weights, before, strict=True):
         if id(weight) in trained:
@@ -68,7 +69,7 @@ def test_a_gradient_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_p
     assert float(made.optimizer.dynamic_scale.numpy()) == scale / 2
     assert int(made.optimizer.iterations.numpy()) == 0
     monkeypatch.undo()
-    step.make_steps(made, config, strategy, (96, 96))(batches, one, one)
+    step.make_steps(made, config, strategy, (96, 96))(iterator, one, one)
     assert int(made.optimizer.iterations.numpy()) == 1
     assert any(not np.array_equal(weight.numpy(), old) for weight, old in zip(made.model.weights, before, strict=True))
 

@@ -81,7 +81,7 @@ def test_without_augmentation_other_sizes_are_encoded_anew(records_dir, tmp_path
 
 def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
     """Also when the run was stopped before: what counts are the images, not the steps since it was begun."""
-    monkeypatch.setattr(losses, 'PULL_IMAGES', 24)
+    monkeypatch.setattr(losses, 'ANCHOR_PULL_IMAGES', 24)
     config = make_small_config(
         records_dir, tmp_path, num_steps=8, checkpoint_every=4, learning_rate=1e-9, burn_in=0, augment=False
     )
@@ -89,7 +89,7 @@ def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
 
     def with_and_without(raw, boxes, labels, anchors, seen, places=None):
         terms = region_terms(raw, boxes, labels, anchors, seen, places)
-        without = region_terms(raw, boxes, labels, anchors, losses.PULL_IMAGES, places)
+        without = region_terms(raw, boxes, labels, anchors, losses.ANCHOR_PULL_IMAGES, places)
         difference = terms['box'] - without['box']
         tf.py_function(lambda n, value: pulled.__setitem__(int(n), float(value)), [seen, difference], [])
         return terms
@@ -190,7 +190,9 @@ def test_tensorboards_curve_counts_by_score():
         np.array([0.9, 0.5, 0.2]),
         np.array([boxes[0], [60, 60, 70, 70], boxes[1]]),
     )
-    right, wrong, neither, missed, precision, recall = tensorboard.curve(voc_average_precision(truth, found, 1), 0)
+    right, wrong, neither, missed, precision, recall = tensorboard.precision_recall_table(
+        voc_average_precision(truth, found, 1), 0
+    )
     for score, expected in ((0.0, (2, 1)), (0.2, (2, 1)), (0.3, (1, 1)), (0.5, (1, 1)), (0.6, (1, 0)), (0.95, (0, 0))):
         at = round(score * 200)
         assert (right[at], wrong[at], missed[at]) == (*expected, 3 - expected[0])
@@ -212,7 +214,7 @@ def test_time_spent_waiting_for_input_is_told(records_dir, tmp_path):
     slow = tf.data.Dataset.from_tensors(batch).repeat().map(slowly)
     batches = iter(one_device().distribute_datasets_from_function(lambda _: slow))
     told = steps(batches, tf.constant(0, tf.int64), tf.constant(3, tf.int64)).numpy()
-    assert (told[1:, step.NAMES.index('seconds_waited')] > 0.05).all()
+    assert (told[1:, step.METRICS.index('seconds_waited')] > 0.05).all()
 
 
 def printed(*args):

@@ -15,7 +15,7 @@ from test_loop import make_small_config, one_device, two_devices
 from yolo.data import records
 from yolo.evaluation import inference
 from yolo.models import model_folder
-from yolo.training import distribution, loop
+from yolo.training import checks, distribution, loop, start, validation
 from yolo.training.preemption import Interruption
 
 
@@ -83,7 +83,7 @@ def test_no_better_ends_it_also_across_a_restart(records_dir, tmp_path, monkeypa
 def test_a_plateau_is_counted_across_a_restart(records_dir, tmp_path, monkeypatch, monitor):
     """The rate falls at step 6, and at 10; the signal comes at 5, between two evaluations without a better one."""
     values(monkeypatch, [0.5, 0.4])
-    monkeypatch.setattr(loop, '_mean_loss', lambda state: 1.0 + float(state.step.numpy()))
+    monkeypatch.setattr(validation, 'mean_loss', lambda state: 1.0 + float(state.step.numpy()))
     config = make_small_config(
         records_dir,
         tmp_path,
@@ -152,15 +152,15 @@ def test_the_loss_can_be_what_counts(records_dir, tmp_path):
 def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch):
     values(monkeypatch, [0.9])
     config = make_small_config(records_dir, tmp_path, eval_split='test', num_steps=2)
-    agreement = distribution.Agreement(one_device())
+    collective = distribution.HostCollective(one_device())
     for monitor, known in (('map', False), ('loss', True)):
         one = dataclasses.replace(config, model_dir=str(tmp_path / monitor), monitor=monitor, eval_every=1)
         loop.train(one, one_device())
         other = dataclasses.replace(one, eval_split='train', data_checksum=records.data_checksum(records_dir))
         for _ in range(2):  # the first is as good as killed before it saves
-            state, _ = loop._begin(other, one_device(), agreement)
-            assert np.isfinite(float(state.best.numpy())) == known
-            assert (int(state.evaluated.numpy()) == 1) == known
+            state, _ = start.start_run(other, one_device(), collective)
+            assert np.isfinite(float(state.best_value.numpy())) == known
+            assert (int(state.evaluated_step.numpy()) == 1) == known
 
 
 def test_all_processes_end_for_the_same_reason():
@@ -185,17 +185,17 @@ def test_all_processes_end_for_the_same_reason():
 
 def test_a_process_with_other_settings_is_told(records_dir, tmp_path, monkeypatch):
     config = make_small_config(records_dir, tmp_path)
-    agreement = distribution.Agreement(one_device())
-    loop._check_settings(config, agreement)
+    collective = distribution.HostCollective(one_device())
+    checks.check_same_settings(config, collective)
     first = []
-    monkeypatch.setattr(agreement, 'from_chief', lambda value: first.append(value) or first[0])
-    loop._check_settings(config, agreement)
-    loop._check_settings(dataclasses.replace(config, model_dir='elsewhere', max_hours=2.0), agreement)
+    monkeypatch.setattr(collective, 'from_chief', lambda value: first.append(value) or first[0])
+    checks.check_same_settings(config, collective)
+    checks.check_same_settings(dataclasses.replace(config, model_dir='elsewhere', max_hours=2.0), collective)
     with pytest.raises(ValueError, match='different flags; this one with others than the first'):
-        loop._check_settings(dataclasses.replace(config, seed=7), agreement)
-    monkeypatch.setattr(agreement, 'total', lambda value: value + 1)  # another process's
+        checks.check_same_settings(dataclasses.replace(config, seed=7), collective)
+    monkeypatch.setattr(collective, 'sum', lambda value: value + 1)  # another process's
     with pytest.raises(ValueError, match=r'different flags$'):
-        loop._check_settings(config, agreement)
+        checks.check_same_settings(config, collective)
 
 
 def test_two_devices_are_stopped_and_go_on(records_dir, tmp_path):

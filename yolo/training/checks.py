@@ -1,0 +1,85 @@
+"""Checks of a run's settings before it begins: against the records, the devices, each other, the other processes."""
+
+import dataclasses
+import json
+import zlib
+
+import tensorflow as tf
+
+from yolo.data import records
+from yolo.training import losses
+from yolo.training.config import TrainConfig
+from yolo.training.distribution import HostCollective
+
+RESOLVED = ('decay_steps', 'burn_in', 'sizes', 'unfreeze_at', 'jit_compile')
+
+
+def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
+    """ValueError, with the way out, for settings that do not fit the records, the devices or each other."""
+    unresolved = [name for name in RESOLVED if getattr(config, name) is None]
+    if unresolved:
+        raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
+    if config.loss not in losses.TERMS:
+        raise ValueError(f'unknown loss {config.loss!r}; there are {", ".join(losses.TERMS)}')
+    if config.mosaic and not config.augment:
+        raise ValueError(f'--mosaic={config.mosaic} goes with --augment')
+    _check_splits(config)
+    _check_replicas(config, strategy.num_replicas_in_sync)
+    _check_evaluations(config)
+    _check_profile(config)
+
+
+def check_same_settings(config: TrainConfig, collective: HostCollective) -> None:
+    """ValueError, in every process of the run, if one was started with settings that differ from the first one's."""
+    # Paths and the time limit may differ from machine to machine.
+    comparable = dataclasses.replace(config, data_dir='', model_dir='', init_weights='', max_hours=0.0)
+    checksum = zlib.crc32(json.dumps(dataclasses.asdict(comparable)).encode())
+    differs = checksum != collective.from_chief(checksum)
+    if collective.sum(float(differs)):
+        raise ValueError(
+            'the processes of this run were started with different flags'
+            + ('; this one with others than the first' if differs else '')
+        )
+
+
+def check_same_step(step: int, model_dir: str, collective: HostCollective) -> None:
+    """ValueError if this process restored another step than the first one did."""
+    first = collective.from_chief(step)
+    if first != step:
+        raise ValueError(
+            f'this process begins at step {step}, the first one at {first:.0f}: all have to read the same '
+            f'--model_dir={model_dir}'
+        )
+
+
+def _check_splits(config: TrainConfig) -> None:
+    description = records.read_description(config.data_dir)
+    for split in filter(None, (config.train_split, config.eval_split)):
+        if not description.split(split).num_images:
+            raise ValueError(f'split {split!r} of {config.data_dir!r} has no images')
+
+
+def _check_replicas(config: TrainConfig, replicas: int) -> None:
+    if config.batch_size < 1 or config.batch_size % replicas:
+        raise ValueError(f'--batch_size={config.batch_size} is over all replicas and must divide by their {replicas}')
+    if config.jit_compile and replicas > 1:
+        raise ValueError(f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile')
+
+
+def _check_evaluations(config: TrainConfig) -> None:
+    if not (config.early_stopping or config.plateau):
+        return
+    if config.monitor == 'map' and not config.eval_split:
+        raise ValueError(
+            '--early_stopping and --plateau look at the mAP on --eval_split, which is not given; or use --monitor=loss'
+        )
+    if not config.eval_every:
+        raise ValueError('--early_stopping and --plateau look at every evaluation, and --eval_every=0 has but one')
+
+
+def _check_profile(config: TrainConfig) -> None:
+    if config.profile_steps and config.profile_steps[1] >= config.num_steps:
+        first, last = config.profile_steps
+        raise ValueError(
+            f'--profile_steps={first},{last}: the last of {config.num_steps} steps is {config.num_steps - 1}'
+        )

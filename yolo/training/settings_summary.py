@@ -1,0 +1,49 @@
+"""The settings of a run in a few lines, for the log; `config.json` has all of them."""
+
+import tensorflow as tf
+
+from yolo.training.config import TrainConfig
+from yolo.training.distribution import describe
+
+
+def summarize_settings(config: TrainConfig, strategy: tf.distribute.Strategy, num_images: int) -> list[str]:
+    """Five lines: data, network, training, devices, output. num_images: of the split to train on."""
+    return [
+        f'data: {_data(config, num_images)}',
+        f'network: {_network(config)}',
+        f'training: {_training(config, num_images)}',
+        f'devices: {describe(strategy)}, {config.precision}, {"" if config.jit_compile else "not "}compiled with XLA',
+        f'output: {config.model_dir}, a checkpoint every {config.checkpoint_every:,} steps',
+    ]
+
+
+def _data(config: TrainConfig, num_images: int) -> str:
+    text = f'{num_images:,} images of {config.train_split} in {config.data_dir}, {len(config.classes)} classes'
+    if not config.eval_split:
+        return f'{text}; no evaluation (no --eval_split)'
+    when = f'every {config.eval_every:,} steps' if config.eval_every else 'at the end'
+    return f'{text}; evaluation on {config.eval_split} {when}'
+
+
+def _network(config: TrainConfig) -> str:
+    height, width = config.image_size
+    parts = [f'{config.model}, {width} x {height} pixels']
+    if config.width != 1:
+        parts[0] = f'{config.model} of width {config.width:g}, {width} x {height} pixels'
+    if len(config.sizes) > 1:
+        longer_sides = [max(size) for size in config.sizes]
+        parts.append(f'in training {min(longer_sides)} to {max(longer_sides)}')
+    parts.append(f'{len(config.anchors)} anchors')
+    parts.append(f'weights from {config.init_weights}' if config.init_weights else 'random weights')
+    if config.freeze:
+        end = '' if config.unfreeze_at >= config.num_steps else f' until step {config.unfreeze_at:,}'
+        parts.append(f'first {config.freeze} convolutions frozen{end}')
+    return ', '.join(parts)
+
+
+def _training(config: TrainConfig, num_images: int) -> str:
+    epochs = config.num_steps * config.batch_size / num_images
+    return (
+        f'recipe {config.recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
+        f'({config.lr_schedule}), {config.num_steps:,} steps of {config.batch_size} images ({epochs:,.1f} epochs)'
+    )

@@ -1,0 +1,61 @@
+"""How long a run will take, from its first timed steps."""
+
+from absl import logging
+
+from yolo.training.config import TrainConfig
+
+TIMED_STEPS = 10
+LONG = 2 * 24 * 3600  # seconds
+
+
+class StepTimer:
+    """Times the first steps of a start and then logs, once, how long the rest will take."""
+
+    def __init__(self, config: TrainConfig, has_gpu: bool):
+        self.config, self.has_gpu = config, has_gpu
+        self.num_steps, self.seconds, self.pixels = 0, 0.0, 0
+        self.is_done = False
+
+    def add(self, end: int, num_steps: int, size: tuple[int, int], seconds: float) -> None:
+        """Takes the time of some steps, of images of `size`, that ended with step number `end`.
+
+        The first steps of each size must not be given: they are compiled in that time.
+        """
+        if self.is_done:
+            return
+        self.num_steps, self.seconds = self.num_steps + num_steps, self.seconds + seconds
+        self.pixels += num_steps * size[0] * size[1]
+        if self.num_steps >= TIMED_STEPS:
+            self.is_done = True
+            self._log(self.config.num_steps - end)
+
+    def _log(self, steps_left: int) -> None:
+        # The timed steps may all have been of one size; the time of a step is proportional to its pixels.
+        sizes = self.config.sizes or (self.config.image_size,)
+        mean_pixels = sum(height * width for height, width in sizes) / len(sizes)
+        seconds_per_step = self.seconds / self.pixels * mean_pixels
+        seconds_left = steps_left * seconds_per_step
+        logging.info('%s', format_estimate(seconds_left, self.config.batch_size / seconds_per_step))
+        if seconds_left > LONG:
+            logging.warning('%s', format_warning(self.config, seconds_left, self.has_gpu))
+
+
+def format_estimate(seconds_left: float, images_per_second: float) -> str:
+    """As `about 3 h 20 min left at 14.2 images/s`."""
+    hours, minutes = divmod(round(seconds_left / 60), 60)
+    return f'about {hours:,} h {minutes} min left at {images_per_second:.1f} images/s'
+
+
+def format_warning(config: TrainConfig, seconds_left: float, has_gpu: bool) -> str:
+    """That a run will take more than two days, and what would shorten it."""
+    ways = []
+    if not has_gpu:
+        ways.append('train on a GPU')
+    if config.model != 'yolov2-tiny':
+        ways.append('use --model=yolov2-tiny')
+    height, width = config.image_size
+    ways.append(f'write the records with a smaller --image_size than {width} x {height}')
+    if config.recipe not in ('small-data', 'finetune'):
+        ways.append('for a few hundred images use --recipe=small-data')
+    days = seconds_left / (24 * 3600)
+    return f'this run will take about {days:,.0f} days. To make it shorter: {"; or ".join(ways)}'
