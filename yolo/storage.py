@@ -1,6 +1,7 @@
-"""Files by path: local ones by Python, 'scheme://' ones by whatever tf.io.gfile opens. OSError when something fails.
+"""Files and folders by path: local ones through Python, those with 'scheme://' through tf.io.gfile.
 
-TensorFlow is only imported for the latter: the offline stage's processes start without it.
+Errors are OSError for both. TensorFlow is imported for the latter alone, since the
+offline stage's processes start without it.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ def _is_local(path: str) -> bool:
 
 @contextlib.contextmanager
 def _gfile(path: str) -> Iterator[Any]:
-    """tf.io.gfile, with errors as those of local files."""
+    """tf.io.gfile, with the same errors as for local files."""
     import tensorflow as tf
 
     try:
@@ -30,7 +31,7 @@ def _gfile(path: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Puts the path into errors of writing, which lack it."""
+    """Adds the path to errors while writing, such as a full disk, which lack it."""
     try:
         yield
     except OSError as error:
@@ -55,7 +56,7 @@ def size(path: str) -> int:
 
 @contextlib.contextmanager
 def reader(path: str) -> Iterator[Any]:
-    """Something to read a file's bytes from, piece by piece."""
+    """A file, opened for reading bytes."""
     if _is_local(path):
         with open(path, 'rb') as file:
             yield file
@@ -65,14 +66,14 @@ def reader(path: str) -> Iterator[Any]:
 
 
 def write(path: str, data: bytes | str) -> None:
-    """Writes a file under another name first, so that it is there whole or not at all."""
+    """Writes a file atomically: it is there with all of its bytes, or not at all."""
     with writer(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
 def writer(path: str) -> Iterator[Any]:
-    """Something to write bytes to; the file has its name, with all of them on the disk, only when that went well."""
+    """A file, opened for writing bytes under another name; it gets its own when all of them are on the disk."""
     partial = path + '.partial'
     if _is_local(path):
         with _naming(partial), open(partial, 'wb') as file:
@@ -119,7 +120,7 @@ def names(folder: str) -> list[str]:
 
 
 def glob(pattern: str) -> list[str]:
-    """The paths that a pattern with * and ? means, sorted."""
+    """The paths that match a pattern with * and ?, sorted."""
     if _is_local(pattern):
         return sorted(local_glob.glob(pattern))
     with _gfile(pattern) as gfile:

@@ -1,1 +1,1 @@
-"""What is stored and what is read: records, VOC XML, images, and the tf.data graph over them."""
+"""Annotations, images and records, and the tf.data graph that makes batches of them."""

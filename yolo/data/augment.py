@@ -10,37 +10,37 @@ import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
 
-GREY = 0.5  # of the canvas
-MIN_VISIBLE = 0.2  # an object of which less is left on the canvas is no longer an object
-UNMOVED = ((1.0, 1.0, 0.0, 0.0),)  # the warp that changes nothing
-MIN_SIZE = 0.001  # Darknet's: relative width and height under which a box is dropped
+GREY = 0.5  # colour of the canvas
+MIN_VISIBLE = 0.2  # a box is dropped when less than this share of its area is left on the canvas
+IDENTITY = ((1.0, 1.0, 0.0, 0.0),)  # the warp that changes nothing
+MIN_SIZE = 0.001  # relative width and height under which a box is dropped, as in Darknet
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranges:
-    """How far augmentation goes. The defaults are Darknet's for VOC."""
+    """The largest changes that augmentation makes. The defaults are Darknet's for VOC."""
 
-    jitter: float = 0.3  # of width and height, which changes the aspect
-    scale: tuple[float, float] = (1.0, 1.0)  # of the image on the canvas
-    hue: float = 0.1  # added, of a whole turn
-    saturation: float = 1.5  # factor, or one over it
-    exposure: float = 1.5  # factor, or one over it
+    jitter: float = 0.3  # relative change of width and of height, each on its own, so the aspect changes
+    scale: tuple[float, float] = (1.0, 1.0)  # smallest and largest scale of the image on the canvas
+    hue: float = 0.1  # largest shift, as a share of the colour circle
+    saturation: float = 1.5  # largest factor; the smallest is its reciprocal
+    exposure: float = 1.5  # largest factor; the smallest is its reciprocal
     mosaic: float = 0.0  # share of the images that are put together from four
 
 
 def draw(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Random numbers for a batch, a function of `seed` (2,) alone: warp (B, 4) and colour (B, 3) float32.
+    """Random augmentation for a batch, a function of `seed` (2,) alone: warp (B, 4) and colour (B, 3) float32.
 
-    warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) goes to scale * p + shift of the
-    canvas; a flipped image has a negative scale x. colour: hue added, saturation and exposure factors. Jitter and
-    place are drawn as in Darknet's load_data_detection (src/data.c), but around the shape of the record's image, which
-    is that of the images at test time, where Darknet draws them around the original's.
+    warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) moves to scale * p + shift on the
+    canvas; a flipped image has a negative scale x. colour: shift of the hue, factors of saturation and exposure.
+    Jitter and position are random as in Darknet's load_data_detection (src/data.c), with one difference: Darknet
+    jitters around the original image's aspect, this around the aspect that the stored image has, as at test time.
     """
     u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed))
     aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))
     scale = ranges.scale[0] + (ranges.scale[1] - ranges.scale[0]) * u[2]
     width, height = scale * tf.minimum(aspect, 1), scale * tf.minimum(1 / aspect, 1)
-    left, top = u[3] * (1 - width), u[4] * (1 - height)  # anywhere on the canvas; a larger image anywhere over it
+    left, top = u[3] * (1 - width), u[4] * (1 - height)  # uniform; an image larger than the canvas covers it all
     flip = u[5] < 0.5
     warp = tf.stack([tf.where(flip, -width, width), height, tf.where(flip, left + width, left), top], -1)
     hue = ranges.hue * (2 * u[6] - 1)
@@ -48,7 +48,7 @@ def draw(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, t
 
 
 def _factor(most: float, u: tf.Tensor) -> tf.Tensor:
-    """Between 1 and `most`, or one over that with probability 1/2 (Darknet's rand_scale)."""
+    """Uniform between 1 and `most`, with probability 1/2 its reciprocal (Darknet's rand_scale); u: uniform 0..1."""
     factor = 1 + (most - 1) * tf.abs(2 * u - 1)
     return tf.where(u < 0.5, 1 / factor, factor)
 
@@ -56,7 +56,7 @@ def _factor(most: float, u: tf.Tensor) -> tf.Tensor:
 def warp_boxes(boxes: tf.Tensor, labels: tf.Tensor, warp: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Boxes (B, N, 4) relative corners and labels (B, N) after `warp` (B, 4), clipped to the canvas.
 
-    The label of a box that is (almost) off the canvas becomes -1, as for padding.
+    The label of a box of which less than MIN_VISIBLE is left becomes -1, as for padding.
     """
     scale, shift = tf.tile(warp[:, None, :2], (1, 1, 2)), tf.tile(warp[:, None, 2:], (1, 1, 2))
     moved = boxes * scale + shift
@@ -66,7 +66,7 @@ def warp_boxes(boxes: tf.Tensor, labels: tf.Tensor, warp: tf.Tensor) -> tuple[tf
 
 
 def clip_boxes(boxes: tf.Tensor, labels: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Boxes (B, N, 4) cut off at the edges of a window (..., 4); (almost) outside of it they become padding."""
+    """Boxes (B, N, 4) clipped to a window (..., 4); those with less than MIN_VISIBLE left in it become padding."""
     low, high = (tf.concat([window[..., i:j], window[..., i:j]], -1) for i, j in ((0, 2), (2, 4)))
     clipped = tf.maximum(tf.minimum(boxes, high), low)
     size = clipped[..., 2:] - clipped[..., :2]
@@ -88,7 +88,7 @@ def warp_images(images: tf.Tensor, warp: tf.Tensor, size: tuple[int, int]) -> tf
 def _resampling(num_out: int, num_in: int, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Weights (B, num_out, num_in) of input pixels in output pixels along one axis, and their sums (B, num_out).
 
-    Pixel centres are at (i + 0.5) / num. A sum is 1 inside of the image and 0 outside of it.
+    Pixel centres are at (i + 0.5) / num. A sum is 1 inside the image and 0 outside it.
     """
     out = (tf.range(num_out, dtype=tf.float32) + 0.5) / num_out
     source = (out - shift[:, None]) / scale[:, None]  # (B, num_out) relative in the input

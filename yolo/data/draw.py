@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]  # RGB 0..255
 
 
 def class_colour(index: int) -> Colour:
-    """The colour of a class: hues a golden section apart, so that classes near each other differ most."""
+    """The colour of a class; hues of consecutive classes are a golden section apart, so that they differ clearly."""
     lightness, saturation = ((0.55, 0.9), (0.42, 0.85), (0.7, 0.95))[index // 7 % 3]
     red, green, blue = colorsys.hls_to_rgb((index * 0.618034 + 0.36) % 1, lightness, saturation)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -65,8 +65,8 @@ def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], colour: Colo
     """
     height, width = image.shape[:2]
     scale = min(1.6, max(0.36, min(height, width) / 1000))
-    wide = cv2.getTextSize(text, FONT, scale, 1)[0][0] + 8
-    scale *= min(1.0, max(1.0, width - 8) / wide)
+    natural_width = cv2.getTextSize(text, FONT, scale, 1)[0][0] + 8
+    scale *= min(1.0, max(1.0, width - 8) / natural_width)
     stroke = max(1, round(1.6 * scale))
     (text_width, text_height), base = cv2.getTextSize(text, FONT, scale, stroke)
     pad = 2 + stroke

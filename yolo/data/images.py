@@ -1,4 +1,4 @@
-"""Image files -> pixels of the network's size: the one way, offline and in prediction."""
+"""Image files -> pixels of the network's size, by the same functions in preprocessing and in prediction."""
 
 from typing import Literal
 
@@ -10,19 +10,19 @@ from yolo.geometry.letterbox import inner_pixels
 FORMATS = ('jpeg', 'png', 'raw')  # of records: small; exact; read without decoding
 BAR = 127  # grey of a letterbox's bars; Darknet's is 0.5
 
-# Stored pixels as they are: VOC boxes refer to those, not to a photo turned by its EXIF tag.
-_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+# Pixels as they are stored: VOC boxes refer to those, not to a photo rotated as its EXIF orientation says.
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format of OpenCV's; errors as of `decode_bgr`."""
+    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format that OpenCV reads; errors: see `decode_bgr`."""
     return cv2.cvtColor(decode_bgr(data), cv2.COLOR_BGR2RGB)
 
 
-def decode_bgr(data: bytes, turned: bool = False) -> np.ndarray:
+def decode_bgr(data: bytes, apply_exif: bool = False) -> np.ndarray:
     """The image (H, W, 3) uint8 of a file's bytes in OpenCV's order BGR, for use with `encode_bgr_jpeg`.
 
-    turned: as a photo's EXIF tag says, not as its pixels are stored.
+    apply_exif: rotate or mirror it as a photo's EXIF orientation says; without, pixels come as they are stored.
     ValueError if it is empty, not an image, or a JPEG that ends early (which OpenCV would fill up with grey).
     """
     if not data:
@@ -30,7 +30,7 @@ def decode_bgr(data: bytes, turned: bool = False) -> np.ndarray:
     if data[:2] == b'\xff\xd8' and not _has_end(data):
         raise ValueError('the JPEG is cut off: it has no end marker')
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if turned else _FLAGS)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if apply_exif else _AS_STORED)
     except cv2.error as error:  # more pixels than OpenCV takes
         raise ValueError(f'OpenCV refuses the image: {error}') from error
     if image is None:
@@ -38,8 +38,8 @@ def decode_bgr(data: bytes, turned: bool = False) -> np.ndarray:
     return image
 
 
-def is_turned(data: bytes) -> bool:
-    """Whether a JPEG has an EXIF tag that says to turn or mirror it for viewing."""
+def has_exif_rotation(data: bytes) -> bool:
+    """Whether a JPEG has an EXIF orientation by which it is rotated or mirrored for viewing."""
     at = data.find(b'Exif\0\0', 0, 1 << 12)
     if data[:2] != b'\xff\xd8' or at < 0:
         return False
@@ -55,7 +55,7 @@ def is_turned(data: bytes) -> bool:
 
 
 def _has_end(data: bytes) -> bool:
-    """Whether a JPEG has its end marker, behind the headers: those may hold a thumbnail with an end of its own."""
+    """Whether a JPEG has its end marker after the headers, which may hold a thumbnail with its own end marker."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # header after header, up to the scan
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
@@ -63,9 +63,10 @@ def _has_end(data: bytes) -> bool:
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:
-    """The image (H, W, 3) on a canvas of `size` = height, width; bilinear.
+    """The image (H, W, 3) resized to `size` = height, width; bilinear.
 
-    how: 'stretch' over all of it, whatever its aspect; or 'letterbox', whole and with grey bars, as today's Darknet.
+    how: 'stretch' to that size, whatever its aspect; or 'letterbox': keep the aspect and fill up with grey bars, as
+    Darknet does today. (Darknet src/image.c, letterbox_image.)
     """
     if how == 'stretch':
         return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Mosaics: training images that are put together from four, as YOLOv4 does it."""
+"""Mosaics: training images composed of four, as in YOLOv4."""
 
 import dataclasses
 
@@ -6,16 +6,16 @@ import tensorflow as tf
 
 from yolo.data.augment import clip_boxes
 
-MOSAIC_SEED = 1 << 40  # mosaics are drawn apart from the rest
+MOSAIC_SEED = 1 << 40  # added to the seed, so that mosaics do not depend on the other random numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Mosaics:
-    """How the images of a batch are put together: which are (B,) bool; cut (B, 2) int32 row and column where the four
-    parts meet; origins (B, 4, 2) int32 row and column of its source where each part begins.
+    """How the images of a batch are composed.
 
-    The parts, left to right and top to bottom, come from an image itself and from the three after it in its group of
-    four.
+    chosen (B,) bool: which become mosaics; cut (B, 2) int32: row and column where the four parts meet; origins
+    (B, 4, 2) int32: row and column in the source image where each part begins. The parts, left to right and top to
+    bottom, show the image itself and the three after it in its group of four.
     """
 
     chosen: tf.Tensor
@@ -26,8 +26,8 @@ class Mosaics:
 def draw_mosaics(batch_size: int, share: float, size: tuple[int, int], seed: tf.Tensor) -> Mosaics:
     """Random mosaics for a batch of images of `size` = height, width, a function of `seed` (2,) alone.
 
-    Parts meet in the middle half, and show any place of their source at its own scale. (As YOLOv4's, Darknet
-    src/data.c, blend_truth_mosaic, whose parts are of images that were augmented one by one before.)
+    Parts meet in the middle half of the image; each is a random crop of its source, not scaled. (After YOLOv4, Darknet
+    src/data.c, blend_truth_mosaic; there each part is augmented before, here the mosaic is augmented as a whole.)
     """
     u = tf.random.stateless_uniform((11, batch_size), seed + tf.constant([MOSAIC_SEED, 0], seed.dtype))
     cut = tf.cast((0.25 + 0.5 * tf.transpose(u[:2])) * tf.constant(size, tf.float32), tf.int32)  # (B, 2)
@@ -38,7 +38,7 @@ def draw_mosaics(batch_size: int, share: float, size: tuple[int, int], seed: tf.
 
 
 def _windows(cut: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The four parts' places (B, 4, 4): first and end row and column, as top, left, bottom, right."""
+    """Where the four parts lie in the mosaic (B, 4, 4): top, left, bottom, right in pixels, the latter two excluded."""
     row, column = cut[:, 0], cut[:, 1]
     zero, height, width = tf.zeros_like(row), tf.fill(tf.shape(row), size[0]), tf.fill(tf.shape(row), size[1])
     parts = [
@@ -51,13 +51,13 @@ def _windows(cut: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
 
 
 def _sources(batch_size: int) -> tf.Tensor:
-    """The images (B, 4) that the parts of each image come from."""
+    """Numbers (B, 4) of the images in the batch that the parts of each mosaic show."""
     number = tf.range(batch_size)[:, None]
     return number // 4 * 4 + (number + tf.range(4)) % 4
 
 
 def mosaic_images(images: tf.Tensor, mosaics: Mosaics) -> tf.Tensor:
-    """Images (B, H, W, 3) put together by fours where that was drawn. B divides by 4."""
+    """Images (B, H, W, 3), those that are chosen composed of four; B is a multiple of 4."""
     batch_size, height, width = images.shape[:3]
 
     def compose(args) -> tf.Tensor:
@@ -67,10 +67,10 @@ def mosaic_images(images: tf.Tensor, mosaics: Mosaics) -> tf.Tensor:
             (row, column), (top, left, bottom, right) = tf.unstack(origins[k]), tf.unstack(windows[k])
             return images[sources[k], row : row + bottom - top, column : column + right - left]
 
-        def together() -> tf.Tensor:
+        def composed() -> tf.Tensor:
             return tf.concat([tf.concat([part(0), part(1)], 1), tf.concat([part(2), part(3)], 1)], 0)
 
-        return tf.ensure_shape(tf.cond(chosen, together, lambda: images[number]), (height, width, 3))
+        return tf.ensure_shape(tf.cond(chosen, composed, lambda: images[number]), (height, width, 3))
 
     parts = (
         tf.range(batch_size),
@@ -87,7 +87,7 @@ def mosaic_boxes(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Boxes (B, N, 4) relative corners and labels (B, N) of images of `size` -> (B, 4 N, 4) and (B, 4 N).
 
-    Boxes are cut off at the edges of their part; what is left out of it becomes padding.
+    Boxes are clipped to their part; those outside it become padding.
     """
     batch_size, num = boxes.shape[:2]
     sources, scale = _sources(batch_size), tf.constant([size[1], size[0]] * 2, tf.float32)

@@ -1,14 +1,13 @@
-"""What a folder of records holds: `dataset.json`, sharded TFRecords and the features of one record.
+"""What a folder of records holds: `dataset.json`, `manifest.json`, TFRecord files and the features of one record.
 
-The writer (`preprocess`, which starts without TensorFlow) and every reader (`yolo.parsing`) take the features from
-here, so that neither can know one that the other does not.
+The writer (`preprocess`, without TensorFlow) and the reader (`yolo.data.parsing`) both take the names of the features
+from here, so that they cannot differ. There is no TensorFlow in this file: the offline stage's processes start without.
 """
 
 import dataclasses
 import hashlib
 import json
 import posixpath
-from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
@@ -16,6 +15,8 @@ from google.protobuf.message import DecodeError
 
 from yolo import storage
 from yolo.data.tf_example import Example
+from yolo.data.tfrecord import frame as frame
+from yolo.data.tfrecord import unframe as unframe
 
 DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 
@@ -41,17 +42,17 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a folder of records was made with; training and evaluation read it here, never from a second flag."""
+    """How a folder of records was made. Training and evaluation read it, so that no flag of theirs can disagree."""
 
     classes: tuple[str, ...]
     image_size: tuple[int, int]  # height, width of the stored images in pixels
     anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
-    anchors_from: str  # how the anchors came to be: 'kmeans:5', 'voc', ...
-    anchors_mean_iou: float  # of the first split's boxes with their best anchor, both at the origin
+    anchors_from: str  # the --anchors of preprocess: 'kmeans:5', 'voc', ...
+    anchors_mean_iou: float  # mean over the first split's boxes of the IoU with their best anchor, both at the origin
     jpeg_quality: int
     splits: dict[str, Split]
     tool_version: str
-    resize: str = 'stretch'  # how the images were brought to that size: one of letterbox.RESIZES
+    resize: str = 'stretch'  # how the images were resized to that size: one of letterbox.RESIZES
     image_format: str = 'jpeg'  # how they are stored: one of images.FORMATS
 
     @property
@@ -82,7 +83,7 @@ class ShardFile:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What was asked for, as `preprocess` spells it, and the files that hold it by name; none while it is written."""
+    """The settings of `preprocess`, and the TFRecord files by name; no files while they are being written."""
 
     settings: dict
     shards: dict[str, ShardFile]
@@ -107,7 +108,7 @@ class Record:
 
 
 def write_description(data_dir: str, description: Description) -> None:
-    """Writes `dataset.json`, whole or not at all."""
+    """Writes `dataset.json`, atomically."""
     text = json.dumps(dataclasses.asdict(description), indent=1) + '\n'
     storage.write(posixpath.join(data_dir, DESCRIPTION), text)
 
@@ -134,12 +135,12 @@ def read_description(data_dir: str) -> Description:
 
 
 def write_manifest(data_dir: str, manifest: Manifest) -> None:
-    """Writes `manifest.json`, whole or not at all."""
+    """Writes `manifest.json`, atomically."""
     storage.write(posixpath.join(data_dir, MANIFEST), json.dumps(dataclasses.asdict(manifest), indent=1) + '\n')
 
 
 def data_checksum(data_dir: str) -> str:
-    """What tells one folder of records from another: the SHA-256 of its description and its shards' checksums."""
+    """SHA-256 of a folder's description and its shards' checksums: equal for folders with equal records."""
     read_description(data_dir)
     manifest = read_manifest(data_dir)
     shards = sorted(manifest.shards.items()) if manifest else []
@@ -176,26 +177,26 @@ def shard_path(data_dir: str, split: str, shard: int, num_shards: int) -> str:
 
 
 def shard_files(data_dir: str, split: str, description: Description) -> dict[str, ShardFile]:
-    """A split's TFRecord files in order: path, and what the manifest says of it.
+    """The paths of a split's TFRecord files in order, each with its entry in the manifest.
 
-    ValueError names one that is missing or not as the manifest says. Their lengths are looked at, not every byte: that
-    `python -m preprocess verify` does.
+    ValueError names a file that is missing or has another length than recorded. Only `python -m preprocess verify`
+    reads every byte.
     """
     num = description.split(split).num_shards
     manifest = read_manifest(data_dir) or Manifest({}, {})
-    found = {}
+    files = {}
     for path in (shard_path(data_dir, split, i, num) for i in range(num)):
-        told = manifest.shards.get(posixpath.basename(path))
-        if not told:
+        recorded = manifest.shards.get(posixpath.basename(path))
+        if not recorded:
             raise ValueError(f'{path} is not in the {MANIFEST} of its folder; run `python -m preprocess --overwrite`')
         length = storage.size(path) if storage.exists(path) else None
-        if length != told.num_bytes:
+        if length != recorded.num_bytes:
             has = 'is missing' if length is None else f'has {length:,} bytes'
             raise ValueError(
-                f'{path} {has}, the {MANIFEST} says {told.num_bytes:,}; run `python -m preprocess --overwrite`'
+                f'{path} {has}, the {MANIFEST} says {recorded.num_bytes:,}; run `python -m preprocess --overwrite`'
             )
-        found[path] = told
-    return found
+        files[path] = recorded
+    return files
 
 
 def shard_paths(data_dir: str, split: str, description: Description) -> list[str]:
@@ -220,31 +221,8 @@ def serialize(record: Record) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def frame(serialized: bytes) -> bytes:
-    """A serialized record as it stands in a TFRecord file: length, its checksum, the record, its checksum.
-
-    (TensorFlow tensorflow/core/lib/io/record_writer.h)
-    """
-    length = len(serialized).to_bytes(8, 'little')
-    return length + _masked_crc(length) + serialized + _masked_crc(serialized)
-
-
-def unframe(file, path: str) -> Iterator[bytes]:
-    """The serialized records of an open TFRecord file; ValueError, with `path` and position, where it is damaged."""
-    position = 0
-    while length := file.read(8):
-        crc, number = file.read(4), int.from_bytes(length, 'little')
-        if len(length) < 8 or crc != _masked_crc(length):
-            raise ValueError(f'{path} is damaged at byte {position:,}')
-        serialized, crc = file.read(number), file.read(4)
-        if crc != _masked_crc(serialized):
-            raise ValueError(f'{path} is damaged after byte {position:,}')
-        yield serialized
-        position += 16 + number
-
-
 def deserialize(serialized: bytes) -> Record:
-    """What `serialize` made the bytes of; ValueError if they are of something else."""
+    """The record that `serialize` turned into these bytes; ValueError if they are anything else."""
     try:
         features = Example.FromString(serialized).features.feature
     except DecodeError as error:
@@ -266,8 +244,3 @@ def deserialize(serialized: bytes) -> Record:
         ints(DIFFICULT) > 0,
         ints(PLACE).reshape(-1, 3),
     )
-
-
-def _masked_crc(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, 'little')

@@ -1,4 +1,4 @@
-"""tf.train.Example without TensorFlow: its messages, spelled for protobuf.
+"""tf.train.Example as messages of protobuf: the offline stage starts without TensorFlow.
 
 (TensorFlow tensorflow/core/example/example.proto and feature.proto)
 """

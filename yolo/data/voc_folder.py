@@ -95,9 +95,9 @@ def read_image(
     try:
         data = read_file(path, 'image')
         image = images.decode_bgr(data)
-        if not images.is_turned(data):
+        if not images.has_exif_rotation(data):
             return image, _compare(image, told)
-        turned = images.decode_bgr(data, turned=True)
+        turned = images.decode_bgr(data, apply_exif=True)
         if told == turned.shape[:2] != image.shape[:2]:
             return turned, [(REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")]
         return image, [

@@ -1,1 +1,1 @@
-"""From a network's raw output to detections."""
+"""From the network's raw output to detections, and detectors of photos."""

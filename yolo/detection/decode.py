@@ -1,4 +1,4 @@
-"""The network's raw output -> boxes, objectness and class probabilities of every place."""
+"""The network's raw output -> boxes, objectness and class probabilities of every cell and anchor."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from yolo.geometry import boxes as box_ops
 
 
 def decode(raw, anchors) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What the raw output says at every place.
+    """Boxes, objectness and class probabilities that the raw output predicts at every cell and anchor.
 
     raw (B, GH, GW, A, 5 + C); anchors (A, 2) w, h in grid cells. Returns boxes (B, GH, GW, A, 4) xmin, ymin, xmax,
     ymax relative 0..1 (not clipped to the image), objectness (B, GH, GW, A) and class probabilities

@@ -1,4 +1,4 @@
-"""From the network's raw output to detections, in batch on the graph."""
+"""Detections from the network's raw output: thresholds and non-maximum suppression, for a batch in the graph."""
 
 import tensorflow as tf
 
@@ -14,9 +14,10 @@ def detect(
     iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, tf.Tensor]:
-    """The detections of a batch: every class of every place with a score over the threshold, suppressed per class.
+    """The detections in a batch: every class of every cell and anchor with a score over the threshold.
 
-    A box is suppressed by a better one of its class in its image that it overlaps by more than `iou_threshold`.
+    A box is suppressed by a better one of its class in its image with an IoU over `iou_threshold`. Suppression is
+    tf.image.combined_non_max_suppression, the decoding is ours.
     raw (B, GH, GW, A, 5 + C); anchors (A, 2) w, h in grid cells. Returns, D = max_detections and best score first:
     boxes (B, D, 4) xmin, ymin, xmax, ymax relative 0..1, clipped to the image; scores (B, D) objectness x class
     probability; classes (B, D) int32; count (B,) int32, how many of the D are detections. A count of D can mean that
@@ -26,7 +27,7 @@ def detect(
     scores = objectness[..., None] * probabilities
     shape = tf.shape(scores)
     num_places, num_classes = shape[1] * shape[2] * shape[3], shape[4]
-    found = tf.image.combined_non_max_suppression(
+    kept = tf.image.combined_non_max_suppression(
         tf.reshape(boxes, (shape[0], num_places, 1, 4)),
         tf.reshape(scores, (shape[0], num_places, num_classes)),
         max_output_size_per_class=max_detections,
@@ -36,8 +37,8 @@ def detect(
         clip_boxes=False,
     )
     return {
-        'boxes': tf.clip_by_value(found.nmsed_boxes, 0.0, 1.0),
-        'scores': found.nmsed_scores,
-        'classes': tf.cast(found.nmsed_classes, tf.int32),
-        'count': found.valid_detections,
+        'boxes': tf.clip_by_value(kept.nmsed_boxes, 0.0, 1.0),
+        'scores': kept.nmsed_scores,
+        'classes': tf.cast(kept.nmsed_classes, tf.int32),
+        'count': kept.valid_detections,
     }

@@ -1,1 +1,1 @@
-"""Boxes, letterboxes, and which cell and anchor is responsible for an object."""
+"""Box conversions, resizing with a letterbox, and which cell and anchor is responsible for an object."""

@@ -1,4 +1,4 @@
-"""The formulas of responsibility, for NumPy (offline, without TensorFlow) and for TensorFlow's twin of it alike."""
+"""Which cell and anchor is responsible for an object: one formula, for NumPy arrays (offline) and for tensors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,10 +17,11 @@ def sizes_iou(sizes, anchors, xp: Any = np):
 
 
 def responsible_places(boxes, labels, anchors, grid: Sequence[int], xp: Any = np):
-    """The responsible place of every object, as `yolo.encode_targets` says, of arrays or tensors.
+    """The cell and anchor responsible for every object, as defined in `yolo.encode_targets`.
 
-    boxes (..., N, 4) float32; labels (..., N) int; anchors (A, 2) float32; grid: rows, columns; xp: the arrays' module.
-    Returns (..., N, 3) int32.
+    boxes (..., N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (..., N) int, -1 for padding; anchors (A, 2)
+    float32 w, h in grid cells; grid: rows, columns; xp: numpy, or tf.experimental.numpy for tensors.
+    Returns (..., N, 3) int32 row, column, anchor; -1, -1, -1 for padding and for boxes without area.
     """
     cells = np.array([grid[1], grid[0]], np.float32)  # columns, rows
     low, high = boxes[..., :2], boxes[..., 2:]

@@ -1,4 +1,4 @@
-"""Box conversions and overlaps of tensors (responsibility is in `places`, VOC pixels in `average_precision`)."""
+"""Box conversions and overlaps of tensors. (VOC's pixels, 1-based and inclusive, are in `yolo.evaluation.voc_ap`.)"""
 
 import tensorflow as tf
 
@@ -28,7 +28,7 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def area(corners: tf.Tensor) -> tf.Tensor:
-    """Area (...) of corners (..., 4); 0 where a box is inside out."""
+    """Area (...) of corners (..., 4); 0 where xmax < xmin or ymax < ymin."""
     return tf.maximum(corners[..., 2] - corners[..., 0], 0) * tf.maximum(corners[..., 3] - corners[..., 1], 0)
 
 
@@ -39,15 +39,15 @@ def cell_corners(grid) -> tf.Tensor:
 
 
 def predicted(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    """The boxes that raw (B, GH, GW, A, 5 + C) means: corners (B, GH, GW, A, 4) in grid cells.
+    """The boxes that raw (B, GH, GW, A, 5 + C) describes: corners (B, GH, GW, A, 4) in grid cells.
 
-    anchors (A, 2) w, h in grid cells. Sizes end at e^16 anchors, so that a network that went astray has finite
-    boxes. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
+    anchors (A, 2) w, h in grid cells. Sizes are at most e^16 anchors, so that boxes stay finite when a training
+    diverges. (YOLOv2 paper, section 2; Darknet src/region_layer.c, get_region_box.)
     """
     xy = tf.sigmoid(raw[..., 0:2]) + cell_corners(tf.shape(raw)[1:3])
     return to_corners(tf.concat([xy, sizes(raw, anchors)], -1))
 
 
 def sizes(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
-    """The w, h (B, GH, GW, A, 2) in grid cells that raw means; at most e^16 anchors."""
+    """The w, h (B, GH, GW, A, 2) in grid cells that raw describes; at most e^16 anchors."""
     return tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors

@@ -1,4 +1,4 @@
-"""Where an image lies on the network's canvas: all over it ('stretch'), or whole with bars ('letterbox')."""
+"""Where an image lies in the network's input: stretched over all of it, or with its aspect kept and grey bars."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def to_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) ->
 
 
 def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
-    """Boxes (..., 4) relative to the canvas -> relative to their images; those on the bars end at the image's edge."""
+    """Boxes (..., 4) relative to the canvas -> relative to their images; clipped to the image."""
     if resize == 'stretch':
         return boxes
     offset, scale = _placement(sizes, canvas, resize)
@@ -40,6 +40,6 @@ def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) 
 
 
 def _placement(sizes, canvas: tuple[int, int], resize: str) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and scale (..., 4) that put relative corners of an image onto the canvas."""
+    """Offset and scale (..., 4) from corners relative to the image to corners relative to the canvas."""
     inner = inner_pixels(sizes, canvas, resize) / np.array([canvas[1], canvas[0], canvas[1], canvas[0]])
     return np.tile(inner[..., :2], 2), np.tile(inner[..., 2:], 2)

@@ -1,4 +1,4 @@
-"""Which place of the grid answers for which object: the encoding of targets in the graph, and their owners."""
+"""Which cell and anchor is responsible for which object: the encoding of targets, and its inverse, as tensors."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from yolo.geometry.assignment import responsible_places
 
 
 def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
-    """The responsible place of every object: the cell of its centre and the anchor of best IoU at the origin.
+    """The cell and anchor responsible for every object: the cell of its centre, the anchor of best IoU at the origin.
 
     boxes (..., N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (..., N), -1 for padding; anchors (A, 2) w, h in
     grid cells; grid: rows, columns. Returns (..., N, 3) int32 row, column, anchor; -1, -1, -1 for padding and for
@@ -21,7 +21,7 @@ def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
 
 
 def owners(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:
-    """The object that each place answers for: the last one encoded there, as in Darknet.
+    """The object that each cell and anchor is responsible for: the last one encoded there, as in Darknet.
 
     places (B, N, 3) int32 row, column, anchor, -1 for none; grid: rows, columns.
     Returns (B, GH, GW, A) int32 index into the N objects, -1 where there is none.

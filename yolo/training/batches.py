@@ -11,7 +11,7 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
     ranges = augmentation_ranges(config) if config.augment else None
 
     def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        shard = pipeline.Part(context.input_pipeline_id, context.num_input_pipelines)
+        shard = pipeline.InputShard(context.input_pipeline_id, context.num_input_pipelines)
         batches = pipeline.training_batches(
             config.data_dir, config.train_split, config.batch_size, config.seed, ranges, first_step, shard
         )

@@ -117,16 +117,16 @@ def test_parts_put_together_are_the_batch(records_dir):
     ranges = augment.Ranges(mosaic=0.5)
     args = records_dir, 'train', 8, 3, ranges, 2
     wholes = take(pipeline.training_batches(*args), 3)
-    parts = [take(pipeline.training_batches(*args, pipeline.Part(i, 2)), 3) for i in range(2)]
+    parts = [take(pipeline.training_batches(*args, pipeline.InputShard(i, 2)), 3) for i in range(2)]
     for whole, *halves in zip(wholes, *parts, strict=True):
         for name, value in whole.items():
             np.testing.assert_array_equal(np.concatenate([half[name] for half in halves]), value)
     plain = take(pipeline.training_batches(*args[:4], augment.Ranges(), 2), 1)[0]
     assert not np.array_equal(wholes[0]['image'], plain['image'])
     with pytest.raises(ValueError, match='batches of 8 images cannot be divided into 3 parts'):
-        pipeline.training_batches(*args, pipeline.Part(0, 3))
+        pipeline.training_batches(*args, pipeline.InputShard(0, 3))
     with pytest.raises(ValueError, match='8 images cannot be divided into 4 parts of whole groups of 4'):
-        pipeline.training_batches(*args, pipeline.Part(0, 4))
+        pipeline.training_batches(*args, pipeline.InputShard(0, 4))
 
 
 def test_mosaics_have_their_boxes_on_their_objects(records_dir):
