@@ -71,7 +71,9 @@ def train(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     import tensorflow as tf
 
+    from yolo.data import records
     from yolo.training import distribution, loop, preemption, resolve
+    from yolo.training.settings_summary import summarize_settings
 
     config, devices = read_config(values), flags.read(values, Devices)
     if devices.print_config:
@@ -87,6 +89,9 @@ def train(values: FlagValues) -> int:
     config = resolve.resolve(config, strategy.num_replicas_in_sync, on_tpu)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    num_images = records.read_description(config.data_dir).split(config.train_split).num_images
+    for line in summarize_settings(config, strategy, num_images):
+        logging.info('%s', line)
     result = loop.train(config, strategy)
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 

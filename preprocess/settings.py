@@ -20,7 +20,7 @@ class Settings:
     source: Source = recorded()
     splits: dict[str, str] = recorded()
     out_dir: str = setting(None, 'Folder for the records.', group=RECORDS, required=True)
-    labels: tuple[str, ...] = setting(
+    labels: tuple[str, ...] | None = setting(
         None,
         'Names of the classes: a comma list, a file with one a line, or voc.',
         group=RECORDS,

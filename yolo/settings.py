@@ -62,6 +62,7 @@ def of(field: dataclasses.Field) -> Setting:
 def flag_type(cls: type, field: dataclasses.Field) -> Any:
     """The type of a field's flag: str, int, float, bool, or (tuple, type of its items)."""
     kind = of(field).given_as or typing.get_type_hints(cls)[field.name]
+    kind = next((each for each in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind)  # X | None
     items = [each for each in typing.get_args(kind) if each is not Ellipsis]
     return (tuple, items[0]) if items else kind
 

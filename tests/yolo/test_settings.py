@@ -15,7 +15,7 @@ class Example:
     rate: float = setting(0.5, 'How fast.', low=0, may_change=True)
     kind: str = setting('a', 'Which.', choices=('a', 'b'))
     span: tuple[float, float] = setting((1.0, 2.0), 'From, to.', count=2, ascending=True)
-    steps: tuple[int, ...] = setting(None, 'When.', low=0, unset='never')
+    steps: tuple[int, ...] | None = setting(None, 'When.', low=0, unset='never')
     frozen: int = setting(0, 'Layers.', given_as=str)
     sizes: tuple[tuple[int, int], ...] = recorded(((32, 32),))
 
