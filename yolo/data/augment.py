@@ -28,7 +28,7 @@ class Ranges:
     mosaic: float = 0.0  # share of the images that are put together from four
 
 
-def draw(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Random augmentation for a batch, a function of `seed` (2,) alone: warp (B, 4) and colour (B, 3) float32.
 
     warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) moves to scale * p + shift on the
@@ -70,9 +70,9 @@ def clip_boxes(boxes: tf.Tensor, labels: tf.Tensor, window: tf.Tensor) -> tuple[
     low, high = (tf.concat([window[..., i:j], window[..., i:j]], -1) for i, j in ((0, 2), (2, 4)))
     clipped = tf.maximum(tf.minimum(boxes, high), low)
     size = clipped[..., 2:] - clipped[..., :2]
-    kept = (labels >= 0) & tf.reduce_all(size > MIN_SIZE, -1)
-    kept &= box_ops.area(clipped) >= MIN_VISIBLE * box_ops.area(boxes)
-    return tf.where(kept[..., None], clipped, 0.0), tf.where(kept, labels, -1)
+    visible = (labels >= 0) & tf.reduce_all(size > MIN_SIZE, -1)
+    visible &= box_ops.area(clipped) >= MIN_VISIBLE * box_ops.area(boxes)
+    return tf.where(visible[..., None], clipped, 0.0), tf.where(visible, labels, -1)
 
 
 def warp_images(images: tf.Tensor, warp: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

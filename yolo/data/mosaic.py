@@ -23,7 +23,7 @@ class Mosaics:
     origins: tf.Tensor
 
 
-def draw_mosaics(batch_size: int, share: float, size: tuple[int, int], seed: tf.Tensor) -> Mosaics:
+def random_mosaics(batch_size: int, share: float, size: tuple[int, int], seed: tf.Tensor) -> Mosaics:
     """Random mosaics for a batch of images of `size` = height, width, a function of `seed` (2,) alone.
 
     Parts meet in the middle half of the image; each is a random crop of its source, not scaled. (After YOLOv4, Darknet
@@ -94,10 +94,10 @@ def mosaic_boxes(
     windows = tf.gather(tf.cast(_windows(mosaics.cut, size), tf.float32), [1, 0, 3, 2], axis=-1)  # left, top, ...
     shift = windows[..., :2] - tf.cast(mosaics.origins[..., ::-1], tf.float32)  # (B, 4, 2) x, y pixels
     moved = tf.gather(boxes, sources) + (tf.tile(shift, (1, 1, 2)) / scale)[:, :, None]  # (B, 4, N, 4)
-    clipped, kept = clip_boxes(moved, tf.gather(labels, sources), (windows / scale)[:, :, None])
+    clipped, labels_left = clip_boxes(moved, tf.gather(labels, sources), (windows / scale)[:, :, None])
     more = [[0, 0], [0, 3 * num]]
     chosen = mosaics.chosen[:, None]
     return (
         tf.where(chosen[..., None], tf.reshape(clipped, (batch_size, 4 * num, 4)), tf.pad(boxes, [*more, [0, 0]])),
-        tf.where(chosen, tf.reshape(kept, (batch_size, 4 * num)), tf.pad(labels, more, constant_values=-1)),
+        tf.where(chosen, tf.reshape(labels_left, (batch_size, 4 * num)), tf.pad(labels, more, constant_values=-1)),
     )

@@ -82,11 +82,11 @@ def _augment(
     rows = shard.rows(batch_size)
     if ranges.mosaic:
         size = tuple(image.shape[1:3])
-        whole = mosaic.draw_mosaics(batch_size, ranges.mosaic, size, seed)
+        whole = mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed)
         mosaics = mosaic.Mosaics(whole.chosen[rows], whole.cut[rows], whole.origins[rows])
         boxes, labels = mosaic.mosaic_boxes(boxes, labels, mosaics, size)
         image = mosaic.mosaic_images(image, mosaics)
-    warp, colour = (values[rows] for values in augment.draw(batch_size, ranges, seed))
+    warp, colour = (values[rows] for values in augment.random_augmentation(batch_size, ranges, seed))
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
     return {'image': image, 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
 

@@ -27,7 +27,7 @@ def detect(
     scores = objectness[..., None] * probabilities
     shape = tf.shape(scores)
     num_places, num_classes = shape[1] * shape[2] * shape[3], shape[4]
-    kept = tf.image.combined_non_max_suppression(
+    selected = tf.image.combined_non_max_suppression(
         tf.reshape(boxes, (shape[0], num_places, 1, 4)),
         tf.reshape(scores, (shape[0], num_places, num_classes)),
         max_output_size_per_class=max_detections,
@@ -37,8 +37,8 @@ def detect(
         clip_boxes=False,
     )
     return {
-        'boxes': tf.clip_by_value(kept.nmsed_boxes, 0.0, 1.0),
-        'scores': kept.nmsed_scores,
-        'classes': tf.cast(kept.nmsed_classes, tf.int32),
-        'count': kept.valid_detections,
+        'boxes': tf.clip_by_value(selected.nmsed_boxes, 0.0, 1.0),
+        'scores': selected.nmsed_scores,
+        'classes': tf.cast(selected.nmsed_classes, tf.int32),
+        'count': selected.valid_detections,
     }

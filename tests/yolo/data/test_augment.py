@@ -11,13 +11,13 @@ IDENTITY = np.array([[1.0, 1.0, 0.0, 0.0]], np.float32)
 
 
 def draws(ranges, count=4000):
-    warp, colour = augment.draw(count, ranges, tf.constant([3, 7], tf.int64))
+    warp, colour = augment.random_augmentation(count, ranges, tf.constant([3, 7], tf.int64))
     return warp.numpy(), colour.numpy()
 
 
 def test_a_draw_is_a_function_of_its_seed():
-    one, two = (augment.draw(4, augment.Ranges(), tf.constant([1, step], tf.int64)) for step in (0, 1))
-    again = augment.draw(4, augment.Ranges(), tf.constant([1, 0], tf.int64))
+    one, two = (augment.random_augmentation(4, augment.Ranges(), tf.constant([1, step], tf.int64)) for step in (0, 1))
+    again = augment.random_augmentation(4, augment.Ranges(), tf.constant([1, 0], tf.int64))
     np.testing.assert_array_equal(one[0], again[0])
     assert not np.array_equal(one[0], two[0])
 
@@ -70,7 +70,7 @@ def test_boxes_follow_the_pixels_exactly():
         x1, y1 = x0 + rng.integers(20, 60), y0 + rng.integers(20, 60)
         images[i, y0:y1, x0:x1] = 1
         boxes[i, 0] = np.array([x0, y0, x1, y1]) / 128
-    warp, _ = augment.draw(64, augment.Ranges(), tf.constant([0, 1], tf.int64))
+    warp, _ = augment.random_augmentation(64, augment.Ranges(), tf.constant([0, 1], tf.int64))
     moved, labels = augment.warp_boxes(tf.constant(boxes), tf.zeros((64, 1), tf.int32), warp)
     pixels = augment.warp_images(images, warp, (256, 256)).numpy()[..., 0]
     for i in np.flatnonzero(labels.numpy()[:, 0] == 0):

@@ -9,7 +9,7 @@ SIZE = (64, 96)
 
 
 def drawn(batch_size=8, share=1.0, seed=3):
-    return mosaic.draw_mosaics(batch_size, share, SIZE, tf.constant([seed, 5], tf.int64))
+    return mosaic.random_mosaics(batch_size, share, SIZE, tf.constant([seed, 5], tf.int64))
 
 
 def parts(mosaics, i):
@@ -61,7 +61,7 @@ def test_boxes_go_with_their_parts():
 
 def test_only_that_share_is_put_together():
     images = tf.constant(np.random.default_rng(0).integers(0, 255, (400, 32, 32, 3), dtype=np.uint8))
-    mosaics = mosaic.draw_mosaics(400, 0.25, (32, 32), tf.constant([0, 0], tf.int64))
+    mosaics = mosaic.random_mosaics(400, 0.25, (32, 32), tf.constant([0, 0], tf.int64))
     assert np.mean(mosaics.chosen) == pytest.approx(0.25, abs=0.06)
     changed = (mosaic.mosaic_images(images, mosaics) != images).numpy().any((1, 2, 3))
     np.testing.assert_array_equal(changed, mosaics.chosen)

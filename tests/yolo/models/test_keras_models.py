@@ -1,0 +1,65 @@
+"""What a model takes (uint8 or float images, anywhere), and the .keras files that it reads."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import DATA
+
+from yolo.data.pipeline import evaluation_batches
+from yolo.models import DarknetModel, cfg
+
+OLD = DATA / 'version_0_1'
+
+
+def small_model() -> DarknetModel:
+    model = DarknetModel(cfg.read(str(DATA / 'small.cfg')))
+    assert model.convolutions()
+    return model
+
+
+def uint8_images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize('policy', ['float32', 'mixed_bfloat16'])
+def test_uint8_images_are_scaled_to_the_same_numbers_as_by_hand(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = small_model()
+    finally:
+        keras.config.set_dtype_policy(before)
+    images = uint8_images()
+    expected = model(images.astype(np.float32) / 255).numpy()
+    tensor = tf.constant(images)
+    in_graph = tf.function(lambda x: model(x, training=False))
+    mapped = next(iter(tf.data.Dataset.from_tensors(images).map(lambda x: model(x, training=False))))
+    for how, raw in {
+        'array': model(images),
+        'tensor': model(tensor),
+        'float tensor': model(tf.cast(tensor, tf.float32) / 255),
+        'tf.function': in_graph(tensor),
+        'Dataset.map': mapped,
+        'predict': model.predict(images, verbose=0),
+        'inside another model': keras.Sequential([keras.Input((64, 96, 3), dtype='uint8'), model])(images),
+    }.items():
+        # A graph may fuse operations, which differs in the last bits; a factor of 255 would be far beyond.
+        tolerance = 0 if how in ('array', 'tensor', 'float tensor') else 0.05 if 'mixed' in policy else 1e-4
+        np.testing.assert_allclose(raw, expected, rtol=0, atol=tolerance * np.abs(expected).max(), err_msg=how)
+    assert np.abs(expected - model(images.astype(np.float32)).numpy()).max() > 0.1 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize('dtype', [np.int32, np.uint16, bool])
+def test_other_integers_are_refused(dtype):
+    with pytest.raises(TypeError, match=r'give uint8 0\.\.255, or float 0\.\.1'):
+        small_model()(uint8_images().astype(dtype))
+
+
+def test_a_keras_file_of_version_0_1_is_read():
+    model = keras.models.load_model(OLD / 'model.keras')
+    assert isinstance(model, DarknetModel)
+    batch = next(iter(evaluation_batches(str(OLD / 'records'), 'test', 2)))
+    expected = np.load(OLD / 'expected.npz')['raw_step_4']
+    np.testing.assert_allclose(model(tf.cast(batch['image'], tf.float32) / 255), expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(model(batch['image']), model(tf.cast(batch['image'], tf.float32) / 255))
