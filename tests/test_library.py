@@ -23,6 +23,7 @@ def example() -> str:
     return textwrap.dedent('\n'.join(line for line in lines if line.startswith('    ') or not line))
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docstring_runs_as_it_stands(tmp_path):
     """In a process of its own, where nothing but the example has imported anything."""
     shutil.copytree(DATA / 'version_0_1' / 'run', tmp_path / 'runs' / 'voc')

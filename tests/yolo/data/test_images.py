@@ -47,5 +47,41 @@ def test_an_end_is_looked_for_behind_the_headers():
         images.decode(whole[:-300])
 
 
-def test_resize_stretches():
-    assert images.resize(picture(), (32, 96)).shape == (32, 96, 3)
+def resize_slowly(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear, pixel by pixel: centres of pixels are at (i + 0.5) / number of them, edges are repeated."""
+    out = np.zeros((height, width, 3))
+    for y, x in np.ndindex(height, width):
+        source = [
+            (i + 0.5) * size / new - 0.5 for i, size, new in ((y, image.shape[0], height), (x, image.shape[1], width))
+        ]
+        low = np.floor(source).astype(int)
+        for dy, dx in np.ndindex(2, 2):
+            weight = np.prod(1 - np.abs(source - np.add(low, [dy, dx])))
+            row, column = np.clip(np.add(low, [dy, dx]), 0, np.array(image.shape[:2]) - 1)
+            out[y, x] += weight * image[row, column]
+    return out
+
+
+@pytest.mark.parametrize('size', [(32, 96), (80, 30), (40, 60)])
+def test_resize_stretches_bilinearly_whatever_the_aspect(size):
+    got = images.resize(picture(), size)
+    assert got.dtype == np.uint8
+    np.testing.assert_allclose(got.astype(float), resize_slowly(picture(), *size), atol=1)
+    assert np.abs(np.diff(got.astype(int), axis=1)).max() > 2  # not one colour
+
+
+@pytest.mark.parametrize('orientation', range(9))
+@pytest.mark.parametrize('order', ['little', 'big'])
+def test_exif_orientations_are_seen_and_applied(orientation, order):
+    data = encode_jpeg(picture(), 95)
+    number = lambda value, size: value.to_bytes(size, order)  # noqa: E731
+    entry = number(0x0112, 2) + number(3, 2) + number(1, 4) + number(orientation, 2) + bytes(2)
+    tiff = (b'II' if order == 'little' else b'MM') + number(42, 2) + number(8, 4) + number(1, 2) + entry + bytes(4)
+    segment = b'Exif\0\0' + tiff
+    photo = data[:2] + b'\xff\xe1' + (2 + len(segment)).to_bytes(2, 'big') + segment + data[2:]
+    assert images.has_exif_rotation(photo) == (2 <= orientation <= 8)
+    assert not images.has_exif_rotation(data)
+    stored, applied = images.decode_bgr(photo), images.decode_bgr(photo, apply_exif=True)
+    np.testing.assert_array_equal(stored, images.decode_bgr(data))
+    assert applied.shape == ((60, 40, 3) if orientation >= 5 else (40, 60, 3))
+    assert np.array_equal(applied, stored) == (orientation < 2)
