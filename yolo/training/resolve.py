@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from yolo.data import records
 from yolo.models import architectures, spec
@@ -65,7 +66,8 @@ def _sizes(config: TrainConfig, image_size: tuple[int, int]) -> tuple[tuple[int,
         if config.sizes is not None:
             raise ValueError('--sizes goes with --multi_scale')
         return (image_size,)
-    smallest, largest = config.sizes or schedule.usual_sizes(image_size)
+    given: Any = config.sizes  # smallest and largest, as the flag gives them
+    smallest, largest = given or schedule.usual_sizes(image_size)
     return schedule.training_sizes(image_size, smallest, largest)
 
 
