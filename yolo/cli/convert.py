@@ -59,6 +59,7 @@ def convert(values: FlagValues) -> None:
     from yolo.models.model_folder import ModelInfo
 
     asked = flags.read(values, ConvertSettings)
+    conversion.check_sources(asked.cfg, asked.weights, asked.model_dir, asked.keras)
     if not (asked.model_dir_out or asked.keras_out or asked.cfg_out or asked.weights_out):
         raise ValueError('nothing to write: give --model_dir_out, --keras_out, or --cfg_out and --weights_out')
     model, info = conversion.read_model(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)

@@ -17,8 +17,7 @@ def read_model(
     checkpoint: of model_dir: best, latest, a path, or '' for the best if there is one. ValueError if not exactly one
     source is given, or it cannot be read.
     """
-    if sum(map(bool, (cfg or weights, model_dir, keras))) != 1:
-        raise ValueError('give one of --cfg and --weights, --model_dir, or --keras')
+    check_sources(cfg, weights, model_dir, keras)
     if model_dir:
         model, info, _ = model_folder.load_trained(model_dir, checkpoint)
         return model, info
@@ -27,6 +26,12 @@ def read_model(
     if not (cfg and weights):
         raise ValueError('--cfg and --weights go together')
     return load_whole(cfg, weights), ModelInfo((), 'stretch')
+
+
+def check_sources(cfg: str, weights: str, model_dir: str, keras: str) -> None:
+    """ValueError if not exactly one model is given to be read."""
+    if sum(map(bool, (cfg or weights, model_dir, keras))) != 1:
+        raise ValueError('give one of --cfg and --weights, --model_dir, or --keras')
 
 
 def check_classes(model: DarknetModel, classes: tuple[str, ...]) -> None:
