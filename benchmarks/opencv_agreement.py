@@ -1,8 +1,8 @@
-"""A model of this project against OpenCV's own reader of Darknet's files, on the same images.
+"""The raw output of a model of this project and of OpenCV's reader of Darknet's files, for the same images.
 
   python benchmarks/opencv_agreement.py --cfg=mine.cfg --weights=mine.weights --images_dir=photos
 
-Prints the largest difference of the raw outputs, and that relative to the largest value.
+Prints the largest difference, absolute and relative to the largest value.
 """
 
 import cv2
@@ -14,8 +14,8 @@ from yolo import storage
 from yolo.data import images
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string('cfg', None, "Darknet's .cfg, of `python -m yolo.convert`.", required=True)
-flags.DEFINE_string('weights', None, 'Its .weights.', required=True)
+flags.DEFINE_string('cfg', None, "Darknet's .cfg, as `python -m yolo convert` writes it.", required=True)
+flags.DEFINE_string('weights', None, 'The .weights that belong to it.', required=True)
 flags.DEFINE_string('images_dir', None, 'Folder of images.', required=True)
 flags.DEFINE_integer('num_images', 16, 'How many of them.', lower_bound=1)
 
@@ -30,14 +30,16 @@ def opencv_raw(cfg_path: str, weights_path: str, batch: np.ndarray) -> np.ndarra
 
 
 def main(_) -> None:
-    """Computes both and prints."""
+    """Computes both outputs and prints how far they differ."""
     model = yolo.load_darknet(FLAGS.cfg, FLAGS.weights)
     names = storage.names(FLAGS.images_dir)[: FLAGS.num_images]
-    pictures = [images.decode(storage.read(f'{FLAGS.images_dir}/{name}')) for name in names]
-    resized = [images.resize(picture, model.network.image_size) for picture in pictures]
-    batch = np.stack(resized).astype(np.float32) / 255
+    photos = [images.decode(storage.read(f'{FLAGS.images_dir}/{name}')) for name in names]
+    resized = [images.resize(photo, model.network.image_size) for photo in photos]
+    batch = np.stack(resized)
     raw = model(batch).numpy()
-    difference = np.abs(opencv_raw(FLAGS.cfg, FLAGS.weights, batch).reshape(raw.shape) - raw).max()
+    difference = np.abs(
+        opencv_raw(FLAGS.cfg, FLAGS.weights, batch.astype(np.float32) / 255).reshape(raw.shape) - raw
+    ).max()
     print(
         f'{len(batch)} images, raw of {raw.shape[1:]}: largest difference {difference:.2e}, '
         f'{difference / np.abs(raw).max():.2e} of the largest value (OpenCV {cv2.__version__})'

@@ -24,9 +24,9 @@ def draw_detections(
     """A copy of an image with each box in the colour of its class and `label score` on a tag at its corner.
 
     image (H, W, 3) uint8 RGB; boxes (N, 4) xmin, ymin, xmax, ymax relative 0..1 (clipped to the image); classes (N,)
-    index into class_names; scores (N,), or None for annotations. The best score is drawn last, and every tag after
-    all boxes, so that the labels can be read. Lines and letters grow with the image. ValueError for another kind of
-    image, arrays of different lengths, and boxes that are not finite.
+    index into class_names; scores (N,), or None for annotations. Boxes are drawn in order of their scores, the best one
+    on top, and all tags after all boxes, so that labels can be read. Lines and letters grow with the image. ValueError
+    for another kind of image, arrays of different lengths, and boxes that are not finite.
     """
     boxes, classes = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(classes, np.int64).reshape(-1)
     _check(image, boxes, classes, scores)
@@ -60,8 +60,8 @@ def _check(image: np.ndarray, boxes: np.ndarray, classes: np.ndarray, scores: np
 def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], colour: Colour, below: int | None = None) -> None:
     """Writes a text on a filled tag, in place: above a box's corner, or inside the box where there is no room above.
 
-    image (H, W, 3) uint8 RGB; corner x, y and `below`, the box's last row, in pixels (a box as low as its tag gets it
-    underneath instead). The tag stays in the image; a text wider than the image is shrunk until it fits.
+    image (H, W, 3) uint8 RGB; corner x, y: in pixels; below: the box's last row in pixels, so that a box too low for a
+    tag inside gets it underneath. The tag stays inside the image; text wider than the image is made smaller.
     """
     height, width = image.shape[:2]
     scale = min(1.6, max(0.36, min(height, width) / 1000))
@@ -83,12 +83,14 @@ def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], colour: Colo
 def contact_sheet(tiles: Sequence[np.ndarray], captions: Sequence[str], per_row: int = 4) -> np.ndarray:
     """Images (H, W, 3) uint8 RGB of any sizes side by side, each with its caption underneath; at least one."""
     height, width = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
+    border = 3
     cells = []
     for tile, text in zip(tiles, captions, strict=True):
-        cell = np.full((height + CAPTION + 6, width + 6, 3), 255, np.uint8)
-        cell[3 : 3 + tile.shape[0], 3 : 3 + tile.shape[1]] = tile
+        cell = np.full((height + CAPTION + 2 * border, width + 2 * border, 3), 255, np.uint8)
+        cell[border : border + tile.shape[0], border : border + tile.shape[1]] = tile
         cv2.putText(cell, text, (9, tile.shape[0] + 21), FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         cells.append(cell)
     per_row = min(len(cells), per_row)
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % per_row)
-    return np.concatenate([np.concatenate(cells[i : i + per_row], 1) for i in range(0, len(cells), per_row)])
+    rows = [np.concatenate(cells[i : i + per_row], axis=1) for i in range(0, len(cells), per_row)]
+    return np.concatenate(rows, axis=0)

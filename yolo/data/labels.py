@@ -1,4 +1,4 @@
-"""Names of classes as flags give them."""
+"""The names of classes, as --labels gives them."""
 
 from yolo import storage
 
@@ -27,7 +27,10 @@ VOC = (
 
 
 def read(text: str) -> tuple[str, ...]:
-    """The names that a --labels flag means: a comma list, a file with one a line, or voc. ValueError if none."""
+    """The names that --labels stands for; text: a comma list, the path of a file with one name a line, or voc.
+
+    ValueError if there is no name or such a file, or a name is there twice.
+    """
     if text == 'voc':
         return VOC
     lines = text.replace(',', '\n')

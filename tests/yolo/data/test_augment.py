@@ -15,7 +15,7 @@ def draws(ranges, count=4000):
     return warp.numpy(), colour.numpy()
 
 
-def test_a_draw_is_a_function_of_its_seed():
+def test_random_numbers_are_a_function_of_the_seed():
     one, two = (augment.random_augmentation(4, augment.Ranges(), tf.constant([1, step], tf.int64)) for step in (0, 1))
     again = augment.random_augmentation(4, augment.Ranges(), tf.constant([1, 0], tf.int64))
     np.testing.assert_array_equal(one[0], again[0])
@@ -75,16 +75,16 @@ def test_boxes_follow_the_pixels_exactly():
     pixels = augment.warp_images(images, warp, (256, 256)).numpy()[..., 0]
     for i in np.flatnonzero(labels.numpy()[:, 0] == 0):
         ys, xs = np.nonzero(pixels[i] > 0.75)
-        found = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 256
-        np.testing.assert_allclose(moved[i, 0], found, atol=1.6 / 256)
+        extent = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 256
+        np.testing.assert_allclose(moved[i, 0], extent, atol=1.6 / 256)
     assert (labels.numpy() == 0).sum() > 50
 
 
 def test_boxes_off_the_canvas_are_padding():
     boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9], [0.1, 0.1, 0.2, 0.2], [0.2, 0.2, 0.9, 0.9]]])
     labels = tf.constant([[2, 1, -1, 0]])
-    moved, kept = augment.warp_boxes(boxes, labels, tf.constant([[2.0, 2.0, -0.95, -0.95]]))
-    assert kept.numpy().tolist() == [[-1, 1, -1, 0]]
+    moved, labels_left = augment.warp_boxes(boxes, labels, tf.constant([[2.0, 2.0, -0.95, -0.95]]))
+    assert labels_left.numpy().tolist() == [[-1, 1, -1, 0]]
     assert (moved.numpy()[0, [0, 2]] == 0).all()
     np.testing.assert_allclose(moved[0, 1], [0.25, 0.25, 0.85, 0.85], atol=1e-6)
     np.testing.assert_allclose(moved[0, 3], [0, 0, 0.85, 0.85], atol=1e-6)

@@ -8,7 +8,7 @@ from yolo.data import augment, mosaic
 SIZE = (64, 96)
 
 
-def drawn(batch_size=8, share=1.0, seed=3):
+def all_mosaics(batch_size=8, share=1.0, seed=3):
     return mosaic.random_mosaics(batch_size, share, SIZE, tf.constant([seed, 5], tf.int64))
 
 
@@ -24,7 +24,7 @@ def parts(mosaics, i):
 
 def test_every_part_shows_its_source():
     images = np.random.default_rng(0).integers(0, 255, (8, *SIZE, 3), dtype=np.uint8)
-    mosaics = drawn()
+    mosaics = all_mosaics()
     got = mosaic.mosaic_images(tf.constant(images), mosaics).numpy()
     origins = set()
     for i in range(8):
@@ -41,9 +41,9 @@ def test_boxes_go_with_their_parts():
     boxes, labels = np.zeros((8, 3, 4), np.float32), np.full((8, 3), -1, np.int32)
     for i in range(8):
         _, boxes[i, : i % 4], labels[i, : i % 4] = make_image(rng, 96, i % 4)
-    mosaics = drawn()
+    mosaics = all_mosaics()
     moved = mosaic.mosaic_boxes(tf.constant(boxes), tf.constant(labels), mosaics, SIZE)
-    got, kept = (value.numpy() for value in moved)
+    got, labels_left = (value.numpy() for value in moved)
     assert got.shape == (8, 12, 4)
     scale, seen = np.array([SIZE[1], SIZE[0]] * 2), [0, 0]
     for i in range(8):
@@ -54,7 +54,7 @@ def test_boxes_go_with_their_parts():
                 area, before = (np.prod(box[2:] - box[:2]) for box in (cut, whole))
                 stays = labels[source, n] >= 0 and area > 0 and area >= augment.MIN_VISIBLE * before
                 seen[int(stays)] += labels[source, n] >= 0
-                assert kept[i, 3 * k + n] == (labels[source, n] if stays else -1)
+                assert labels_left[i, 3 * k + n] == (labels[source, n] if stays else -1)
                 np.testing.assert_allclose(got[i, 3 * k + n] * scale, cut if stays else 0, atol=1e-3)
     assert min(seen) > 5  # some are cut away, some stay
 
@@ -66,7 +66,7 @@ def test_only_that_share_is_put_together():
     changed = (mosaic.mosaic_images(images, mosaics) != images).numpy().any((1, 2, 3))
     np.testing.assert_array_equal(changed, mosaics.chosen)
     boxes, labels = tf.random.uniform((400, 2, 4)), tf.zeros((400, 2), tf.int32)
-    got, kept = mosaic.mosaic_boxes(boxes, labels, mosaics, (32, 32))
+    got, labels_left = mosaic.mosaic_boxes(boxes, labels, mosaics, (32, 32))
     still = ~mosaics.chosen.numpy()
     np.testing.assert_array_equal(got.numpy()[still][:, :2], boxes.numpy()[still])
-    assert (kept.numpy()[still] == [0, 0] + [-1] * 6).all()
+    assert (labels_left.numpy()[still] == [0, 0] + [-1] * 6).all()

@@ -12,11 +12,11 @@ ANCHORS = np.array([[1.0, 1.2], [2.5, 2.0]], np.float32)
 def detect_slowly(raw, score_threshold, iou_threshold):
     """Greedy per-class suppression, box by box: [(score, class, box)] of one image, best first."""
     boxes, objectness, probabilities = (value.numpy()[0] for value in decode(raw[None], ANCHORS))
-    kept = []
+    selected = []
     for k in range(raw.shape[-1] - 5):
         candidates = sorted(
             ((float(objectness[at] * probabilities[at][k]), at) for at in np.ndindex(objectness.shape)),
-            key=lambda found: -found[0],
+            key=lambda candidate: -candidate[0],
         )
         chosen = []
         for score, at in candidates:
@@ -25,21 +25,21 @@ def detect_slowly(raw, score_threshold, iou_threshold):
                 for _, other in chosen
             ):
                 chosen.append((score, at))
-        kept += [(score, k, np.clip(boxes[at], 0, 1)) for score, at in chosen]
-    return sorted(kept, key=lambda found: -found[0])
+        selected += [(score, k, np.clip(boxes[at], 0, 1)) for score, at in chosen]
+    return sorted(selected, key=lambda candidate: -candidate[0])
 
 
 def test_equals_the_slow_twin():
     raw = np.random.default_rng(0).normal(0, 1.5, (2, 3, 4, 2, 8)).astype(np.float32)
-    found = {name: value.numpy() for name, value in detect(raw, ANCHORS, 0.1, 0.3, 200).items()}
+    detections = {name: value.numpy() for name, value in detect(raw, ANCHORS, 0.1, 0.3, 200).items()}
     for i in range(2):
         expected = detect_slowly(raw[i], 0.1, 0.3)
-        n = found['count'][i]
+        n = detections['count'][i]
         assert n == len(expected) > 10
-        np.testing.assert_allclose(found['scores'][i, :n], [score for score, _, _ in expected], rtol=1e-5)
-        assert found['classes'][i, :n].tolist() == [k for _, k, _ in expected]
-        np.testing.assert_allclose(found['boxes'][i, :n], [box for _, _, box in expected], atol=1e-6)
-        assert (found['scores'][i, n:] == 0).all()
+        np.testing.assert_allclose(detections['scores'][i, :n], [score for score, _, _ in expected], rtol=1e-5)
+        assert detections['classes'][i, :n].tolist() == [k for _, k, _ in expected]
+        np.testing.assert_allclose(detections['boxes'][i, :n], [box for _, _, box in expected], atol=1e-6)
+        assert (detections['scores'][i, n:] == 0).all()
 
 
 def test_region_output_is_darknets():
@@ -68,13 +68,14 @@ def test_encoding_then_decoding_gives_the_boxes_back():
         np.testing.assert_allclose(decode(raw, ANCHORS)[0][(0, *place)], box, atol=1e-5)
 
 
-def test_boxes_are_clipped_and_nothing_found_is_nothing():
+def test_boxes_are_clipped_to_the_image_and_an_empty_image_has_none():
     raw = np.zeros((1, 1, 1, 2, 6), np.float32)
     raw[..., 2:4] = 3
-    found = detect(raw, ANCHORS, 0.1)
-    assert found['boxes'].numpy().min() >= 0
-    assert found['boxes'].numpy().max() <= 1
-    assert found['boxes'].shape[1] == found['scores'].shape[1] == 500
+    detections = detect(raw, ANCHORS, 0.1)  # sizes of e^3 anchors, around the middle of the only cell
+    count = int(detections['count'][0])
+    assert count > 0
+    assert (detections['boxes'].numpy()[0, :count] == [0, 0, 1, 1]).all()
+    assert detections['boxes'].shape[1] == detections['scores'].shape[1] == 500
     raw[..., 4] = -20
     assert detect(raw, ANCHORS, 0.1)['count'].numpy().tolist() == [0]
 

@@ -59,8 +59,8 @@ def test_decoding_is_darknets_region_layer(name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_whole_road_to_darknets_deltas(name):
-    """Network, weights and loss together: the gradient of the loss by raw is minus what Darknet sent back."""
+def test_network_weights_and_loss_together_give_darknets_deltas(name):
+    """The gradient of the loss by raw is minus the delta of Darknet's region layer."""
     model = yolo.load_darknet(str(GOLDEN / f'{name}.cfg'), str(GOLDEN / f'{name}.weights'))
     expected = golden(name)
     x, y, w, h, k = np.moveaxis(expected['truth'], -1, 0)
@@ -115,10 +115,10 @@ def opencv_raw(cfg_path, weights_path, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('name', architectures.MODELS)
 def test_a_name_and_its_cfg_are_the_same_network(name):
-    spelled = architectures.build_spec(name, 20, np.ones((5, 2)) * [1.5, 2.25])
-    assert cfg.parse(cfg.write(spelled)) == spelled
-    assert architectures.num_backbone_convolutions(spelled) == {'yolov2': 18, 'yolov2-tiny': 7}[name]
-    assert sum(spec.num_weights(spelled)) == {'yolov2': 50_676_061, 'yolov2-tiny': 15_867_885}[name]
+    network = architectures.build_spec(name, 20, np.ones((5, 2)) * [1.5, 2.25])
+    assert cfg.parse(cfg.write(network)) == network
+    assert architectures.num_backbone_convolutions(network) == {'yolov2': 18, 'yolov2-tiny': 7}[name]
+    assert sum(spec.num_weights(network)) == {'yolov2': 50_676_061, 'yolov2-tiny': 15_867_885}[name]
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -170,9 +170,9 @@ def test_a_classifier_is_opencvs(tmp_path):
     yolo.save_darknet(model, str(tmp_path / 'd.cfg'), str(tmp_path / 'd.weights'))
     assert cfg.read(str(tmp_path / 'd.cfg')) == cfg.read(str(tmp_path / 'c.cfg')) == model.network
     images = np.random.default_rng(0).random((2, 64, 32, 3), np.float32)
-    found = model(images)
-    assert found.shape == (2, 5)
-    np.testing.assert_allclose(np.sum(found, -1), 1, atol=1e-5)
+    probabilities = model(images)
+    assert probabilities.shape == (2, 5)
+    np.testing.assert_allclose(np.sum(probabilities, -1), 1, atol=1e-5)
     assert [shape[:2] for shape in spec.shapes(model.network)] == [
         (32, 16),
         (16, 8),
@@ -192,14 +192,14 @@ def test_pooling_pads_as_darknet():
     for size, stride, padding in ((2, 2, 1), (2, 1, 1), (3, 2, 2), (3, 1, 2), (5, 3, 4), (2, 2, 0), (3, 1, 0)):
         images, outputs = keras.Input((None, None, 2)), []
         layer = build._build_section(MaxPool(size, stride, padding), 0, images, outputs)
-        found = keras.Model(images, layer)(x).numpy()
+        pooled = keras.Model(images, layer)(x).numpy()
         rows, columns = [(n + padding - size) // stride + 1 for n in x.shape[1:3]]
         expected = np.full((1, rows, columns, 2), -np.inf)
         for i, j in np.ndindex(rows, columns):
             top, left = i * stride - padding // 2, j * stride - padding // 2
             window = x[:, max(top, 0) : top + size, max(left, 0) : left + size]
             expected[:, i, j] = window.max((1, 2))
-        np.testing.assert_array_equal(found, expected, err_msg=f'{size} {stride} {padding}')
+        np.testing.assert_array_equal(pooled, expected, err_msg=f'{size} {stride} {padding}')
 
 
 HEAD = '[net]\nwidth=64\nheight=64\n'
@@ -326,7 +326,7 @@ def test_a_cfg_that_is_no_text_or_too_long_is_refused(tmp_path):
         cfg.read(str(path))
 
 
-def test_a_backbone_is_loaded_and_the_rest_is_drawn(tmp_path, caplog):
+def test_a_backbone_is_loaded_and_the_rest_stays_random(tmp_path, caplog):
     source = yolo.load_darknet(str(GOLDEN / 'yolov2-w16.cfg'), str(GOLDEN / 'yolov2-w16.weights'))
     yolo.save_darknet(source, str(tmp_path / 'b.cfg'), str(tmp_path / 'b.weights'), num_convolutions=18)
     model = yolo.load_darknet(str(GOLDEN / 'yolov2-w16.cfg'), str(tmp_path / 'b.weights'))
