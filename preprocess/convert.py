@@ -22,7 +22,7 @@ from preprocess.resume import Summary
 from preprocess.scan import Scanned
 from preprocess.settings import IMAGES_PER_SHARD, Settings
 from yolo import storage
-from yolo.data import images, records, voc_folder
+from yolo.data import images, records, tfrecord, voc_folder
 from yolo.data.voc_folder import NOTED, REPAIRED
 from yolo.geometry.assignment import responsible_places
 from yolo.geometry.letterbox import to_canvas
@@ -184,7 +184,7 @@ def write_shard(shard: _Shard) -> tuple[records.ShardFile, Summary]:
     with storage.writer(shard.path) as file:
         for chunk in scan.kept_chunks(shard.scanned):
             for record in _make_records(shard, [(next(ids), scanned) for scanned in chunk], summary):
-                data = records.frame(records.serialize(record))
+                data = tfrecord.frame(records.serialize(record))
                 file.write(data)
                 length, crc = length + len(data), google_crc32c.extend(crc, data)
     written = records.ShardFile(summary.num_images, length, crc)

@@ -17,7 +17,7 @@ from preprocess import pool
 from preprocess.resume import Summary
 from yolo import storage
 from yolo.cli import flags
-from yolo.data import images, records
+from yolo.data import images, records, tfrecord
 from yolo.geometry.assignment import responsible_places
 from yolo.settings import setting
 
@@ -35,7 +35,7 @@ def verify_shard(
         if records.checksum(path) != (told.num_bytes, told.crc32c):
             problems.append(f'{path} is not what was written: its length or checksum differs')
         with storage.reader(path) as file:
-            for serialized in records.unframe(file, path):
+            for serialized in tfrecord.unframe(file, path):
                 record = records.deserialize(serialized)
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
                 found.take_image(names, record.difficult)

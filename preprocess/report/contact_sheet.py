@@ -13,7 +13,7 @@ from absl.flags import FlagValues
 
 from yolo import storage
 from yolo.cli import flags
-from yolo.data import images, records
+from yolo.data import images, records, tfrecord
 from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections
 from yolo.data.records import Record
 from yolo.settings import setting
@@ -93,7 +93,7 @@ def _read(paths: Sequence[str], num: int) -> Iterator[Record]:
 
 def _read_file(path: str) -> Iterator[Record]:
     with storage.reader(path) as file:
-        for serialized in records.unframe(file, path):
+        for serialized in tfrecord.unframe(file, path):
             yield records.deserialize(serialized)
 
 

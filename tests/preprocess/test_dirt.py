@@ -12,7 +12,7 @@ from preprocess import convert as conversion
 from preprocess import example
 from preprocess.report import summary
 from yolo import storage
-from yolo.data import images, labels, records, voc_folder
+from yolo.data import images, labels, records, tfrecord, voc_folder
 
 BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
 GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
@@ -99,7 +99,7 @@ def convert(tmp_path, ids, **changes):
     for i in range(description.split('all').num_shards):
         path = records.shard_path(settings.out_dir, 'all', i, description.split('all').num_shards)
         with open(path, 'rb') as file:
-            found = [records.deserialize(data) for data in records.unframe(file, path)]
+            found = [records.deserialize(data) for data in tfrecord.unframe(file, path)]
         written |= {record.image_id: record for record in found}
     problems = {
         image_id: [(p.kind, p.reason) for p in summaries['all'].problems if p.image_id == image_id] for image_id in ids

@@ -17,7 +17,7 @@ from conftest import ROOT, digests, write_manifest, write_records
 from preprocess import convert, resume, verify
 from preprocess.demo.shapes import write_shapes
 from yolo import storage
-from yolo.data import records, voc_folder
+from yolo.data import records, tfrecord, voc_folder
 
 FLAGS = ('--splits=trainval,test', '--image_size=64', '--num_shards=12', '--workers=2')
 
@@ -171,8 +171,8 @@ def test_notes_of_other_settings_are_never_taken_for_these(voc_dir, tmp_path, un
 def edit_records(path: pathlib.Path, edit) -> None:
     """Writes a file of records again, its first record changed."""
     with open(path, 'rb') as file:
-        first, *others = [records.deserialize(data) for data in records.unframe(file, str(path))]
-    path.write_bytes(b''.join(records.frame(records.serialize(record)) for record in [edit(first), *others]))
+        first, *others = [records.deserialize(data) for data in tfrecord.unframe(file, str(path))]
+    path.write_bytes(b''.join(tfrecord.frame(records.serialize(record)) for record in [edit(first), *others]))
 
 
 def replaced(**fields):

@@ -10,7 +10,7 @@ from conftest import REALDATA
 from preprocess import convert
 from preprocess.demo.shapes import write_shapes
 from preprocess.sources import tfds as tfds_source
-from yolo.data import images, records, voc_folder
+from yolo.data import images, records, tfrecord, voc_folder
 
 tfds = pytest.importorskip('tensorflow_datasets', reason='needs the extra tfds')
 
@@ -40,7 +40,7 @@ def compare(folder, split: str) -> None:
     found = {example['image/id'].decode(): example for example in examples}
     for path in records.shard_paths(str(folder), split, description):
         with open(path, 'rb') as file:
-            for record in map(records.deserialize, records.unframe(file, path)):
+            for record in map(records.deserialize, tfrecord.unframe(file, path)):
                 example = found.pop(record.image_id)
                 objects = example['objects']
                 np.testing.assert_array_equal(objects['box'], record.boxes)
@@ -135,7 +135,7 @@ def test_a_tfds_dataset_is_a_source(tmp_path):
     for i in range(3):
         path = records.shard_path(str(tmp_path / 'out'), 'trainval', i, 3)
         with open(path, 'rb') as file:
-            [record] = map(records.deserialize, records.unframe(file, path))
+            [record] = map(records.deserialize, tfrecord.unframe(file, path))
         sizes.append(len(record.labels))
         expected = np.array([[0.1, 0.25, 0.5, 0.75]] * len(record.labels)).reshape(-1, 4)
         np.testing.assert_allclose(record.boxes, expected, atol=1e-5)

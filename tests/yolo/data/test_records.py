@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from yolo.data import records
+from yolo.data import records, tfrecord
 
 
 def test_records_are_what_tensorflow_writes(tmp_path):
@@ -10,7 +10,7 @@ def test_records_are_what_tensorflow_writes(tmp_path):
     full = records.Record('é 1', image, (480, 640), boxes, np.arange(11), np.arange(11) % 2 == 0, places)
     empty = records.Record('', b'', (1, 2), boxes[:0], np.arange(0), np.zeros(0, bool), places[:0])
     path, theirs = tmp_path / 'ours', tmp_path / 'theirs'
-    path.write_bytes(b''.join(records.frame(records.serialize(record)) for record in (full, empty)))
+    path.write_bytes(b''.join(tfrecord.frame(records.serialize(record)) for record in (full, empty)))
     read = [tf.train.Example.FromString(data) for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
     with tf.io.TFRecordWriter(str(theirs)) as writer:
         for example in read:
