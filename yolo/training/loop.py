@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from yolo.data import records
+from yolo.detection import keras_backend
 from yolo.evaluation import inference
 from yolo.models.build import DarknetModel
 from yolo.training import batches, optimizer, run_folder, schedule, start, tensorboard, validation
@@ -122,7 +123,7 @@ def _prepare(
         progress=Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, step),
         profiler=tensorboard.Profiler(config, collective.is_chief),
         timer=StepTimer(config, has_gpu=bool(tf.config.list_logical_devices('GPU'))),
-        predict=inference.make_predict(state.export_model, config.anchors, inference.Thresholds()),
+        predict=keras_backend.make_predict(state.export_model, config.anchors, inference.Thresholds()),
     )
 
 
