@@ -40,7 +40,7 @@ def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tup
     aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))
     scale = ranges.scale[0] + (ranges.scale[1] - ranges.scale[0]) * u[2]
     width, height = scale * tf.minimum(aspect, 1), scale * tf.minimum(1 / aspect, 1)
-    left, top = u[3] * (1 - width), u[4] * (1 - height)  # uniform; an image larger than the canvas covers it all
+    left, top = u[3] * (1 - width), u[4] * (1 - height)  # uniform; covers a side that is shorter
     flip = u[5] < 0.5
     warp = tf.stack([tf.where(flip, -width, width), height, tf.where(flip, left + width, left), top], -1)
     hue = ranges.hue * (2 * u[6] - 1)
