@@ -23,8 +23,12 @@ def test_what_is_written_is_there(folder):
     assert [storage.exists(f'{folder}/{name}') for name in ('x.txt', 'b', 'c')] == [True, True, False]
     assert [storage.is_file(f'{folder}/{name}') for name in ('x.txt', 'b', 'c')] == [True, False, False]
     assert [storage.is_folder(f'{folder}/{name}') for name in ('x.txt', 'b', 'c')] == [False, True, False]
+    assert storage.size(f'{folder}/x.txt') == 4
     storage.remove(f'{folder}/x.txt')
     assert storage.names(folder) == ['b']
+    storage.remove_folder(folder)
+    assert not storage.exists(f'{folder}/b/y')
+    assert not storage.is_folder(folder)
 
 
 def test_a_file_is_not_there_before_it_is_whole(folder):

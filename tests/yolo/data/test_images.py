@@ -1,9 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import encode_jpeg
 
-from yolo.data import images
+from yolo.data import images, parsing, records
 
 
 def picture():
@@ -23,8 +24,6 @@ def test_colours_are_rgb():
 
 
 def test_the_graph_decodes_what_opencv_decodes():
-    import tensorflow as tf
-
     data = encode_jpeg(picture(), 90)
     graph = tf.io.decode_jpeg(data, 3, dct_method='INTEGER_ACCURATE').numpy()
     assert np.abs(graph.astype(int) - images.decode(data)).max() <= 1
@@ -85,3 +84,25 @@ def test_exif_orientations_are_seen_and_applied(orientation, order):
     np.testing.assert_array_equal(stored, images.decode_bgr(data))
     assert applied.shape == ((60, 40, 3) if orientation >= 5 else (40, 60, 3))
     assert np.array_equal(applied, stored) == (orientation < 2)
+
+
+@pytest.mark.parametrize(('how', 'tolerance'), [('jpeg', 12), ('png', 0), ('raw', 0)])
+def test_stored_images_come_back_and_the_graph_reads_the_same(how, tolerance):
+    image = picture()
+    data = images.encode_stored(np.ascontiguousarray(image[..., ::-1]), how, 95)
+    decoded = images.decode_stored(data, how, (40, 60))
+    np.testing.assert_allclose(decoded.astype(int), image, atol=tolerance)
+    description = records.Description(('a',), (40, 60), ((1, 1),), '', 0, 95, {}, '', image_format=how)
+    in_graph = parsing.decode_image(tf.constant(data), description).numpy()
+    np.testing.assert_allclose(in_graph.astype(int), decoded, atol=1 if how == 'jpeg' else 0)
+    with pytest.raises(ValueError, match='60 x 41'):
+        images.decode_stored(data, how, (41, 60))
+
+
+def test_shrinking_keeps_the_aspect_and_the_mean_and_enlarges_nothing():
+    image = picture()
+    small = images.shrink(image, 30, 30)
+    assert small.shape == (20, 30, 3)
+    np.testing.assert_allclose(small, image.reshape(20, 2, 30, 2, 3).mean((1, 3)), atol=1)
+    np.testing.assert_array_equal(images.shrink(image, 100, 100), image)
+    assert images.shrink(image, 600, 4).shape == (4, 6, 3)

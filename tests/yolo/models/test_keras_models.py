@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import DATA
 
 from yolo.data.pipeline import evaluation_batches
-from yolo.models import DarknetModel, cfg
+from yolo.models import DarknetModel, cfg, model_folder
 
 OLD = DATA / 'version_0_1'
 
@@ -63,3 +63,26 @@ def test_a_keras_file_of_version_0_1_is_read():
     expected = np.load(OLD / 'expected.npz')['raw_step_4']
     np.testing.assert_allclose(model(tf.cast(batch['image'], tf.float32) / 255), expected, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(model(batch['image']), model(tf.cast(batch['image'], tf.float32) / 255))
+
+
+def test_other_keras_files_are_refused_by_path(tmp_path):
+    (tmp_path / 'text.keras').write_text('no')
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / 'other.keras')
+    for name, message in (
+        ('text.keras', 'not a .keras file'),
+        ('none.keras', 'not a .keras file'),
+        ('other.keras', 'holds a Sequential, not a model of this project'),
+    ):
+        with pytest.raises(ValueError, match=f'{name}.*{message}'):
+            model_folder.load_keras(str(tmp_path / name))
+
+
+def test_weights_that_are_not_finite_are_named():
+    model = small_model()
+    model.check_finite()
+    index, conv, _ = model.convolutions()[1]
+    kernel = conv.kernel.numpy()
+    kernel[0, 0, 0, 0] = np.nan
+    conv.kernel.assign(kernel)
+    with pytest.raises(FloatingPointError, match=f'conv_{index}/kernel are not finite'):
+        model.check_finite()
