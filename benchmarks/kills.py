@@ -34,7 +34,7 @@ STEP = re.compile(r'step (\d+)/')
 
 
 def start(command: Sequence[str], **options) -> subprocess.Popen:
-    """train.py with these flags, telling of every step."""
+    """Starts train.py with these flags, with a log line for every step."""
     return subprocess.Popen(
         [sys.executable, 'train.py', *command, '--log_every=1'],
         cwd=ROOT,
@@ -46,13 +46,13 @@ def start(command: Sequence[str], **options) -> subprocess.Popen:
 
 
 def lines_until(process: subprocess.Popen, step: int) -> list[str]:
-    """What a process prints until it has taken a step, or its end."""
+    """The lines that a process prints until it has taken a step, or until its end."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
         lines.append(line)
-        found = STEP.search(line)
-        if found and int(found.group(1)) >= step:
+        match = STEP.search(line)
+        if match and int(match.group(1)) >= step:
             break
     return lines
 
@@ -109,11 +109,11 @@ def kill_again_and_again(command: Sequence[str], model_dir: str) -> tuple[int, i
         lines, hit = killed_at(
             command, step, rng.uniform(0, 0.002 if at_a_save else 0.5), model_dir if at_a_save else ''
         )
-        taken = max((int(found) for found in STEP.findall('\n'.join(lines))), default=0)
+        taken = max((int(number) for number in STEP.findall('\n'.join(lines))), default=0)
         left = unfinished(model_dir)
         hits, saves = hits + hit, saves + (hit and bool(left))
         how = 'killed while saving' if hit and left else 'killed' if hit else 'ended by itself'
-        print(f'{how}, step {taken} was seen; it had gone on from {resumed(lines)}', flush=True)
+        print(f'{how}, last line of step {taken}; it had gone on from {resumed(lines)}', flush=True)
     return hits, saves
 
 
@@ -126,9 +126,9 @@ def main(argv: list[str]) -> None:
     hits, saves = kill_again_and_again([*command, f'--model_dir={killed}'], killed)
     print(f'the last one goes on from {resumed(finished([*command, f"--model_dir={killed}"]))}')
     print(f'{hits} of {FLAGS.kills} kills hit, {saves} of these while saving')
-    found = [checksums(f'{folder}/{name}') for name in ('whole', 'killed')]
-    print(f'undisturbed  {found[0]}\nkilled       {found[1]}\n{"equal" if found[0] == found[1] else "they differ"}')
-    if found[0] != found[1] or unfinished(killed):
+    whole, after_kills = (checksums(f'{folder}/{name}') for name in ('whole', 'killed'))
+    print(f'undisturbed  {whole}\nkilled       {after_kills}\n{"equal" if whole == after_kills else "they differ"}')
+    if whole != after_kills or unfinished(killed):
         sys.exit(f'both runs are kept in {folder}')
     shutil.rmtree(folder)
 

@@ -75,12 +75,12 @@ def main(_) -> None:
     config = make_config(tempfile.mkdtemp(), description.classes, description.anchors, description.image_size)
     strategy = distribution.make_strategy()
     keras.utils.set_random_seed(0)
-    made = state.make_state(config, strategy)
-    steps = {size: step.make_steps(made, config, strategy, size) for size in config.sizes}
+    run_state = state.make_state(config, strategy)
+    steps = {size: step.make_steps(run_state, config, strategy, size) for size in config.sizes}
     batches = iter(distribute_batches(config, strategy, 0))
     same = tf.data.Dataset.from_tensors(next(batches)).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))
-    progress_log = progress.Progress(config, made, optimizer.make_rate(config), tf.summary.create_noop_writer())
+    progress_log = progress.Progress(config, run_state, optimizer.make_rate(config), tf.summary.create_noop_writer())
     one = tf.constant(1, tf.int64)
 
     def real_loop(number: int) -> None:

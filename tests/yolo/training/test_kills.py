@@ -1,4 +1,4 @@
-"""Killed, told to end, out of disk: train.py's promises, as real processes."""
+"""Killed, stopped by a signal, out of disk: nothing is lost. Real processes where they are marked slow."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ import signal
 import numpy as np
 import pytest
 from conftest import SMALL, digests, end_at, write_records
-from test_loop import make_small_config, one_device
+from training_runs import make_small_config, one_device
 
 from benchmarks import kills
 from yolo.evaluation import inference
@@ -85,6 +85,7 @@ def leave_a_mess(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib
     return [folder / name for name in stray], [folder / name for name in others]
 
 
+@pytest.mark.slow
 def test_killed_at_random_steps_it_ends_with_the_same_bits(command, whole, tmp_path):
     rng = np.random.default_rng()  # a failure prints the steps
     steps = np.sort(rng.choice(np.arange(2, STEPS - 6), 3, replace=False)).tolist()
@@ -103,7 +104,8 @@ def test_killed_at_random_steps_it_ends_with_the_same_bits(command, whole, tmp_p
     same(tmp_path, whole)
 
 
-def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_path):
+@pytest.mark.slow
+def test_stopped_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_path):
     """It saves and says so; then no file may become as long as a checkpoint is, and the last good one stays."""
     process = kills.start([*command, f'--model_dir={tmp_path}'])
     kills.lines_until(process, 9)  # the signal comes before or at an evaluation
@@ -111,12 +113,12 @@ def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_p
     text = process.communicate()[0]
     assert process.returncode == 75, text
     assert 'Traceback' not in text
-    told = json.loads((tmp_path / 'run.json').read_text())
-    assert told['reason'] == 'SIGTERM'
-    assert told['step'] >= 9
-    assert f'SIGTERM: {told["step"]} of {STEPS} steps' in text
+    recorded = json.loads((tmp_path / 'run.json').read_text())
+    assert recorded['reason'] == 'SIGTERM'
+    assert recorded['step'] >= 9
+    assert f'SIGTERM: {recorded["step"]} of {STEPS} steps' in text
     good = model_folder.find_checkpoint(str(tmp_path), 'latest')
-    assert good == f'{tmp_path}/checkpoints/ckpt-{told["step"]}'
+    assert good == f'{tmp_path}/checkpoints/ckpt-{recorded["step"]}'
 
     before = digests(tmp_path / 'checkpoints')
     limit = 200_000  # bytes a file
@@ -132,10 +134,11 @@ def test_told_to_end_and_with_a_full_disk_it_loses_nothing(command, whole, tmp_p
     assert f'The last good one is {good}' in text
     assert digests(tmp_path / 'checkpoints') == before
     lines = kills.finished([*command, f'--model_dir={tmp_path}'])
-    assert kills.resumed(lines) == str(told['step'])
+    assert kills.resumed(lines) == str(recorded['step'])
     same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_events_is_one_line(command, tmp_path):
     limit = 6000  # bytes a file: the first steps' events, but not all of them
     process = kills.start(
@@ -148,7 +151,7 @@ def test_a_full_disk_under_the_events_is_one_line(command, tmp_path):
     assert f"TensorBoard's file cannot be written to {tmp_path}/tensorboard" in text.splitlines()[-1]
 
 
-def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
+def test_stopped_where_an_evaluation_is_due(records_dir, tmp_path):
     config = make_small_config(
         records_dir,
         tmp_path / 'whole',
@@ -167,8 +170,8 @@ def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
         (6, signal.SIGINT, False),
         (2, signal.SIGTERM, True),
     ):
-        folder = tmp_path / f'told_at_{last}'
-        told = dataclasses.replace(config, model_dir=str(folder))
+        folder = tmp_path / f'stopped_at_{last}'
+        stopped = dataclasses.replace(config, model_dir=str(folder))
 
         def interrupted(*args, folder=folder, sent=sent):
             assert list(folder.glob('checkpoints/ckpt-2.index'))  # all is saved by then
@@ -180,13 +183,13 @@ def test_told_to_end_where_an_evaluation_is_due(records_dir, tmp_path):
                 patch.setattr(inference, 'evaluate_with_curves', interrupted)
             else:
                 end_at(patch, last, sent)
-            result = loop.train(told, one_device())
+            result = loop.train(stopped, one_device())
         assert (result.reason, result.step) == (sent.name, last)
-        assert loop.train(told, one_device()).reason == 'finished'
+        assert loop.train(stopped, one_device()).reason == 'finished'
         for which in ('latest', 'best'):
-            assert model_folder.checksum(model_folder.find_checkpoint(told.model_dir, which)) == model_folder.checksum(
-                model_folder.find_checkpoint(config.model_dir, which)
-            )
+            assert model_folder.checksum(
+                model_folder.find_checkpoint(stopped.model_dir, which)
+            ) == model_folder.checksum(model_folder.find_checkpoint(config.model_dir, which))
         assert (folder / 'best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
 
 

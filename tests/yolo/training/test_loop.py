@@ -7,97 +7,27 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL, write_records
+from conftest import write_records
+from training_runs import make_config, make_small_config, one_device, run_steps, two_devices, weights_of
 
 from yolo.data import pipeline, records
+from yolo.detection import keras_backend
 from yolo.evaluation import inference
 from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
-from yolo.training import distribution, loop, losses, network, state, step
+from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
-from yolo.training.config import TrainConfig, read_config, write_config
+from yolo.training.config import read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
-
-
-def make_config(data_dir, model_dir, **changes) -> TrainConfig:
-    description = records.read_description(data_dir)
-    config = TrainConfig(
-        data_dir=data_dir,
-        train_split='train',
-        eval_split='',
-        model_dir=str(model_dir),
-        classes=description.classes,
-        anchors=description.anchors,
-        image_size=description.image_size,
-        model='yolov2-tiny',
-        width=1 / 16,
-        loss='region',
-        batch_size=4,
-        num_steps=4,
-        optimizer='sgd',
-        learning_rate=1e-3,
-        lr_schedule='steps',
-        burn_in=2,
-        decay_steps=(3,),
-        momentum=0.9,
-        weight_decay=5e-4,
-        augment=True,
-        jitter=0.3,
-        scale=(0.8, 1.25),
-        hue=0.1,
-        saturation=1.5,
-        exposure=1.5,
-        seed=1,
-        sizes=(),
-        unfreeze_at=0,
-        jit_compile=False,
-        eval_every=0,
-        checkpoint_every=100,
-        log_every=1,
-        keep=3,
-    )
-    return dataclasses.replace(config, **changes)
-
-
-def make_small_config(data_dir, model_dir, **changes) -> TrainConfig:
-    """The same with a network that is built faster."""
-    return make_config(data_dir, model_dir, **{'model': SMALL, 'width': 1.0, **changes})
-
-
-def one_device():
-    return distribution.make_strategy('one_device', ['CPU:0'])
-
-
-def two_devices():
-    return distribution.make_strategy('mirrored', ['CPU:0', 'CPU:1'])
-
-
-def weights_of(model_dir):
-    model, _, _ = model_folder.load_trained(str(model_dir), 'latest')
-    return model.get_weights()
-
-
-def run_steps(config, strategy, count=3, size=(96, 96)):
-    """What a few steps tell, by name, and the weights after them on every replica; without files."""
-    keras.utils.set_random_seed(0)
-    made = state.make_state(config, strategy)
-    steps = step.make_steps(made, config, strategy, size)
-    iterator = iter(distribute_batches(config, strategy, 0))
-    told = steps(iterator, tf.constant(0, tf.int64), tf.constant(count, tf.int64)).numpy()
-    replicas = [
-        [strategy.experimental_local_results(v.value)[i].numpy() for v in made.export_model.variables]
-        for i in range(strategy.num_replicas_in_sync)
-    ]
-    return dict(zip(step.METRICS, told.T, strict=True)), replicas
 
 
 @pytest.mark.parametrize('loss', ['region', 'notebook'])
 def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
     config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
-    told, (weights,) = run_steps(config, one_device())
-    told_of_two, (first, second) = run_steps(config, two_devices())
+    metrics, (weights,) = run_steps(config, one_device())
+    metrics_of_two, (first, second) = run_steps(config, two_devices())
     for name in set(step.METRICS) - {'seconds_waited'}:
-        np.testing.assert_allclose(told_of_two[name], told[name], rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(metrics_of_two[name], metrics[name], rtol=1e-4, atol=1e-6, err_msg=name)
     for one, a, b in zip(weights, first, second, strict=True):
         np.testing.assert_allclose(a, one, rtol=1e-3, atol=1e-5)
         np.testing.assert_array_equal(a, b)  # moving statistics too
@@ -117,17 +47,17 @@ def test_a_step_is_darknets(records_dir, tmp_path):
         records_dir, tmp_path, augment=False, weight_decay=0.01, burn_in=0, decay_steps=(2,), learning_rate=1e-2
     )
     keras.utils.set_random_seed(0)
-    made = state.make_state(config, one_device())
+    run_state = state.make_state(config, one_device())
     twin = network.make_model(config)
-    twin.set_weights(made.model.get_weights())
-    steps = step.make_steps(made, config, one_device(), (96, 96))
-    told = steps(
+    twin.set_weights(run_state.model.get_weights())
+    steps = step.make_steps(run_state, config, one_device(), (96, 96))
+    metrics = steps(
         iter(distribute_batches(config, one_device(), 0)), tf.constant(0, tf.int64), tf.constant(2, tf.int64)
     ).numpy()
     velocity = [np.zeros(v.shape) for v in twin.trainable_variables]
     expected_batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
     for batch, rate, norm in zip(
-        expected_batches, (1e-2, 1e-3), told[:, step.METRICS.index('gradient_norm')], strict=False
+        expected_batches, (1e-2, 1e-3), metrics[:, step.METRICS.index('gradient_norm')], strict=False
     ):
         with tf.GradientTape() as tape:
             raw = twin(tf.cast(batch['image'], tf.float32) / 255, training=True)
@@ -142,7 +72,7 @@ def test_a_step_is_darknets(records_dir, tmp_path):
         for i, (weight, total) in enumerate(zip(twin.trainable_variables, totals, strict=True)):
             velocity[i] = 0.9 * velocity[i] + total
             weight.assign_sub(rate * velocity[i])
-    for got, expected in zip(made.model.get_weights(), twin.get_weights(), strict=True):
+    for got, expected in zip(run_state.model.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -167,7 +97,7 @@ def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, ca
     assert 'images/s' in caplog.text
 
     model, _, _ = model_folder.load_trained(str(tmp_path))
-    predict = inference.make_predict(model, config.anchors, inference.Thresholds())
+    predict = keras_backend.make_predict(model, config.anchors, inference.Thresholds())
     again = inference.evaluate(predict, records_dir, 'test', 3, inference.Thresholds())
     assert again['map_area'] == pytest.approx(best['map_area'])
 
@@ -276,7 +206,7 @@ def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
         records_dir,
         tmp_path,
         num_steps=4,
-        freeze=7,
+        freeze=2,
         unfreeze_at=3,
         checkpoint_every=1,
         keep=9,
@@ -296,7 +226,7 @@ def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
     first, third, fourth = at(1), at(3), at(4)
     for number, (a, b, c) in enumerate(zip(first, third, fourth, strict=True)):
         for x, y, z in zip(a, b, c, strict=True):
-            assert np.array_equal(x, y) == (number < 7)
+            assert np.array_equal(x, y) == (number < 2)
             assert not np.array_equal(y, z)
 
 
@@ -304,14 +234,14 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
     source = make_config(records_dir, tmp_path / 'source', num_steps=2)
     loop.train(source, one_device())
     model = model_folder.load_trained(source.model_dir)[0]
-    save_darknet(model, str(tmp_path / 'b.cfg'), str(tmp_path / 'b.weights'), num_convolutions=7)
+    save_darknet(model, str(tmp_path / 'b.cfg'), str(tmp_path / 'b.weights'), num_convolutions=2)
     model.save(tmp_path / 'm.keras')
     other = dataclasses.replace(source, anchors=((1.0, 1.0), (2.0, 2.0)))
     for path, count in (
-        (tmp_path / 'b.weights', 7),
-        (tmp_path / 'm.keras', 8),
-        (tmp_path / 'source', 8),
-        (tmp_path / 'source/checkpoints/ckpt-2', 8),
+        (tmp_path / 'b.weights', 2),
+        (tmp_path / 'm.keras', 3),
+        (tmp_path / 'source', 3),
+        (tmp_path / 'source/checkpoints/ckpt-2', 3),
     ):
         target = network.make_model(other)
         loaded = model_folder.initialize(target, str(path))
@@ -323,22 +253,22 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
             assert np.array_equal(conv.kernel.numpy(), theirs.kernel.numpy()) == same
             if norm is not None:
                 assert np.array_equal(norm.mean.numpy(), their_norm.mean.numpy()) == same
-    wider = network.make_model(dataclasses.replace(source, width=1 / 8))
+    wider = network.make_model(dataclasses.replace(source, model='yolov2-tiny', width=1 / 8))
     with pytest.raises(ValueError, match='it has no convolution of the shape'):
         model_folder.initialize(wider, source.model_dir)
     with pytest.raises(ValueError, match='cannot be read'):
         model_folder.initialize(wider, str(tmp_path / 'nothing'))
 
     run = dataclasses.replace(
-        source, model_dir=str(tmp_path / 'run'), init_weights=str(tmp_path / 'b.weights'), freeze=7, unfreeze_at=9
+        source, model_dir=str(tmp_path / 'run'), init_weights=str(tmp_path / 'b.weights'), freeze=2, unfreeze_at=9
     )
     with caplog.at_level(logging.INFO, 'absl'):
         loop.train(run, one_device())
-    assert '7 of 9 convolutions loaded: conv_0, conv_2' in caplog.text
-    assert 'random weights: conv_13, conv_14' in caplog.text
-    assert '7 of 9 convolutions are frozen' in caplog.text
-    found = model_folder.load_trained(run.model_dir)[0]
-    for (_, conv, norm), (_, theirs, their_norm) in zip(found.convolutions()[:7], model.convolutions(), strict=False):
+    assert '2 of 4 convolutions loaded: conv_0, conv_2' in caplog.text
+    assert 'random weights: conv_4, conv_6' in caplog.text
+    assert '2 of 4 convolutions are frozen' in caplog.text
+    trained = model_folder.load_trained(run.model_dir)[0]
+    for (_, conv, norm), (_, theirs, their_norm) in zip(trained.convolutions()[:2], model.convolutions(), strict=False):
         np.testing.assert_array_equal(conv.kernel.numpy(), theirs.kernel.numpy())
         np.testing.assert_array_equal(norm.variance.numpy(), their_norm.variance.numpy())
     caplog.clear()
@@ -349,7 +279,7 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
 
 
 def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
-    named = make_config(records_dir, tmp_path / 'named', num_steps=2)
+    named = make_config(records_dir, tmp_path / 'named', model='yolov2-tiny', width=1 / 16, num_steps=2)
     (tmp_path / 'n.cfg').write_text(
         cfg.write(architectures.build_spec('yolov2-tiny', 7, [(1, 1)] * 4, 1 / 16, (320, 320)))
     )
@@ -392,14 +322,14 @@ def test_it_learns(tmp_path):
         eval_split='train',
         num_steps=400,
         optimizer='adam',
-        width=0.25,
-        learning_rate=2e-3,
+        learning_rate=2e-2,
         lr_schedule='cosine',
         decay_steps=(),
         burn_in=10,
+        weight_decay=0.0,
         augment=False,
         batch_size=8,
         log_every=100,
-        jit_compile=True,
+        steps_per_loop=100,
     )
     assert loop.train(config, one_device()).metrics['map_11pt'] > 0.8

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_loop import make_small_config, one_device, run_steps, two_devices
+from training_runs import make_config, make_small_config, one_device, run_steps, two_devices
 
+from yolo.detection import keras_backend
 from yolo.evaluation import inference
 from yolo.models import model_folder
 from yolo.training import loop, network, state, step
@@ -17,9 +18,9 @@ from yolo.training.batches import distribute_batches
 @pytest.mark.parametrize(('precision', 'jit_compile'), [('mixed_float16', False), ('mixed_bfloat16', True)])
 def test_the_losses_are_nearly_those_of_float32(records_dir, tmp_path, precision, jit_compile):
     # The first scale of float16 is too large for the first step, which is skipped: at this rate that is no matter.
-    config = make_small_config(records_dir, tmp_path, jit_compile=jit_compile, learning_rate=1e-6)
+    config = make_config(records_dir, tmp_path, learning_rate=1e-6)
     full, _ = run_steps(config, one_device())
-    config = dataclasses.replace(config, precision=precision)
+    config = dataclasses.replace(config, precision=precision, jit_compile=jit_compile)
     mixed, _ = run_steps(config, one_device())
     assert not np.array_equal(mixed['loss'], full['loss'])
     np.testing.assert_allclose(mixed['loss'], full['loss'], rtol=0.02)
@@ -46,9 +47,9 @@ def test_weights_stay_float32(records_dir, tmp_path):
 @pytest.mark.parametrize('make_strategy', [one_device, two_devices])
 def test_a_gradient_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path, monkeypatch, make_strategy):
     """The last replica's first gradient is spoiled, once; Keras alone would look at the first replica's."""
-    config = make_small_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0)
+    config = make_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0)
     strategy = make_strategy()
-    made = state.make_state(config, strategy)
+    run_state = state.make_state(config, strategy)
     checked = step._spread_non_finite
 
     def spoiled(gradients):
@@ -56,22 +57,24 @@ def test_a_gradient_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_p
         last = tf.cast(replica, tf.int32) == strategy.num_replicas_in_sync - 1
         return checked([tf.where(last, float('inf'), gradients[0]), *gradients[1:]])
 
-    before = made.model.get_weights()
-    scale = float(made.optimizer.dynamic_scale.numpy())
+    before = run_state.model.get_weights()
+    scale = float(run_state.optimizer.dynamic_scale.numpy())
     monkeypatch.setattr(step, '_spread_non_finite', spoiled)
     iterator = iter(distribute_batches(config, strategy, 0))
     zero, one = tf.constant(0, tf.int64), tf.constant(1, tf.int64)
-    step.make_steps(made, config, strategy, (96, 96))(iterator, zero, one)
-    trained = {id(weight) for weight in made.model.trainable_variables}
-    for weight, old in zip(made.model.weights, before, strict=True):
+    step.make_steps(run_state, config, strategy, (96, 96))(iterator, zero, one)
+    trained = {id(weight) for weight in run_state.model.trainable_variables}
+    for weight, old in zip(run_state.model.weights, before, strict=True):
         if id(weight) in trained:
             np.testing.assert_array_equal(weight.numpy(), old)
-    assert float(made.optimizer.dynamic_scale.numpy()) == scale / 2
-    assert int(made.optimizer.iterations.numpy()) == 0
+    assert float(run_state.optimizer.dynamic_scale.numpy()) == scale / 2
+    assert int(run_state.optimizer.iterations.numpy()) == 0
     monkeypatch.undo()
-    step.make_steps(made, config, strategy, (96, 96))(iterator, one, one)
-    assert int(made.optimizer.iterations.numpy()) == 1
-    assert any(not np.array_equal(weight.numpy(), old) for weight, old in zip(made.model.weights, before, strict=True))
+    step.make_steps(run_state, config, strategy, (96, 96))(iterator, one, one)
+    assert int(run_state.optimizer.iterations.numpy()) == 1
+    assert any(
+        not np.array_equal(weight.numpy(), old) for weight, old in zip(run_state.model.weights, before, strict=True)
+    )
 
 
 def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
@@ -86,13 +89,13 @@ def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
     )
     loop.train(config, one_device())
     whole = model_folder.checksum(model_folder.find_checkpoint(config.model_dir, 'latest'))
-    found = tf.train.latest_checkpoint(model_folder.latest_folder(config.model_dir))
+    latest = tf.train.latest_checkpoint(model_folder.latest_folder(config.model_dir))
     for path in (tmp_path / 'run/checkpoints').glob('ckpt-4*'):
         path.unlink()
     state_file = tmp_path / 'run/checkpoints/checkpoint'
     state_file.write_text(state_file.read_text().replace('ckpt-4', 'ckpt-2'))
     loop.train(config, one_device())
-    assert model_folder.checksum(found) == whole
+    assert model_folder.checksum(latest) == whole
     model, _, _ = model_folder.load_trained(config.model_dir)
-    predict = inference.make_predict(model, config.anchors, inference.Thresholds())
+    predict = keras_backend.make_predict(model, config.anchors, inference.Thresholds())
     assert inference.evaluate(predict, records_dir, 'test', 4, inference.Thresholds())['num_images'] == 8

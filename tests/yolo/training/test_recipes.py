@@ -1,5 +1,6 @@
 """The recipe: sizes by step, the pull to the anchors, averaged weights, presets."""
 
+import configparser
 import dataclasses
 import subprocess
 import sys
@@ -9,13 +10,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ANCHORS, ROOT
-from test_loop import make_small_config, one_device, run_steps
+from training_runs import make_small_config, one_device, run_steps
 
 from yolo.data import augment, pipeline
 from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
 from yolo.geometry.targets import encode_targets
 from yolo.models import layers, model_folder
-from yolo.training import loop, losses, network, recipes, schedule, state, step, tensorboard
+from yolo.training import (
+    loop,
+    losses,
+    network,
+    optimizer,
+    recipes,
+    resolve,
+    schedule,
+    state,
+    step,
+    tensorboard,
+)
+from yolo.training.config import TrainConfig
 
 
 def test_sizes_are_the_recipes():
@@ -40,21 +53,21 @@ def test_a_new_size_every_ten_steps():
 
 def test_one_trace_a_size_and_targets_for_its_grid(records_dir, tmp_path, monkeypatch):
     sizes = schedule.training_sizes((96, 96), 64, 128)
-    config = make_small_config(records_dir, tmp_path, num_steps=60, sizes=sizes, unfreeze_at=100)
-    made, grids = [], []
+    config = make_small_config(records_dir, tmp_path, num_steps=30, seed=6, sizes=sizes, unfreeze_at=100)
+    functions, grids = [], []
     make_steps, encode = loop.make_steps, encode_targets
 
     def counted(state, config, strategy, size):
-        made.append((size, make_steps(state, config, strategy, size)))
-        return made[-1][1]
+        functions.append((size, make_steps(state, config, strategy, size)))
+        return functions[-1][1]
 
     monkeypatch.setattr(loop, 'make_steps', counted)
     monkeypatch.setattr(losses, 'encode_targets', lambda *args: grids.append(tuple(args[3])) or encode(*args))
     loop.train(config, one_device())
-    used = {schedule.size_at(sizes, config.seed, step) for step in range(60)}
+    used = {schedule.size_at(sizes, config.seed, step) for step in range(30)}
     assert len(used) > 1
-    assert sorted(size for size, _ in made) == sorted(used)
-    assert all(steps.experimental_get_tracing_count() == 1 for _, steps in made)
+    assert sorted(size for size, _ in functions) == sorted(used)
+    assert all(steps.experimental_get_tracing_count() == 1 for _, steps in functions)
     assert set(grids) == {(height // 32, width // 32) for height, width in used}
 
 
@@ -71,12 +84,12 @@ def test_other_sizes_show_the_same_picture(records_dir):
 def test_without_augmentation_other_sizes_are_encoded_anew(records_dir, tmp_path, loss):
     """At 128 pixels the objects' places are of a 4 x 4 grid, not the records' of 3 x 3."""
     config = make_small_config(records_dir, tmp_path, augment=False, loss=loss)
-    told, _ = run_steps(config, one_device(), size=(128, 128))
+    metrics, _ = run_steps(config, one_device(), size=(128, 128))
     batches = pipeline.training_batches(records_dir, 'train', 4, config.seed)
     for number, batch in zip(range(3), batches, strict=False):
         places = encode_targets(batch['boxes'], batch['labels'], ANCHORS, (4, 4)).numpy()
         expected = sum(len({tuple(place) for place in image if place[0] >= 0}) for image in places)
-        assert told['num_with'][number] == expected
+        assert metrics['num_with'][number] == expected
 
 
 def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
@@ -184,27 +197,27 @@ def test_statistics_are_what_a_loop_counts():
 def test_tensorboards_curve_counts_by_score():
     boxes = np.array([[1.0, 1, 10, 10], [21, 21, 30, 30], [41, 41, 50, 50]])
     truth = Truth(np.array([0, 0, 0]), np.array([0, 0, 0]), boxes, np.zeros(3, bool))
-    found = Detections(
+    detections = Detections(
         np.array([0, 0, 0]),
         np.zeros(3, int),
         np.array([0.9, 0.5, 0.2]),
         np.array([boxes[0], [60, 60, 70, 70], boxes[1]]),
     )
-    right, wrong, neither, missed, precision, recall = tensorboard.precision_recall_table(
-        voc_average_precision(truth, found, 1), 0
+    true_positives, false_positives, true_negatives, false_negatives, precision, recall = (
+        tensorboard.precision_recall_table(voc_average_precision(truth, detections, 1), 0)
     )
     for score, expected in ((0.0, (2, 1)), (0.2, (2, 1)), (0.3, (1, 1)), (0.5, (1, 1)), (0.6, (1, 0)), (0.95, (0, 0))):
         at = round(score * 200)
-        assert (right[at], wrong[at], missed[at]) == (*expected, 3 - expected[0])
+        assert (true_positives[at], false_positives[at], false_negatives[at]) == (*expected, 3 - expected[0])
         assert precision[at] == pytest.approx(expected[0] / sum(expected) if sum(expected) else 1)
         assert recall[at] == pytest.approx(expected[0] / 3)
-    assert not neither.any()
+    assert not true_negatives.any()
 
 
-def test_time_spent_waiting_for_input_is_told(records_dir, tmp_path):
+def test_time_spent_waiting_for_input_is_measured(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path)
-    made = state.make_state(config, one_device())
-    steps = step.make_steps(made, config, one_device(), (96, 96))
+    run_state = state.make_state(config, one_device())
+    steps = step.make_steps(run_state, config, one_device(), (96, 96))
     batch = next(iter(pipeline.training_batches(records_dir, 'train', 4, 0, augment.Ranges())))
 
     def slowly(batch):
@@ -213,8 +226,8 @@ def test_time_spent_waiting_for_input_is_told(records_dir, tmp_path):
 
     slow = tf.data.Dataset.from_tensors(batch).repeat().map(slowly)
     batches = iter(one_device().distribute_datasets_from_function(lambda _: slow))
-    told = steps(batches, tf.constant(0, tf.int64), tf.constant(3, tf.int64)).numpy()
-    assert (told[1:, step.METRICS.index('seconds_waited')] > 0.05).all()
+    metrics = steps(batches, tf.constant(0, tf.int64), tf.constant(3, tf.int64)).numpy()
+    assert (metrics[1:, step.METRICS.index('seconds_waited')] > 0.05).all()
 
 
 def printed(*args):
@@ -224,33 +237,83 @@ def printed(*args):
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_recipes_are_printed_in_full_and_read_back(tmp_path):
     status, lines = printed('--recipe=notebook', '--learning_rate=0.25')
     assert status == 0
     assert '--learning_rate=0.25' in lines  # a flag overrides
     for name, value in recipes.RECIPES['notebook'].items():
-        if name != 'learning_rate' and value is not None and not isinstance(value, list):
+        if name != 'learning_rate' and value is not None and not isinstance(value, tuple):
             assert f'--{name}={value}' in lines
     (tmp_path / 'flags').write_text('\n'.join(lines))
     assert printed(f'--flagfile={tmp_path}/flags')[1][1:] == lines[1:]  # all but the name of the recipe
 
 
-def test_the_default_recipe_is_the_papers():
-    _, lines = printed()
-    for line in (
-        '--optimizer=sgd',
-        '--momentum=0.9',
-        '--weight_decay=0.0005',
-        '--batch_size=64',
-        '--learning_rate=0.001',
-        '# --burn_in: 1000',
-        '# --decay_steps: 40000,60000',
-        '--num_steps=80200',
-        '--jitter=0.3',
-        '--hue=0.1',
-        '--saturation=1.5',
-        '--exposure=1.5',
-        '--multi_scale=True',
-        '--loss=region',
+# The options of Darknet's cfg/yolov2-voc.cfg that say how it is trained.
+YOLOV2_VOC_CFG = """
+[net]
+batch=64
+momentum=0.9
+decay=0.0005
+saturation=1.5
+exposure=1.5
+hue=.1
+learning_rate=0.001
+burn_in=1000
+max_batches=80200
+policy=steps
+steps=40000,60000
+scales=.1,.1
+[region]
+jitter=.3
+object_scale=5
+noobject_scale=1
+class_scale=1
+coord_scale=1
+thresh=.6
+random=1
+"""
+
+
+def darknet_rate(net, batches: int) -> float:
+    """Darknet src/network.c, get_current_rate, for policy=steps; `power` of the burn-in is 4 where a .cfg has none."""
+    rate, burn_in = float(net['learning_rate']), int(net['burn_in'])
+    if batches < burn_in:
+        return rate * (batches / burn_in) ** 4
+    for decay_step, scale in zip(net['steps'].split(','), net['scales'].split(','), strict=True):
+        if int(decay_step) > batches:
+            return rate
+        rate *= float(scale)
+    return rate
+
+
+def test_the_default_recipe_is_the_papers(records_dir, tmp_path):
+    """Against the text of Darknet's .cfg and a transcription of its learning rate."""
+    cfg = configparser.ConfigParser()
+    cfg.read_string(YOLOV2_VOC_CFG)
+    net, region = cfg['net'], cfg['region']
+    config = resolve.resolve(TrainConfig(data_dir=records_dir, train_split='train', model_dir=str(tmp_path)))
+    rate = optimizer.make_rate(config)
+    for batches in (1, 10, 500, 999, 1000, 1001, 39999, 40000, 59999, 60000, 80200):
+        assert float(rate(batches - 1)) == pytest.approx(darknet_rate(net, batches), rel=1e-5), batches
+    assert (config.loss, config.optimizer, config.recipe) == ('region', 'sgd', 'yolov2-voc')
+    for name, value in (
+        ('batch_size', net['batch']),
+        ('num_steps', net['max_batches']),
+        ('momentum', net['momentum']),
+        ('weight_decay', net['decay']),
+        ('saturation', net['saturation']),
+        ('exposure', net['exposure']),
+        ('hue', net['hue']),
+        ('jitter', region['jitter']),
+        ('multi_scale', region['random']),
     ):
-        assert line in lines
+        assert getattr(config, name) == float(value), name
+    assert config.augment
+    assert config.mosaic == config.ema == 0  # Darknet has neither
+    assert config.scale == (1, 1)  # nor a scale beside what jitter does
+    assert float(region['object_scale']) == losses.OBJECT_SCALE
+    assert float(region['noobject_scale']) == losses.NOOBJECT_SCALE
+    assert float(region['coord_scale']) == losses.COORD_SCALE
+    assert float(region['class_scale']) == losses.CLASS_SCALE
+    assert float(region['thresh']) == losses.IGNORE_IOU

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from conftest import digests, end_at, write_records
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_loop import make_small_config, one_device, two_devices
+from training_runs import make_small_config, one_device, two_devices
 
 from yolo.data import records
 from yolo.evaluation import inference
@@ -19,52 +19,52 @@ from yolo.training import checks, distribution, loop, start, validation
 from yolo.training.preemption import Interruption
 
 
-def told(folder) -> dict:
+def read_run_file(folder) -> dict:
     return json.loads((folder / 'run.json').read_text())
 
 
-def values(monkeypatch, maps: list[float]) -> None:
-    """Lets evaluations find these mAPs, one after the other, the last for ever."""
+def set_maps(monkeypatch, maps: list[float]) -> None:
+    """Lets evaluations return these mAPs, one after the other, then always the last."""
     evaluate = inference.evaluate_with_curves
 
-    def found(*args):
+    def evaluate_with_map(*args):
         metrics, curves = evaluate(*args)
         return {**metrics, 'map_11pt': maps.pop(0) if len(maps) > 1 else maps[0]}, curves
 
-    monkeypatch.setattr(inference, 'evaluate_with_curves', found)
+    monkeypatch.setattr(inference, 'evaluate_with_curves', evaluate_with_map)
 
 
-def test_a_finished_run_tells_all(records_dir, tmp_path):
+def test_run_json_records_everything(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, eval_split='test', num_steps=2)
     result = loop.train(config, one_device())
-    found = told(tmp_path)
-    assert (found['reason'], found['step'], result.reason) == ('finished', 2, 'finished')
-    assert found['metrics']['map_11pt'] == result.metrics['map_11pt']
-    assert found['config']['learning_rate'] == config.learning_rate
-    assert found['config']['data_checksum'] == records.data_checksum(records_dir)
-    assert {'python', 'tensorflow', 'keras', 'numpy', 'yolov2-tensorflow'} <= set(found['versions'])
-    assert all(found['versions'].values())
-    assert 'OneDeviceStrategy with 1 replica' in found['strategy']
+    recorded = read_run_file(tmp_path)
+    assert (recorded['reason'], recorded['step'], result.reason) == ('finished', 2, 'finished')
+    assert recorded['metrics']['map_11pt'] == result.metrics['map_11pt']
+    assert recorded['config']['learning_rate'] == config.learning_rate
+    assert recorded['config']['data_checksum'] == records.data_checksum(records_dir)
+    assert {'python', 'tensorflow', 'keras', 'numpy', 'yolov2-tensorflow'} <= set(recorded['versions'])
+    assert all(recorded['versions'].values())
+    assert 'OneDeviceStrategy with 1 replica' in recorded['strategy']
     loop.train(config, one_device())  # nothing is left to do, and nothing is forgotten
-    assert told(tmp_path)['metrics'] == found['metrics']
+    assert read_run_file(tmp_path)['metrics'] == recorded['metrics']
 
 
 def test_the_time_limit_saves(records_dir, tmp_path, caplog):
     config = make_small_config(records_dir, tmp_path, num_steps=1000, max_hours=1e-6)
     with caplog.at_level(logging.INFO, 'absl'):
         result = loop.train(config, one_device())
-    assert result.reason == told(tmp_path)['reason'] == 'time limit'
+    assert result.reason == read_run_file(tmp_path)['reason'] == 'time limit'
     assert 0 < result.step < 1000
     assert model_folder.find_checkpoint(str(tmp_path)).endswith(f'ckpt-{result.step}')
-    found = told(tmp_path)
-    assert found['metrics'] is None
-    parts = [found['losses'][name] for name in ('box', 'objectness', 'class')]
-    assert found['losses']['loss'] == pytest.approx(sum(parts))
+    recorded = read_run_file(tmp_path)
+    assert recorded['metrics'] is None
+    parts = [recorded['losses'][name] for name in ('box', 'objectness', 'class')]
+    assert recorded['losses']['loss'] == pytest.approx(sum(parts))
     assert caplog.messages[-1].startswith(f'time limit: {result.step} of 1000 steps')
 
 
 def test_no_better_ends_it_also_across_a_restart(records_dir, tmp_path, monkeypatch):
-    values(monkeypatch, [0.5, 0.4, 0.5, 0.3])
+    set_maps(monkeypatch, [0.5, 0.4, 0.5, 0.3])
     config = make_small_config(
         records_dir, tmp_path, eval_split='test', num_steps=40, eval_every=2, early_stopping=3, max_hours=1e-6
     )
@@ -76,13 +76,13 @@ def test_no_better_ends_it_also_across_a_restart(records_dir, tmp_path, monkeypa
     before = digests(tmp_path / 'checkpoints')
     assert loop.train(config, one_device()).reason == 'early stopping'  # it does not train on
     assert digests(tmp_path / 'checkpoints') == before
-    assert told(tmp_path)['metrics']['step'] == 8
+    assert read_run_file(tmp_path)['metrics']['step'] == 8
 
 
 @pytest.mark.parametrize('monitor', ['map', 'loss'])
 def test_a_plateau_is_counted_across_a_restart(records_dir, tmp_path, monkeypatch, monitor):
     """The rate falls at step 6, and at 10; the signal comes at 5, between two evaluations without a better one."""
-    values(monkeypatch, [0.5, 0.4])
+    set_maps(monkeypatch, [0.5, 0.4])
     monkeypatch.setattr(validation, 'mean_loss', lambda state: 1.0 + float(state.step.numpy()))
     config = make_small_config(
         records_dir,
@@ -97,20 +97,20 @@ def test_a_plateau_is_counted_across_a_restart(records_dir, tmp_path, monkeypatc
     with pytest.MonkeyPatch.context() as patch:
         end_at(patch, 5)
         assert loop.train(config, one_device()).reason == 'SIGTERM'
-    assert left(tmp_path, 5) == pytest.approx((1.0, 1, 1))
+    assert counters(tmp_path, 5) == pytest.approx((1.0, 1, 1))
     result = loop.train(config, one_device())
     assert (result.reason, result.step) == ('early stopping', 12)
-    assert left(tmp_path, 12) == pytest.approx((0.01, 4, 0))  # saved before the last evaluation
+    assert counters(tmp_path, 12) == pytest.approx((0.01, 4, 0))  # saved before the last evaluation
 
 
-def left(folder, step) -> tuple[float, int, int]:
-    """What is left of the rate, and evaluations without a better one, all and since the last plateau."""
+def counters(folder, step) -> tuple[float, int, int]:
+    """The rate factor, and the evaluations since the best one and since the last decay, in a checkpoint."""
     reader = tf.train.load_checkpoint(f'{folder}/checkpoints/ckpt-{step}')
     return tuple(reader.get_tensor(f'{name}/.ATTRIBUTES/VARIABLE_VALUE') for name in ('rate_factor', 'stale', 'waited'))
 
 
 def test_a_plateau_lowers_the_rate(records_dir, tmp_path, monkeypatch, caplog):
-    values(monkeypatch, [0.5, 0.4, 0.4, 0.6, 0.1])
+    set_maps(monkeypatch, [0.5, 0.4, 0.4, 0.6, 0.1])
     config = make_small_config(
         records_dir,
         tmp_path,
@@ -134,7 +134,7 @@ def test_a_plateau_lowers_the_rate(records_dir, tmp_path, monkeypatch, caplog):
         loop.train(dataclasses.replace(config, eval_every=3), one_device())
 
 
-def test_the_loss_can_be_what_counts(records_dir, tmp_path):
+def test_the_loss_can_decide_which_model_is_best(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, monitor='loss', num_steps=6, eval_every=2, learning_rate=0.0)
     result = loop.train(config, one_device())
     assert result.reason == 'finished'
@@ -150,7 +150,7 @@ def test_the_loss_can_be_what_counts(records_dir, tmp_path):
 
 
 def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch):
-    values(monkeypatch, [0.9])
+    set_maps(monkeypatch, [0.9])
     config = make_small_config(records_dir, tmp_path, eval_split='test', num_steps=2)
     collective = distribution.HostCollective(one_device())
     for monitor, known in (('map', False), ('loss', True)):
@@ -164,11 +164,11 @@ def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch)
 
 
 def test_all_processes_end_for_the_same_reason():
-    late, told_to, neither = Interruption(1e-9), Interruption(), Interruption()
-    told_to.received = signal.SIGTERM
+    late, signalled, neither = Interruption(1e-9), Interruption(), Interruption()
+    signalled.received = signal.SIGTERM
 
     def reasons(*interruptions) -> list[str]:
-        """What each of several processes says."""
+        """The reason that each of several processes gets."""
         values: list[float] = []
         for each in interruptions:
             each.reason(lambda value: values.append(value) or 0.0)
@@ -176,14 +176,14 @@ def test_all_processes_end_for_the_same_reason():
 
     assert reasons(neither) == ['']
     assert reasons(late, neither) == ['time limit'] * 2
-    assert reasons(told_to, neither, late) == [
+    assert reasons(signalled, neither, late) == [
         'SIGTERM',
         'another process was told to end',
         'another process was told to end',
     ]
 
 
-def test_a_process_with_other_settings_is_told(records_dir, tmp_path, monkeypatch):
+def test_a_process_with_other_settings_is_refused(records_dir, tmp_path, monkeypatch):
     config = make_small_config(records_dir, tmp_path)
     collective = distribution.HostCollective(one_device())
     checks.check_same_settings(config, collective)
@@ -220,7 +220,7 @@ def test_two_devices_are_stopped_and_go_on(records_dir, tmp_path):
     )
 
 
-def test_what_can_be_seen(records_dir, tmp_path):
+def test_everything_in_tensorboard(records_dir, tmp_path):
     """Everything that TensorBoard gets, and when."""
     config = make_small_config(
         records_dir,
@@ -317,7 +317,7 @@ def test_other_data_and_other_settings_are_refused_and_change_nothing(records_di
     for changed, message in (
         (dataclasses.replace(config, data_dir=other), 'data_checksum: .* there, .* now'),
         (dataclasses.replace(config, learning_rate=0.5), 'learning_rate: 0.001 there, 0.5 now'),
-        (dataclasses.replace(config, model='yolov2'), r'model: .*small.cfg there, yolov2 now'),
+        (dataclasses.replace(config, model='yolov2'), r'model: .*two_convolutions.cfg there, yolov2 now'),
     ):
         with pytest.raises(ValueError, match=message):
             loop.train(changed, one_device())
@@ -360,5 +360,5 @@ def test_errors_are_in_the_runs_file(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50)
     with pytest.raises(FloatingPointError):
         loop.train(config, one_device())
-    assert 'is not finite' in told(tmp_path)['reason']
-    assert np.isfinite(told(tmp_path)['seconds'])
+    assert 'is not finite' in read_run_file(tmp_path)['reason']
+    assert np.isfinite(read_run_file(tmp_path)['seconds'])

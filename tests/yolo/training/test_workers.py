@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from benchmarks import kills
 from yolo.models import model_folder
 
+pytestmark = pytest.mark.slow
 STEPS = 20
 
 
@@ -53,11 +54,11 @@ def free_ports(count: int) -> list[int]:
 def start(command, count: int = 2) -> list[subprocess.Popen]:
     """All workers of a cluster on this machine."""
     workers = [f'127.0.0.1:{port}' for port in free_ports(count)]
-    found = []
+    processes = []
     for index in range(count):
         config = json.dumps({'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': index}})
-        found.append(kills.start(command, env={**os.environ, 'TF_CONFIG': config}))
-    return found
+        processes.append(kills.start(command, env={**os.environ, 'TF_CONFIG': config}))
+    return processes
 
 
 def losses(folder: pathlib.Path) -> list[float]:
@@ -97,9 +98,9 @@ def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
     for process in (first, second):
         text = process.communicate(timeout=300)[0]
         assert process.returncode == 75, text
-    told = json.loads((tmp_path / 'run.json').read_text())
-    assert told['reason'] == 'another process was told to end'
-    assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{told["step"]}')
+    recorded = json.loads((tmp_path / 'run.json').read_text())
+    assert recorded['reason'] == 'another process was told to end'
+    assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{recorded["step"]}')
 
 
 @pytest.mark.parametrize(

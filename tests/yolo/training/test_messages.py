@@ -1,0 +1,96 @@
+"""What a run says before it begins and about the time that it will take."""
+
+import logging
+import re
+
+import pytest
+from training_runs import make_small_config, one_device
+
+from yolo.training import loop, settings_summary, time_estimate
+from yolo.training.time_estimate import StepTimer
+
+DAY = 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'speed', 'text'),
+    [
+        (3 * 3600 + 20 * 60 + 10, 14.24, 'about 3 h 20 min left at 14.2 images/s'),
+        (3599, 100, 'about 1 h 0 min left at 100.0 images/s'),
+        (59 * 60, 7, 'about 0 h 59 min left at 7.0 images/s'),
+        (100 * DAY, 0.6, 'about 2,400 h 0 min left at 0.6 images/s'),
+    ],
+)
+def test_the_estimate_in_words(seconds, speed, text):
+    assert time_estimate.format_estimate(seconds, speed) == text
+
+
+def test_the_warning_names_the_ways_out_that_are_left(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path, model='yolov2', recipe='yolov2-voc')
+    text = time_estimate.format_warning(config, 99.2 * DAY, has_gpu=False)
+    for part in ('about 99 days', 'GPU', '--model=yolov2-tiny', '--image_size than 96 x 96', '--recipe=small-data'):
+        assert part in text
+    small = make_small_config(records_dir, tmp_path, model='yolov2-tiny', recipe='small-data')
+    text = time_estimate.format_warning(small, 3 * DAY, has_gpu=True)
+    for part in ('GPU', '--model', '--recipe'):
+        assert part not in text
+    assert '--image_size' in text
+
+
+def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
+    """Ten steps of 64 x 64 take 5 s, so of 64 and 128 pixels in turn a step takes 1.25 s."""
+    config = make_small_config(records_dir, tmp_path, num_steps=1012, sizes=((64, 64), (128, 128)), batch_size=10)
+    timer = StepTimer(config, has_gpu=False)
+    with caplog.at_level(logging.INFO, 'absl'):
+        for end in range(3, 12):
+            timer.add(end, 1, (64, 64), 0.5)
+        assert not caplog.messages
+        timer.add(12, 1, (64, 64), 0.5)
+        timer.add(13, 1, (64, 64), 99.0)
+    minutes = round(1000 * 1.25 / 60)
+    assert caplog.messages == [f'about 0 h {minutes} min left at 8.0 images/s']
+
+
+@pytest.mark.parametrize(('num_steps', 'is_long'), [(172_810, False), (172_811, True)])
+def test_a_warning_from_two_days_on(records_dir, tmp_path, caplog, num_steps, is_long):
+    timer = StepTimer(make_small_config(records_dir, tmp_path, num_steps=num_steps), has_gpu=False)
+    timer.add(10, 10, (96, 96), 10.0)
+    assert any(record.levelno == logging.WARNING for record in caplog.records) == is_long
+
+
+def test_a_run_says_once_how_long_it_takes(records_dir, tmp_path, caplog):
+    """The first step of each size is compiled and not timed: with two sizes the tenth timed step is the twelfth."""
+    sizes = ((64, 64), (96, 96))
+    config = make_small_config(records_dir, tmp_path, num_steps=16, seed=4, sizes=sizes, log_every=1)
+    with caplog.at_level(logging.INFO, 'absl'):
+        loop.train(config, one_device())
+    lines = [i for i, message in enumerate(caplog.messages) if 'images/s' in message and 'left at' in message]
+    assert len(lines) == 1
+    assert re.fullmatch(r'about 0 h \d+ min left at \d+\.\d images/s', caplog.messages[lines[0]])
+    assert caplog.messages[lines[0] - 1].startswith('step 12/16 ')
+
+
+def test_settings_in_five_lines(records_dir, tmp_path):
+    config = make_small_config(
+        records_dir,
+        tmp_path,
+        recipe='small-data',
+        sizes=((64, 64), (96, 96), (128, 128)),
+        num_steps=2000,
+        batch_size=8,
+        eval_split='test',
+        eval_every=500,
+        freeze=2,
+        unfreeze_at=1000,
+        learning_rate=4e-3,
+    )
+    lines = settings_summary.summarize_settings(config, one_device(), num_images=500)
+    assert [line.split(':')[0] for line in lines] == ['data', 'network', 'training', 'devices', 'output']
+    data, network, training, devices, output = lines
+    assert f'500 images of train in {records_dir}, 2 classes; evaluation on test every 500 steps' in data
+    assert '96 x 96 pixels, in training 64 to 128, 3 anchors, random weights' in network
+    assert 'first 2 convolutions frozen until step 1,000' in network
+    assert 'recipe small-data, region loss, sgd at rate 0.004 (steps)' in training
+    assert '2,000 steps of 8 images (32.0 epochs)' in training
+    assert 'OneDeviceStrategy with 1 replica(s), float32, not compiled with XLA' in devices
+    assert str(tmp_path) in output
