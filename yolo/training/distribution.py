@@ -12,12 +12,12 @@ TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"typ
 
 
 def make_strategy(kind: str = 'auto', devices: Sequence[str] = (), tpu: str = '') -> tf.distribute.Strategy:
-    """The strategy of a name of STRATEGIES.
+    """The tf.distribute strategy of a kind, one of STRATEGIES.
 
     auto: multi_worker_mirrored where TF_CONFIG names several processes, tpu where `tpu` is given, else one_device or,
     where there are several, mirrored. devices: which to take; the default is all GPUs or, where there is none, all
-    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. ValueError if there
-    is nothing of the kind, ConnectionError if the workers cannot join.
+    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. ValueError if this
+    machine has no such device, ConnectionError if the workers cannot join.
     """
     if kind not in STRATEGIES:
         raise ValueError(f'unknown strategy {kind!r}; there are {", ".join(STRATEGIES)}')
@@ -26,17 +26,17 @@ def make_strategy(kind: str = 'auto', devices: Sequence[str] = (), tpu: str = ''
     if kind == 'tpu' or (kind == 'auto' and tpu):
         return _tpu(tpu)
     if not devices:
-        found = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
-        devices = [device.name for device in found]
+        logical_devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
+        devices = [device.name for device in logical_devices]
     if kind == 'one_device' or (kind == 'auto' and len(devices) == 1):
         return tf.distribute.OneDeviceStrategy(devices[0])
-    # On CPUs the default, collectives, takes the keys of an earlier strategy of this process for its own.
+    # On CPUs the default (collectives) would mix up its keys with those of an earlier strategy of this process.
     cpu = all('CPU' in device for device in devices)
     return tf.distribute.MirroredStrategy(devices, tf.distribute.ReductionToOneDevice() if cpu else None)
 
 
 def _tf_config() -> tuple[dict[str, list], dict]:
-    """Cluster and task as TF_CONFIG has them, empty where it has none."""
+    """The cluster and the task in TF_CONFIG, each empty where it has none."""
     text = os.environ.get('TF_CONFIG') or '{}'
     try:
         config = json.loads(text)
@@ -60,17 +60,17 @@ def _tpu(name: str) -> tf.distribute.Strategy:
 
 def _multi_worker() -> tf.distribute.Strategy:
     cluster, task = _tf_config()
-    wanted = f'as {TF_CONFIG}, with another index on each'
+    example = f'as {TF_CONFIG}, with another index on each'
     if not cluster:
         raise ValueError(
-            f'--strategy=multi_worker_mirrored: the environment variable TF_CONFIG has to name the workers, {wanted}'
+            f'--strategy=multi_worker_mirrored: the environment variable TF_CONFIG has to name the workers, {example}'
         )
     if set(cluster) != {'worker'}:
-        raise ValueError(f'TF_CONFIG: every process has to be a worker, {wanted}; there are {", ".join(cluster)}')
+        raise ValueError(f'TF_CONFIG: every process has to be a worker, {example}; there are {", ".join(cluster)}')
     workers, index = cluster['worker'], str(task.get('index'))
-    addresses = all(isinstance(worker, str) and worker.rpartition(':')[2].isdigit() for worker in workers)
-    if not addresses or task.get('type') != 'worker' or index not in map(str, range(len(workers))):
-        raise ValueError(f'TF_CONFIG has to be {wanted}; it is {os.environ["TF_CONFIG"]}')
+    are_addresses = all(isinstance(worker, str) and worker.rpartition(':')[2].isdigit() for worker in workers)
+    if not are_addresses or task.get('type') != 'worker' or index not in map(str, range(len(workers))):
+        raise ValueError(f'TF_CONFIG has to be {example}; it is {os.environ["TF_CONFIG"]}')
     logging.info('waiting for all of %s; this is %s', ', '.join(workers), workers[int(index)])
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -134,7 +134,7 @@ class HostCollective:
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
-    """The strategy in words."""
+    """The strategy, its replicas and its processes in words."""
     workers = num_workers(strategy)
     text = f'{type(strategy).__name__} with {strategy.num_replicas_in_sync} replica(s)'
     return text + (f' in {workers} processes, this is {strategy.cluster_resolver.task_id}' if workers > 1 else '')

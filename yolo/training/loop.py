@@ -108,6 +108,7 @@ def _prepare(
     writer = tf.summary.create_noop_writer()
     if collective.is_chief:
         writer = tf.summary.create_file_writer(posixpath.join(config.model_dir, 'tensorboard'))
+    has_accelerator = any(device.device_type != 'CPU' for device in tf.config.list_logical_devices())
     if config.profile_steps and step > config.profile_steps[1]:
         logging.warning('no profile: the run goes on at step %d, after --profile_steps', step)
     return Run(
@@ -122,7 +123,7 @@ def _prepare(
         writer=writer,
         progress=Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, step),
         profiler=tensorboard.Profiler(config, collective.is_chief),
-        timer=StepTimer(config, has_gpu=bool(tf.config.list_logical_devices('GPU'))),
+        timer=StepTimer(config, has_accelerator=has_accelerator),
         predict=keras_backend.make_predict(state.export_model, config.anchors, inference.Thresholds()),
     )
 

@@ -11,8 +11,8 @@ LONG = 2 * 24 * 3600  # seconds
 class StepTimer:
     """Times the first steps of a start and then logs, once, how long the rest will take."""
 
-    def __init__(self, config: TrainConfig, has_gpu: bool):
-        self.config, self.has_gpu = config, has_gpu
+    def __init__(self, config: TrainConfig, has_accelerator: bool):
+        self.config, self.has_accelerator = config, has_accelerator
         self.num_steps, self.seconds, self.pixels = 0, 0.0, 0
         self.is_done = False
 
@@ -37,7 +37,7 @@ class StepTimer:
         seconds_left = steps_left * seconds_per_step
         logging.info('%s', format_estimate(seconds_left, self.config.batch_size / seconds_per_step))
         if seconds_left > LONG:
-            logging.warning('%s', format_warning(self.config, seconds_left, self.has_gpu))
+            logging.warning('%s', format_warning(self.config, seconds_left, self.has_accelerator))
 
 
 def format_estimate(seconds_left: float, images_per_second: float) -> str:
@@ -46,10 +46,10 @@ def format_estimate(seconds_left: float, images_per_second: float) -> str:
     return f'about {hours:,} h {minutes} min left at {images_per_second:.1f} images/s'
 
 
-def format_warning(config: TrainConfig, seconds_left: float, has_gpu: bool) -> str:
+def format_warning(config: TrainConfig, seconds_left: float, has_accelerator: bool) -> str:
     """That a run will take more than two days, and what would shorten it."""
     ways = []
-    if not has_gpu:
+    if not has_accelerator:
         ways.append('train on a GPU')
     if config.model != 'yolov2-tiny':
         ways.append('use --model=yolov2-tiny')

@@ -27,11 +27,11 @@ def test_the_estimate_in_words(seconds, speed, text):
 
 def test_the_warning_names_the_ways_out_that_are_left(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, model='yolov2', recipe='yolov2-voc')
-    text = time_estimate.format_warning(config, 99.2 * DAY, has_gpu=False)
+    text = time_estimate.format_warning(config, 99.2 * DAY, has_accelerator=False)
     for part in ('about 99 days', 'GPU', '--model=yolov2-tiny', '--image_size than 96 x 96', '--recipe=small-data'):
         assert part in text
     small = make_small_config(records_dir, tmp_path, model='yolov2-tiny', recipe='small-data')
-    text = time_estimate.format_warning(small, 3 * DAY, has_gpu=True)
+    text = time_estimate.format_warning(small, 3 * DAY, has_accelerator=True)
     for part in ('GPU', '--model', '--recipe'):
         assert part not in text
     assert '--image_size' in text
@@ -40,7 +40,7 @@ def test_the_warning_names_the_ways_out_that_are_left(records_dir, tmp_path):
 def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
     """Ten steps of 64 x 64 take 5 s, so of 64 and 128 pixels in turn a step takes 1.25 s."""
     config = make_small_config(records_dir, tmp_path, num_steps=1012, sizes=((64, 64), (128, 128)), batch_size=10)
-    timer = StepTimer(config, has_gpu=False)
+    timer = StepTimer(config, has_accelerator=False)
     with caplog.at_level(logging.INFO, 'absl'):
         for end in range(3, 12):
             timer.add(end, 1, (64, 64), 0.5)
@@ -53,7 +53,7 @@ def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
 
 @pytest.mark.parametrize(('num_steps', 'is_long'), [(172_810, False), (172_811, True)])
 def test_a_warning_from_two_days_on(records_dir, tmp_path, caplog, num_steps, is_long):
-    timer = StepTimer(make_small_config(records_dir, tmp_path, num_steps=num_steps), has_gpu=False)
+    timer = StepTimer(make_small_config(records_dir, tmp_path, num_steps=num_steps), has_accelerator=False)
     timer.add(10, 10, (96, 96), 10.0)
     assert any(record.levelno == logging.WARNING for record in caplog.records) == is_long
 
