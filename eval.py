@@ -110,7 +110,7 @@ class EvalSettings:
 def evaluate(values: FlagValues) -> None:
     """Flags to library; ValueError if they do not fit the folders."""
     from yolo import storage
-    from yolo.evaluation import inference, report, result
+    from yolo.evaluation import report, result, summary, tables
 
     asked = flags.read(values, EvalSettings)
     if not asked.match_iou > 0:
@@ -121,56 +121,14 @@ def evaluate(values: FlagValues) -> None:
         storage.make_folder(asked.write_detections)  # before the work, lest it is lost
     evaluated, about, pictures = _read(asked, values) if asked.detections_dir else _detect(asked)
     result.write(report_dir, evaluated)
-    metrics, analysis = compute_metrics(asked, evaluated, about, other)
-    print_metrics(asked, metrics, about)
-    print(inference.write_metrics(report_dir, metrics))
+    compared = None if other is None else result.aligned(evaluated, other, asked.compare)
+    evaluation = summary.evaluate(evaluated, asked.match_iou, about, compared, asked.coco)
+    print(tables.format_metrics(evaluation.metrics, asked.compare))
+    print(result.write_metrics(report_dir, evaluation.metrics))
     write_files(asked, evaluated, report_dir)
-    print(report.write_page(report_dir, f'Evaluation on {asked.split}', evaluated, *analysis, metrics, pictures))
-
-
-def compute_metrics(asked: EvalSettings, evaluated, about: dict, other) -> tuple[dict, tuple]:
-    """What metrics.json holds; and matches, curves and error types, from which the report draws."""
-    from yolo.evaluation import coco_ap, error_analysis, inference, summary
-    from yolo.evaluation.voc_ap import average_precision, match
-
-    num_classes = len(evaluated.classes)
-    matches = match(evaluated.truth, evaluated.detections, num_classes, asked.match_iou)
-    curves = average_precision(evaluated.truth, matches, num_classes)
-    error_types = error_analysis.classify(evaluated.truth, matches, num_classes, asked.match_iou)
-    metrics = {
-        **inference.summarize(evaluated, curves),
-        **about,
-        **summary.describe(evaluated, matches, curves, error_types, asked.match_iou),
-    }
-    for name, row in summary.by_class(evaluated, matches, curves).items():
-        metrics['per_class'][name] |= row
-    if asked.coco:
-        metrics['coco'] = coco_ap.average_precision(evaluated)
-    if other is not None:
-        metrics['compared'] = _compare(asked, evaluated, other)
-    return metrics, (matches, curves, error_types)
-
-
-def print_metrics(asked: EvalSettings, metrics: dict, about: dict) -> None:
-    """The table of APs and what else was asked for."""
-    from yolo.evaluation import bootstrap, inference
-
-    print(inference.format_table(metrics))
-    print(f'{metrics["num_images"]} images of {asked.split}, {about.get("checkpoint", asked.detections_dir)}')
-    if about.get('num_images_left_out'):
-        print(f'{about["num_images_left_out"]} images of the list could not be preprocessed and are not counted')
-    if about.get('num_boxes_left_out'):
-        print(f'{about["num_boxes_left_out"]} boxes were left out by preprocessing and are not counted')
-    if about.get('num_images_at_max_detections'):
-        print(f'{about["num_images_at_max_detections"]} images reached --max_detections={asked.max_detections}')
-    if 'image_sizes' in metrics:
-        print(inference.format_sizes(metrics['image_sizes']))
-    if 'coco' in metrics:
-        ap, ap_50, ap_75 = (inference.cell(metrics['coco'][name]) for name in ('ap', 'ap_50', 'ap_75'))
-        print(f'COCO: AP {ap}, at IoU 0.5 {ap_50}, at 0.75 {ap_75}')
-    if 'compared' in metrics:
-        names = [name for name in metrics['compared'] if name != 'mAP']
-        print(f'against {asked.compare}\n{bootstrap.format_table(names, [*metrics["compared"].values()])}')
+    analysis = evaluation.matches, evaluation.curves, evaluation.error_types
+    title = f'Evaluation on {asked.split}'
+    print(report.write_page(report_dir, title, evaluated, *analysis, evaluation.metrics, pictures))
 
 
 def write_files(asked: EvalSettings, evaluated, report_dir: str) -> None:
@@ -195,22 +153,11 @@ def _other(asked: EvalSettings, report_dir: str):
     return other
 
 
-def _compare(asked: EvalSettings, evaluated, other) -> dict:
-    """AP by class against that of another evaluation."""
-    from yolo.evaluation import bootstrap, result
-
-    detections = result.aligned(evaluated, other, asked.compare)
-    num_images, num_classes = len(evaluated.image_ids), len(evaluated.classes)
-    rows = bootstrap.difference(
-        evaluated.truth, evaluated.detections, detections, num_images, num_classes, asked.match_iou
-    )
-    return dict(zip([*evaluated.classes, 'mAP'], rows, strict=True))
-
-
 def _detect(asked: EvalSettings) -> tuple:
     """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number."""
     from yolo.data import records
-    from yolo.evaluation import inference
+    from yolo.detection import keras_backend
+    from yolo.evaluation import inference, summary
 
     if not asked.data_dir or asked.voc_dir or asked.labels:
         raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
@@ -222,11 +169,13 @@ def _detect(asked: EvalSettings) -> tuple:
     results, table = [], {}
     sizes = _image_sizes(asked, description)
     for size in sizes:
-        predict = inference.make_predict(model, model.network.region.anchors, thresholds, size)
-        evaluated, about, ms = inference.find(predict, asked.data_dir, asked.split, asked.batch_size, thresholds)
+        predict = keras_backend.make_predict(model, model.network.region.anchors, thresholds, size)
+        evaluated, about, ms = inference.run_inference(
+            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, progress=True
+        )
         results.append((evaluated, {**about, 'image_size': list(size), 'ms_per_image': ms}))
         if len(sizes) > 1:
-            table[f'{size[1]} x {size[0]}'] = {**inference.mean_ap(evaluated, asked.match_iou), 'ms_per_image': ms}
+            table[f'{size[1]} x {size[0]}'] = {**summary.mean_ap(evaluated, asked.match_iou), 'ms_per_image': ms}
     evaluated, about = results[0]
     if table:
         about['image_sizes'] = table

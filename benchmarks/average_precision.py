@@ -16,7 +16,8 @@ from absl import app, flags
 
 from yolo.evaluation import coco_ap
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
+from yolo.evaluation.voc_ap import voc_average_precision
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('images', 4952, 'Images.')
@@ -26,12 +27,12 @@ flags.DEFINE_float('objects', 2.4, 'Objects an image.')
 flags.DEFINE_list('times', '1,4,16', 'How many times as many images ours is measured with as well.')
 
 
-def made(num_images: int, num_detections: int, num_classes: int) -> EvaluationResult:
+def make_case(num_images: int, num_detections: int, num_classes: int) -> EvaluationResult:
     """Objects, and detections of which a tenth are near one."""
     rng = np.random.default_rng(0)
     num = int(FLAGS.objects * num_images)
     low = rng.uniform(1, 300, (num, 2))
-    truth = Truth(
+    truth = GroundTruth(
         np.sort(rng.integers(0, num_images, num)),
         rng.integers(0, num_classes, num),
         np.concatenate([low, low + rng.uniform(20, 190, (num, 2))], 1).round(),
@@ -50,21 +51,21 @@ def made(num_images: int, num_detections: int, num_classes: int) -> EvaluationRe
     return EvaluationResult(names[:num_classes], names[:num_images], truth, Detections(images, classes, scores, boxes))
 
 
-def ours(found: EvaluationResult) -> float:
+def ours(result: EvaluationResult) -> float:
     """This project's."""
-    return voc_average_precision(found.truth, found.detections, len(found.classes)).map_area
+    return voc_average_precision(result.truth, result.detections, len(result.classes)).map_area
 
 
-def pycocotools(found: EvaluationResult) -> float:
+def pycocotools(result: EvaluationResult) -> float:
     """COCO's own, at one IoU and with as many detections an image as there are."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        truth.dataset = coco_ap.annotations(found)
+        truth.dataset = coco_ap.annotations(result)
         truth.createIndex()
-        evaluator = COCOeval(truth, truth.loadRes(coco_ap.results(found)), 'bbox')
+        evaluator = COCOeval(truth, truth.loadRes(coco_ap.results(result)), 'bbox')
         evaluator.params.iouThrs = np.array([0.5])
         evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ['all']
         evaluator.params.maxDets = [10**6]
@@ -74,16 +75,16 @@ def pycocotools(found: EvaluationResult) -> float:
     return float(precision[precision > -1].mean())
 
 
-def per_box(found: EvaluationResult) -> float:
+def per_box(result: EvaluationResult) -> float:
     """A loop over detections, with the objects of an image in a dictionary."""
-    truth, detections, aps = found.truth, found.detections, []
-    for k in range(len(found.classes)):
+    truth, detections, aps = result.truth, result.detections, []
+    for k in range(len(result.classes)):
         objects: dict[int, list] = {}
         for t in np.flatnonzero(truth.classes == k):
             objects.setdefault(int(truth.images[t]), []).append([truth.boxes[t], bool(truth.difficult[t]), False])
         total = sum(not difficult for each in objects.values() for _, difficult, _ in each)
         own = np.flatnonzero(detections.classes == k)
-        right = []
+        is_true_positive = []
         for d in own[np.argsort(-detections.scores[own], kind='stable')]:
             there = objects.get(int(detections.images[d]), [])
             best, at, box = -np.inf, -1, detections.boxes[d]
@@ -97,11 +98,12 @@ def per_box(found: EvaluationResult) -> float:
                 best = overlaps[at]
             if best >= 0.5 and there[at][1]:
                 continue
-            right.append(bool(best >= 0.5 and not there[at][2]))
+            is_true_positive.append(bool(best >= 0.5 and not there[at][2]))
             if best >= 0.5:
                 there[at][2] = True
-        hits = np.cumsum(right)
-        recall, precision = hits / total, hits / np.arange(1, len(right) + 1)
+        true_positives = np.cumsum(is_true_positive)
+        recall = true_positives / total
+        precision = true_positives / np.arange(1, len(true_positives) + 1)
         envelope = np.maximum.accumulate(precision[::-1])[::-1]
         aps.append(np.sum(np.diff(recall, prepend=0) * envelope))
     return float(np.mean(aps))
@@ -109,13 +111,13 @@ def per_box(found: EvaluationResult) -> float:
 
 def main(_) -> None:
     """Measures and prints."""
-    found = made(FLAGS.images, FLAGS.detections, FLAGS.classes)
+    result = make_case(FLAGS.images, FLAGS.detections, FLAGS.classes)
     for function in (ours, pycocotools, per_box):
         start = time.perf_counter()
-        value = function(found)
+        value = function(result)
         print(f'{function.__name__:<12} {time.perf_counter() - start:8.2f} s   mAP {value:.4f}', flush=True)
     for times in map(int, FLAGS.times):
-        more = made(FLAGS.images * times, FLAGS.detections * times, FLAGS.classes)
+        more = make_case(FLAGS.images * times, FLAGS.detections * times, FLAGS.classes)
         start = time.perf_counter()
         ours(more)
         print(f'ours, {times:3} x the images: {time.perf_counter() - start:8.2f} s', flush=True)

@@ -28,17 +28,17 @@ def evaluate(count: int, scratch: pathlib.Path) -> tuple[int, int, int]:
     peak = peak_memory(
         ['eval.py', f'--data_dir={data}', '--split=all', f'--model_dir={FLAGS.model_dir}', f'--report_dir={report}']
     )
-    found = result.read(f'{report}/metrics.json')
-    kept = sum(array.nbytes for items in (found.truth, found.detections) for array in vars(items).values())
-    return peak, kept, len(found.detections.scores)
+    evaluated = result.read(f'{report}/metrics.json')
+    kept = sum(array.nbytes for items in (evaluated.truth, evaluated.detections) for array in vars(items).values())
+    return peak, kept, len(evaluated.detections.scores)
 
 
 def main(_) -> None:
     """Measures and prints."""
     with tempfile.TemporaryDirectory() as scratch:
         counts = FLAGS.few, FLAGS.many
-        (few, kept_few, _), (many, kept_many, _) = found = [evaluate(n, pathlib.Path(scratch)) for n in counts]
-    for count, (peak, kept, detections) in zip(counts, found, strict=True):
+        (few, kept_few, _), (many, kept_many, _) = measured = [evaluate(n, pathlib.Path(scratch)) for n in counts]
+    for count, (peak, kept, detections) in zip(counts, measured, strict=True):
         print(f'{count:,} images: {peak / 1e6:.0f} MB; kept {kept / 1e6:.1f} MB, {detections:,} detections')
     print(
         f'ratio {many / few:.2f}; {(many - few) / (FLAGS.many - FLAGS.few) / 1e3:.1f} kB an image, '

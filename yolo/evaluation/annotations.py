@@ -8,14 +8,14 @@ from absl import logging
 from yolo import storage
 from yolo.data import voc_folder, voc_xml
 from yolo.data.images import shrink
-from yolo.evaluation.voc_ap import Truth
+from yolo.evaluation.voc_matching import GroundTruth
 
 SHOWN = 640  # pixels of the longer side of a picture
 
 
 def read_truth(
     source: voc_folder.Source, list_path: str, labels: Sequence[str] = ()
-) -> tuple[list[str], list[str], Truth]:
+) -> tuple[list[str], list[str], GroundTruth]:
     """Image ids, class names and objects of a list of images; every object as it is annotated, in order.
 
     labels: the classes to look at, in order; all that occur, sorted, if empty. Warns of classes without an object, of
@@ -64,7 +64,7 @@ def read_truth(
             boxes[flat[0]].tolist(),
             voc_folder.annotation_path(source, image_ids[images[flat[0]]]),
         )
-    return image_ids, classes, Truth(images[known], owners[known], boxes[known], difficult[known])
+    return image_ids, classes, GroundTruth(images[known], owners[known], boxes[known], difficult[known])
 
 
 def _read(source: voc_folder.Source, image_id: str) -> voc_xml.Annotation:

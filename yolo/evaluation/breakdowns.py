@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.evaluation.voc_ap import AveragePrecision, Detections, Matches, Truth, average_precision, match
+from yolo.evaluation.voc_ap import AveragePrecision, average_precision
+from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, match, select
 
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, np.inf)}  # COCO's: pixels of the box
 NUM_OBJECTS = {'1': (1, 1), '2-4': (2, 4), '5-9': (5, 9), '10-19': (10, 19), '20+': (20, np.inf)}
@@ -13,116 +14,124 @@ NUM_BINS = 20  # of a histogram of scores
 
 
 def operating_points(curves: AveragePrecision) -> list[dict | None]:
-    """For each class the score of best F1, and precision, recall and F1 from it on; None if nothing is right."""
-    found: list[dict | None] = []
-    for precision, recall, scores in zip(curves.precision, curves.recall, curves.scores, strict=True):
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        last = np.append(scores[1:] != scores[:-1], True)[: len(scores)]  # equal scores are taken all or none
-        f1 = np.where(last, f1, 0)
-        best = int(f1.argmax()) if len(f1) else 0
-        found.append(
-            None
-            if not len(f1) or f1[best] == 0
-            else {
-                'score': float(scores[best]),
-                'precision': float(precision[best]),
-                'recall': float(recall[best]),
-                'f1': float(f1[best]),
-            }
-        )
-    return found
+    """For each class the score threshold of best F1, with its precision, recall and F1; None without true positives."""
+    return [_best_f1(*curve) for curve in zip(curves.precision, curves.recall, curves.scores, strict=True)]
 
 
-def sure_scores(truth: Truth, detections: Detections, curves: AveragePrecision, iou_threshold: float) -> list[float]:
-    """For each class the score from which on its detections count as sure: that of best F1.
+def _best_f1(precision: np.ndarray, recall: np.ndarray, scores: np.ndarray) -> dict | None:
+    """The operating point of a curve (K,)."""
+    if not len(scores):
+        return None
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    is_last_of_score = np.append(scores[1:] != scores[:-1], True)  # a threshold takes equal scores all or none
+    f1 = np.where(is_last_of_score, f1, 0)
+    best = int(f1.argmax())
+    if f1[best] == 0:
+        return None
+    values = {'score': scores, 'precision': precision, 'recall': recall, 'f1': f1}
+    return {name: float(value[best]) for name, value in values.items()}
 
-    A class of which nothing is right has that of all classes taken for one; without any, no score is enough (infinity).
+
+def operating_scores(
+    truth: GroundTruth, detections: Detections, curves: AveragePrecision, iou_threshold: float
+) -> list[float]:
+    """For each class the score threshold of best F1.
+
+    A class without true positives has the threshold of all classes taken for one; infinity if there is none either.
     """
-    same = dataclasses.replace(truth, classes=0 * truth.classes)
-    matches = match(same, dataclasses.replace(detections, classes=0 * detections.classes), 1, iou_threshold)
-    shared = operating_points(average_precision(same, matches, 1))[0]
-    return [(point or shared or {'score': float('inf')})['score'] for point in operating_points(curves)]
+    truth, detections = _as_one_class(truth), _as_one_class(detections)
+    all_classes = average_precision(truth, match(truth, detections, 1, iou_threshold), 1)
+    fallback = operating_points(all_classes)[0] or {'score': float('inf')}
+    return [(point or fallback)['score'] for point in operating_points(curves)]
 
 
-def by_size(truth: Truth, detections: Detections, num_classes: int, iou_threshold: float) -> dict[str, dict]:
-    """mAP (area) over objects of a size: of `SIZES`, area of the box in pixels of the original image.
+def _as_one_class(items):
+    """GroundTruth or Detections, all of class 0."""
+    return dataclasses.replace(items, classes=np.zeros_like(items.classes))
 
-    As COCO does it: objects of other sizes count neither as found nor as missed, nor do detections of other sizes that
-    find nothing.
+
+def by_size(
+    truth: GroundTruth, detections: Detections, num_classes: int, iou_threshold: float
+) -> dict[str, dict[str, float | None]]:
+    """mAP (area) over the objects of each of SIZES: area of the box in pixels of the original image.
+
+    As COCO does it: objects of other sizes are ignored as difficult ones are, and so are detections of other sizes that
+    match nothing.
     """
     area = _area(truth.boxes)
-    found = {}
+    rows = {}
     for name, (low, high) in SIZES.items():
-        inside = (area >= low) & (area < high)
-        others = dataclasses.replace(truth, difficult=truth.difficult | ~inside)
-        matches = match(others, detections, num_classes, iou_threshold)
-        size = _area(matches.ranked.boxes)
-        nothing = ~matches.right & ~matches.ignored & ((size < low) | (size >= high))
-        matches = dataclasses.replace(matches, ignored=matches.ignored | nothing)
-        found[name] = _row(others, matches, num_classes)
-    return found
+        has_size = (area >= low) & (area < high)
+        objects = dataclasses.replace(truth, difficult=truth.difficult | ~has_size)
+        matches = match(objects, detections, num_classes, iou_threshold)
+        detected_area = _area(matches.sorted_detections.boxes)
+        has_other_size = (detected_area < low) | (detected_area >= high)
+        is_ignored = matches.is_ignored | (matches.is_false_positive & has_other_size)
+        rows[name] = _mean_ap(objects, dataclasses.replace(matches, is_ignored=is_ignored), num_classes)
+    return rows
 
 
-def by_number(truth: Truth, detections: Detections, num_classes: int, iou_threshold: float) -> dict[str, dict]:
-    """mAP (area) over images with so many objects, of `NUM_OBJECTS`."""
+def by_number(
+    truth: GroundTruth, detections: Detections, num_classes: int, iou_threshold: float
+) -> dict[str, dict[str, float | None]]:
+    """mAP (area) over the images with each of NUM_OBJECTS."""
     num_images = 1 + int(np.concatenate([truth.images, detections.images]).max(initial=-1))
     counts = np.bincount(truth.images, minlength=num_images)
-    found = {}
+    rows = {}
     for name, (low, high) in NUM_OBJECTS.items():
-        chosen = (counts >= low) & (counts <= high)
-        objects = Truth(*(array[chosen[truth.images]] for array in vars(truth).values()))
-        own = Detections(*(array[chosen[detections.images]] for array in vars(detections).values()))
-        found[name] = _row(objects, match(objects, own, num_classes, iou_threshold), num_classes)
-        found[name]['num_images'] = int(chosen.sum())
-    return found
+        is_chosen = (counts >= low) & (counts <= high)
+        objects = select(truth, is_chosen[truth.images])
+        own = select(detections, is_chosen[detections.images])
+        row = _mean_ap(objects, match(objects, own, num_classes, iou_threshold), num_classes)
+        rows[name] = {**row, 'num_images': int(is_chosen.sum())}
+    return rows
 
 
-def _row(truth: Truth, matches: Matches, num_classes: int) -> dict:
-    value = average_precision(truth, matches, num_classes)
-    return {
-        'map_area': None if np.isnan(value.map_area) else value.map_area,
-        'num_objects': int(value.num_objects.sum()),
-    }
+def _mean_ap(truth: GroundTruth, matches: Matches, num_classes: int) -> dict[str, float | None]:
+    curves = average_precision(truth, matches, num_classes)
+    map_area = None if np.isnan(curves.map_area) else curves.map_area
+    return {'map_area': map_area, 'num_objects': int(curves.num_objects.sum())}
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:
-    """Pixels of boxes (N, 4) in VOC pixels, whose both ends count."""
+    """Pixels (N,) of boxes (N, 4) in VOC pixels, both ends included."""
     return np.prod(boxes[:, 2:] - boxes[:, :2] + 1, 1)
 
 
 def confusion(
-    truth: Truth, detections: Detections, thresholds: Sequence[float], num_classes: int, iou_threshold: float
+    truth: GroundTruth, detections: Detections, thresholds: Sequence[float], num_classes: int, iou_threshold: float
 ) -> np.ndarray:
     """How often a class is taken for another, (C + 1, C + 1): rows are true classes, columns detected ones.
 
-    Detections of at least their class's threshold go, best score first, to the object of any class that each overlaps
-    most, if by `iou_threshold` or more and it is not taken. The last row is detections that have none, the last column
-    objects that have none. Difficult objects, and detections of these, are left out.
+    Detections with at least the threshold of their class are matched, best score first, to the object of any class
+    that each overlaps most, if that is `iou_threshold` or more and the object is not taken. The last row counts
+    detections without an object, the last column objects without a detection. Difficult objects, and detections of
+    these, are left out.
     """
-    sure = detections.scores >= np.asarray(thresholds)[detections.classes]
-    kept = Detections(*(array[sure] for array in vars(detections).values()))
-    same = dataclasses.replace(truth, classes=0 * truth.classes)
-    matches = match(same, dataclasses.replace(kept, classes=0 * kept.classes), 1, iou_threshold)
-    order = np.argsort(-kept.scores, kind='stable')
-    classes = kept.classes[order]
+    is_kept = detections.scores >= np.asarray(thresholds)[detections.classes]
+    kept = select(detections, is_kept)
+    matches = match(_as_one_class(truth), _as_one_class(kept), 1, iou_threshold)
+    classes = kept.classes[np.argsort(-kept.scores, kind='stable')]  # (D,) of the sorted detections
+    matched = matches.best_object[matches.is_true_positive]
+    is_missed = ~truth.difficult
+    is_missed[matched] = False
     table = np.zeros((num_classes + 1, num_classes + 1), int)
-    right, free = matches.right, ~(matches.right | matches.ignored)
-    np.add.at(table, (truth.classes[matches.objects[right]], classes[right]), 1)
-    np.add.at(table, (np.full(free.sum(), num_classes), classes[free]), 1)
-    missed = ~truth.difficult
-    missed[matches.objects[right]] = False
-    np.add.at(table, (truth.classes[missed], np.full(missed.sum(), num_classes)), 1)
+    np.add.at(table, (truth.classes[matched], classes[matches.is_true_positive]), 1)
+    np.add.at(table[num_classes], classes[matches.is_false_positive], 1)
+    np.add.at(table[:, num_classes], truth.classes[is_missed], 1)
     return table
 
 
 def score_histogram(matches: Matches, k: int) -> tuple[list[int], list[int], tuple[float, float]]:
-    """How many detections of a class are right, and how many wrong, by score in twentieths of a range, and that range.
+    """How many true and how many false positives of a class have a score in each twentieth of a range; and that range.
 
-    It is 0 to 1, or as much more as the scores of all classes need.
+    The range is 0 to 1, or larger if the scores of all classes need it.
     """
-    own, scores = matches.ranked.classes == k, matches.ranked.scores
+    is_own, scores = matches.sorted_detections.classes == k, matches.sorted_detections.scores
     low, high = min(scores.min(initial=0), 0.0), max(scores.max(initial=1), 1.0)
     edges = np.linspace(low, high, NUM_BINS + 1)
-    right, wrong = matches.right & own, own & ~matches.right & ~matches.ignored
-    counts = [np.histogram(scores[which], edges)[0].tolist() for which in (right, wrong)]
-    return counts[0], counts[1], (float(low), float(high))
+    true_positives, false_positives = (
+        np.histogram(scores[is_own & is_counted], edges)[0].tolist()
+        for is_counted in (matches.is_true_positive, matches.is_false_positive)
+    )
+    return true_positives, false_positives, (float(low), float(high))

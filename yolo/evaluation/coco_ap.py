@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo import storage
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.voc_ap import Detections, Truth
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 NAMES = (
     'ap',
@@ -26,19 +26,19 @@ NAMES = (
 )
 
 
-def annotations(found: EvaluationResult) -> dict:
+def annotations(result: EvaluationResult) -> dict:
     """The objects as COCO's annotation file; difficult ones as crowds, which COCO neither asks for nor blames."""
     return {
-        'images': [{'id': number, 'file_name': name} for number, name in enumerate(found.image_ids)],
-        'categories': [{'id': number, 'name': name} for number, name in enumerate(found.classes)],
+        'images': [{'id': number, 'file_name': name} for number, name in enumerate(result.image_ids)],
+        'categories': [{'id': number, 'name': name} for number, name in enumerate(result.classes)],
         'annotations': [
             {'id': number, 'image_id': image, 'category_id': k, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': crowd}
             for number, (image, k, box, crowd) in enumerate(
                 zip(
-                    found.truth.images.tolist(),
-                    found.truth.classes.tolist(),
-                    _boxes(found.truth),
-                    found.truth.difficult.astype(int).tolist(),
+                    result.truth.images.tolist(),
+                    result.truth.classes.tolist(),
+                    _boxes(result.truth),
+                    result.truth.difficult.astype(int).tolist(),
                     strict=True,
                 ),
                 1,
@@ -47,9 +47,9 @@ def annotations(found: EvaluationResult) -> dict:
     }
 
 
-def results(found: EvaluationResult) -> list[dict]:
+def results(result: EvaluationResult) -> list[dict]:
     """The detections as COCO's result file; images and classes by the numbers of `annotations`."""
-    detections = found.detections
+    detections = result.detections
     return [
         {'image_id': image, 'category_id': k, 'bbox': box, 'score': score}
         for image, k, box, score in zip(
@@ -62,22 +62,22 @@ def results(found: EvaluationResult) -> list[dict]:
     ]
 
 
-def _boxes(items: Truth | Detections) -> list[list[float]]:
+def _boxes(items: GroundTruth | Detections) -> list[list[float]]:
     """x, y, width, height from 0, of boxes in VOC pixels (1-based, inclusive)."""
     low = items.boxes[:, :2] - 1
     return np.concatenate([low, items.boxes[:, 2:] - low], 1).tolist()
 
 
-def write(folder: str, found: EvaluationResult) -> tuple[str, str]:
+def write(folder: str, result: EvaluationResult) -> tuple[str, str]:
     """Writes `coco_annotations.json` and `coco_detections.json`, and returns their paths."""
     paths = f'{folder}/coco_annotations.json', f'{folder}/coco_detections.json'
     storage.make_folder(folder)
-    for path, content in zip(paths, (annotations(found), results(found)), strict=True):
+    for path, content in zip(paths, (annotations(result), results(result)), strict=True):
         storage.write(path, json.dumps(content) + '\n')
     return paths
 
 
-def average_precision(found: EvaluationResult) -> dict[str, float | None]:
+def average_precision(result: EvaluationResult) -> dict[str, float | None]:
     """COCO's twelve numbers of a detector, by pycocotools; None for what there are no objects of.
 
     AP is the mean over IoU 0.5, 0.55 ... 0.95, over 101 recalls, classes, and at most 100 detections an image.
@@ -87,9 +87,9 @@ def average_precision(found: EvaluationResult) -> dict[str, float | None]:
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
         truth = COCO()
-        truth.dataset = annotations(found)
+        truth.dataset = annotations(result)
         truth.createIndex()
-        rows = results(found)
+        rows = results(result)
         detections = truth.loadRes(rows) if rows else COCO()
         if not rows:
             detections.dataset = {**truth.dataset, 'annotations': []}

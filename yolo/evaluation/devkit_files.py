@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
-from yolo.evaluation.voc_ap import Detections
+from yolo.evaluation.voc_matching import Detections
 
 COMPETITION = 'comp4'  # detection, trained on any data
 LARGEST = 1e9  # of a number in a line

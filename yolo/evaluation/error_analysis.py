@@ -1,6 +1,6 @@
-"""What keeps the AP down: every false positive and every missed object by its kind, and what each kind costs.
+"""What keeps the AP down: the type of every error, and by how much each type lowers the mAP.
 
-The kinds and their costs are those of TIDE (Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection
+The types and their costs are those of TIDE (Bolya et al., "TIDE: A General Toolbox for Identifying Object Detection
 Errors", 2020), with the devkit's rules of overlap, of difficult objects and of AP (the area).
 """
 
@@ -8,114 +8,144 @@ import dataclasses
 
 import numpy as np
 
-from yolo.evaluation.voc_ap import Detections, Matches, Truth, area_under, best_objects
+from yolo.evaluation.voc_ap import area_under
+from yolo.evaluation.voc_matching import NO_OBJECT, Detections, GroundTruth, Matches, best_objects, select
 
-KINDS = ('class', 'localisation', 'both', 'duplicate', 'background', 'missed')
+ERROR_TYPES = ('class', 'localisation', 'both', 'duplicate', 'background', 'missed')
 BACKGROUND_IOU = 0.1  # an overlap of less is none
-NOTHING = -1
+NO_ERROR = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class Errors:
-    """The errors of a set of detections, D of them by falling score, and T objects.
+class ErrorTypes:
+    """The errors of detections (D, by falling score) and of objects (T).
 
-    kinds (D,) index into KINDS, -1 for what is no error; targets (D,) the object that an error of class or localisation
-    is about, -1 for other kinds; missed (T,) bool: objects that no detection found, nor meant by such an error.
+    types (D,) index into ERROR_TYPES, -1 for a detection that is no error; targets (D,) the object that should have
+    been detected, for errors of class or localisation, -1 for all other detections; is_missed (T,) bool: no detection
+    matches the object, and it is the target of none.
     """
 
-    kinds: np.ndarray
+    types: np.ndarray
     targets: np.ndarray
-    missed: np.ndarray
+    is_missed: np.ndarray
 
 
-def classify(truth: Truth, matches: Matches, num_classes: int, iou_threshold: float = 0.5) -> Errors:
-    """The kind of every error.
+def classify(truth: GroundTruth, matches: Matches, num_classes: int, iou_threshold: float = 0.5) -> ErrorTypes:
+    """The type of every error.
 
-    A false positive is of the first of these kinds that fits: localisation, it overlaps an object of its class by 0.1
-    to `iou_threshold`; class, it overlaps an object of another class by that or more; duplicate, an object of its class
-    that a better detection took; background, it overlaps none by 0.1; else both. Difficult objects count for none.
+    A false positive has the first of these types that fits: localisation, it overlaps an object of its class by 0.1
+    to `iou_threshold`; class, it overlaps an object of another class by that or more; duplicate, it overlaps an object
+    of its class by that or more, which a better detection took; background, it overlaps no object by 0.1; else both
+    (class and localisation). Difficult objects are left out.
     """
-    ranked = matches.ranked
-    wrong = ~(matches.right | matches.ignored)
     counted = np.flatnonzero(~truth.difficult)
-    own, own_iou = _best(truth, counted, ranked, truth.classes, ranked.classes)
-    other, other_iou = np.full(len(wrong), NOTHING), np.full(len(wrong), -np.inf)
-    for k in range(num_classes):  # objects of all classes but one, as if they were of one
-        mine = np.flatnonzero(wrong & (ranked.classes == k))
-        rest = counted[truth.classes[counted] != k]
-        some = Detections(*(array[mine] for array in vars(ranked).values()))
-        other[mine], other_iou[mine] = _best(truth, rest, some, 0 * truth.classes, 0 * some.classes)
-    any_iou = np.maximum(own_iou, other_iou)
-    conditions = [
-        (own_iou >= BACKGROUND_IOU) & (own_iou < iou_threshold),
-        other_iou >= iou_threshold,
-        own_iou >= iou_threshold,
-        any_iou < BACKGROUND_IOU,
-    ]
-    names = ('localisation', 'class', 'duplicate', 'background')
-    kinds = np.select(conditions, [KINDS.index(name) for name in names], KINDS.index('both'))
-    kinds = np.where(wrong, kinds, NOTHING)
-    targets = np.full(len(wrong), NOTHING)
-    for name, objects in (('localisation', own), ('class', other)):
-        of_kind = kinds == KINDS.index(name)
-        targets[of_kind] = objects[of_kind]
-    missed = ~truth.difficult
-    missed[matches.objects[matches.right]] = False
-    missed[targets[targets >= 0]] = False
-    return Errors(kinds, targets, missed)
+    same, same_iou = _best_objects_among(truth, counted, matches.sorted_detections)
+    other, other_iou = _best_objects_of_other_classes(truth, counted, matches, num_classes)
+    type_of = {
+        'localisation': (same_iou >= BACKGROUND_IOU) & (same_iou < iou_threshold),
+        'class': other_iou >= iou_threshold,
+        'duplicate': same_iou >= iou_threshold,
+        'background': np.maximum(same_iou, other_iou) < BACKGROUND_IOU,
+    }
+    numbers = [ERROR_TYPES.index(name) for name in type_of]
+    types = np.select(list(type_of.values()), numbers, ERROR_TYPES.index('both'))  # the first that fits
+    types = np.where(matches.is_false_positive, types, NO_ERROR)
+    is_localisation, is_class = (types == ERROR_TYPES.index(name) for name in ('localisation', 'class'))
+    targets = np.select([is_localisation, is_class], [same, other], NO_OBJECT)
+    is_missed = ~truth.difficult
+    is_missed[matches.best_object[matches.is_true_positive]] = False
+    is_missed[targets[targets >= 0]] = False
+    return ErrorTypes(types, targets, is_missed)
 
 
-def _best(
-    truth: Truth, objects: np.ndarray, detections: Detections, object_classes: np.ndarray, classes: np.ndarray
+def _best_objects_among(
+    truth: GroundTruth, objects: np.ndarray, detections: Detections
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The one of some objects that each detection overlaps most, and that overlap."""
-    some = Truth(truth.images[objects], object_classes[objects], truth.boxes[objects], truth.difficult[objects])
-    best, overlap = best_objects(some, dataclasses.replace(detections, classes=classes))
-    return np.where(best >= 0, np.append(objects, NOTHING)[best], NOTHING), overlap
+    """As best_objects, (D,) and (D,), but among some of the objects (N,) alone."""
+    best, overlap = best_objects(select(truth, objects), detections)
+    return np.where(best >= 0, np.append(objects, NO_OBJECT)[best], NO_OBJECT), overlap
 
 
-def costs(truth: Truth, matches: Matches, errors: Errors, num_classes: int) -> dict[str, float]:
-    """By how much the mAP (area) would rise if the errors of one kind were mended, for each of KINDS.
+def _best_objects_of_other_classes(
+    truth: GroundTruth, objects: np.ndarray, matches: Matches, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The object of another class that each false positive overlaps most (D,), and that overlap (D,)."""
+    best = np.full(len(matches.overlap), NO_OBJECT)
+    overlap = np.full(len(matches.overlap), -np.inf)
+    one_class = dataclasses.replace(truth, classes=np.zeros_like(truth.classes))
+    for k in range(num_classes):
+        own = np.flatnonzero(matches.is_false_positive & (matches.sorted_detections.classes == k))
+        others = objects[truth.classes[objects] != k]
+        detections = select(matches.sorted_detections, own)
+        detections = dataclasses.replace(detections, classes=np.zeros_like(detections.classes))
+        best[own], overlap[own] = _best_objects_among(one_class, others, detections)
+    return best, overlap
 
-    Mended are: class and localisation, the best detection that is about an object that is not found becomes right (the
-    best of both kinds: an object is found once), the others go; both, duplicate and background, they go; missed, the
-    objects are not counted, and a class of which all were missed has an AP of 1. 0 without objects. (As tidecv, the
-    paper's own program, but for AP's interpolation and such a class: there it is not in the mean any more, or has an AP
-    of 0 if there are detections of it, so that a detector that finds nothing would lose nothing by that.)
+
+@dataclasses.dataclass(frozen=True)
+class _Corrected:
+    """What an AP is computed from: detections (D, by falling score) and which objects count (T,)."""
+
+    classes: np.ndarray  # (D,)
+    is_true_positive: np.ndarray  # (D,) bool
+    is_counted: np.ndarray  # (D,) bool: neither ignored nor removed
+    objects: np.ndarray  # (T,) bool
+
+
+def costs(truth: GroundTruth, matches: Matches, error_types: ErrorTypes, num_classes: int) -> dict[str, float]:
+    """By how much the mAP (area) would rise if the errors of one type were corrected, for each of ERROR_TYPES.
+
+    class, localisation: for each object without a true positive, the best detection that it is the target of (of both
+    types: an object is detected once) becomes a true positive, and the other errors of the type are removed; both,
+    duplicate, background: they are removed; missed: these objects are not counted, and a class of which all were
+    missed has an AP of 1. All are 0 without objects. (As tidecv, the paper's own program, but for the AP's
+    interpolation and such a class: tidecv leaves it out of the mean, or gives it an AP of 0 if there are detections of
+    it, so that a detector that detects nothing would lose nothing by that.)
     """
-    before = _mean_ap(truth, matches.ranked.classes, matches.right, ~matches.ignored, ~truth.difficult, num_classes)
-    return {name: _mean_ap(truth, *_mended(truth, matches, errors, name), num_classes) - before for name in KINDS}
+    given = _Corrected(
+        matches.sorted_detections.classes, matches.is_true_positive, ~matches.is_ignored, ~truth.difficult
+    )
+    before = _mean_ap(truth, given, num_classes)
+    return {
+        name: _mean_ap(truth, _correct(given, truth, matches, error_types, name), num_classes) - before
+        for name in ERROR_TYPES
+    }
 
 
-def _mended(
-    truth: Truth, matches: Matches, errors: Errors, name: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Classes and right (D,), which of them count (D,), which objects count (T,), without the errors of a kind."""
-    classes, right, counts = matches.ranked.classes.copy(), matches.right.copy(), ~matches.ignored
-    objects = ~truth.difficult
+def _correct(given: _Corrected, truth: GroundTruth, matches: Matches, error_types: ErrorTypes, name: str) -> _Corrected:
+    """The same without the errors of a type."""
     if name == 'missed':
-        return classes, right, counts, objects & ~errors.missed
-    of_kind = errors.kinds == KINDS.index(name)
-    counts &= ~of_kind
-    if name in ('class', 'localisation'):
-        found = np.zeros(len(objects), bool)
-        found[matches.objects[matches.right]] = True
-        candidates = np.flatnonzero(errors.targets >= 0)  # of both kinds, best score first
-        candidates = candidates[~found[errors.targets[candidates]]]
-        best = candidates[np.unique(errors.targets[candidates], return_index=True)[1]]
-        best = best[of_kind[best]]
-        counts[best] = right[best] = True
-        classes[best] = truth.classes[errors.targets[best]]
-    return classes, right, counts, objects
+        return dataclasses.replace(given, objects=given.objects & ~error_types.is_missed)
+    is_of_type = error_types.types == ERROR_TYPES.index(name)
+    is_corrected = is_of_type & _is_best_of_target(matches, error_types)  # errors without a target are only removed
+    target_classes = np.append(truth.classes, NO_OBJECT)[error_types.targets]  # (D,)
+    return dataclasses.replace(
+        given,
+        classes=np.where(is_corrected, target_classes, given.classes),
+        is_true_positive=given.is_true_positive | is_corrected,
+        is_counted=(given.is_counted & ~is_of_type) | is_corrected,
+    )
 
 
-def _mean_ap(
-    truth: Truth, classes: np.ndarray, right: np.ndarray, counts: np.ndarray, objects: np.ndarray, num_classes: int
-) -> float:
-    """The mean of the areas, over the classes that have objects; (D,) by falling score, (T,) bool of objects."""
+def _is_best_of_target(matches: Matches, error_types: ErrorTypes) -> np.ndarray:
+    """(D,) bool: of the detections with the same target the best score, where the target has no true positive."""
+    has_true_positive = np.zeros(len(error_types.is_missed), bool)  # (T,)
+    has_true_positive[matches.best_object[matches.is_true_positive]] = True
+    candidates = np.flatnonzero(error_types.targets >= 0)  # best score first
+    candidates = candidates[~has_true_positive[error_types.targets[candidates]]]
+    _, first_of_target = np.unique(error_types.targets[candidates], return_index=True)
+    is_best = np.zeros(len(error_types.targets), bool)
+    is_best[candidates[first_of_target]] = True
+    return is_best
+
+
+def _mean_ap(truth: GroundTruth, corrected: _Corrected, num_classes: int) -> float:
+    """The mean of the areas over the classes that have objects."""
     values = []
     for k in range(num_classes):
-        num = int(np.sum(objects & (truth.classes == k)))
-        if np.any(~truth.difficult & (truth.classes == k)):
-            values.append(area_under(right[counts & (classes == k)], num) if num else 1.0)
+        if not np.any(~truth.difficult & (truth.classes == k)):
+            continue
+        num_objects = int(np.sum(corrected.objects & (truth.classes == k)))
+        own = corrected.is_true_positive[corrected.is_counted & (corrected.classes == k)]
+        values.append(area_under(own, num_objects) if num_objects else 1.0)
     return float(np.mean(values)) if values else 0.0

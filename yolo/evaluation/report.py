@@ -11,7 +11,8 @@ from yolo import storage
 from yolo.data.draw import draw_tag
 from yolo.evaluation import error_analysis
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.voc_ap import AveragePrecision, Matches
+from yolo.evaluation.voc_ap import AveragePrecision
+from yolo.evaluation.voc_matching import Matches
 from yolo.pages import plots
 
 PAGE = 'report.html'
@@ -28,16 +29,16 @@ def write_page(
     found: EvaluationResult,
     matches: Matches,
     curves: AveragePrecision,
-    mistakes: error_analysis.Errors,
+    error_types: error_analysis.ErrorTypes,
     metrics: dict,
     pictures: Pictures,
 ) -> str:
     """Writes the page into a folder and returns its path; metrics: what `metrics.json` holds."""
-    false = np.flatnonzero(mistakes.kinds >= 0)[:MOST_PICTURES]
-    missed = np.flatnonzero(mistakes.missed)
+    false = np.flatnonzero(error_types.types >= 0)[:MOST_PICTURES]
+    missed = np.flatnonzero(error_types.is_missed)
     sizes = np.prod(found.truth.boxes[missed, 2:] - found.truth.boxes[missed, :2] + 1, 1)
     missed = missed[np.argsort(-sizes, kind='stable')][:MOST_PICTURES]
-    wanted = {*matches.ranked.images[false].tolist(), *found.truth.images[missed].tolist()}
+    wanted = {*matches.sorted_detections.images[false].tolist(), *found.truth.images[missed].tolist()}
     shown = pictures(sorted(wanted))
     parts = [
         plots.page_head(title, PICTURE[0]),
@@ -49,7 +50,7 @@ def write_page(
         *_confusion(found, metrics),
         *_groups(metrics),
         '<h2>The most confident false positives</h2><div class="images">',
-        *(_false_positive(found, matches, mistakes, int(d), shown) for d in false),
+        *(_false_positive(found, matches, error_types, int(d), shown) for d in false),
         '</div><h2>The largest objects that were missed</h2><div class="images">',
         *(_miss(found, int(t), shown) for t in missed),
         '</div></body></html>\n',
@@ -177,7 +178,7 @@ def _thinned(x: np.ndarray, y: np.ndarray, most: int = 400) -> tuple[np.ndarray,
 
 
 def _costs(metrics: dict) -> list[str]:
-    names = list(error_analysis.KINDS)
+    names = list(error_analysis.ERROR_TYPES)
     costs = [metrics['errors'][name]['cost'] for name in names]
     counts = [metrics['errors'][name]['count'] for name in names]
     worst = names[int(np.argmax(costs))]
@@ -222,13 +223,13 @@ def _groups(metrics: dict) -> list[str]:
 
 
 def _false_positive(
-    found: EvaluationResult, matches: Matches, mistakes: error_analysis.Errors, d: int, shown: dict
+    found: EvaluationResult, matches: Matches, error_types: error_analysis.ErrorTypes, d: int, shown: dict
 ) -> str:
-    ranked = matches.ranked
+    ranked = matches.sorted_detections
     number, name = int(ranked.images[d]), found.classes[ranked.classes[d]]
-    kind = error_analysis.KINDS[mistakes.kinds[d]]
+    kind = error_analysis.ERROR_TYPES[error_types.types[d]]
     caption = f'<b>{html.escape(name)} {ranked.scores[d]:.2f}: {kind}</b><br>{html.escape(found.image_ids[number])}'
-    near = [mistakes.targets[d]] if mistakes.targets[d] >= 0 else []
+    near = [error_types.targets[d]] if error_types.targets[d] >= 0 else []
     boxes = [(found.truth.boxes[t], GREEN, found.classes[found.truth.classes[t]]) for t in near]
     return plots.figure(_drawn(shown.get(number), [*boxes, (ranked.boxes[d], RED, name)]), caption)
 

@@ -1,7 +1,8 @@
-"""`detections.npz`: what was found and what was there, so that two detectors can be compared later."""
+"""The files `metrics.json` and `detections.npz`: the latter lets two detectors be compared later."""
 
 import dataclasses
 import io
+import json
 import posixpath
 import zipfile
 import zlib
@@ -10,39 +11,46 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
-from yolo.evaluation.voc_ap import Detections, Truth
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
-FOUND = 'detections.npz'
+DETECTIONS_FILE, METRICS_FILE = 'detections.npz', 'metrics.json'
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """A split's objects and what was detected: all that metrics are made of. Images are numbered as in image_ids."""
+    """The objects and the detections of a split, from which all metrics follow. Images are numbered as in image_ids."""
 
     classes: tuple[str, ...]
     image_ids: tuple[str, ...]
-    truth: Truth
+    truth: GroundTruth
     detections: Detections
 
 
-def write(report_dir: str, found: EvaluationResult) -> None:
-    """Writes the file into a folder."""
+def write_metrics(report_dir: str, metrics: dict) -> str:
+    """Writes `metrics.json` into a folder and returns its path."""
+    storage.make_folder(report_dir)
+    path = posixpath.join(report_dir, METRICS_FILE)
+    storage.write(path, json.dumps(metrics, indent=1) + '\n')
+    return path
+
+
+def write(report_dir: str, result: EvaluationResult) -> None:
+    """Writes `detections.npz` into a folder."""
     arrays = {
         f'{kind}_{name}': value
-        for kind, items in (('truth', found.truth), ('detections', found.detections))
+        for kind, items in (('truth', result.truth), ('detections', result.detections))
         for name, value in vars(items).items()
     }
+    classes, image_ids = np.array(result.classes, str), np.array(result.image_ids, str)
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, classes=np.array(found.classes, str), image_ids=np.array(found.image_ids, str), **arrays
-    )
+    np.savez_compressed(buffer, classes=classes, image_ids=image_ids, **arrays)
     storage.make_folder(report_dir)
-    storage.write(posixpath.join(report_dir, FOUND), buffer.getvalue())
+    storage.write(posixpath.join(report_dir, DETECTIONS_FILE), buffer.getvalue())
 
 
 def read(metrics_path: str) -> EvaluationResult:
-    """Reads the file beside a `metrics.json`, or in a folder that has one; ValueError if there is none."""
-    path = posixpath.join(folder_of(metrics_path), FOUND)
+    """Reads `detections.npz` beside a `metrics.json`, or in a folder that has one; ValueError if there is none."""
+    path = posixpath.join(folder_of(metrics_path), DETECTIONS_FILE)
     if not storage.exists(metrics_path):
         raise ValueError(f'there is no {metrics_path}')
     if not storage.exists(path):
@@ -52,64 +60,73 @@ def read(metrics_path: str) -> EvaluationResult:
             arrays = dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f'{path}: not a file of detections ({error})') from error
-
-    def part(kind: str) -> dict[str, np.ndarray]:
-        return {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
-
     try:
-        found = EvaluationResult(
+        result = EvaluationResult(
             tuple(arrays['classes'].tolist()),
             tuple(arrays['image_ids'].tolist()),
-            Truth(**part('truth_')),
-            Detections(**part('detections_')),
+            GroundTruth(**_starting_with('truth_', arrays)),
+            Detections(**_starting_with('detections_', arrays)),
         )
-        for items in (found.truth, found.detections):
-            for numbers, names in ((items.images, found.image_ids), (items.classes, found.classes)):
-                if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(names):
-                    raise ValueError(f'{path} is damaged: it numbers {numbers.max()} of {len(names)}')
-        return found
     except (KeyError, TypeError) as error:
         raise ValueError(f'{path}: not a file of detections that this version reads ({error})') from error
+    _check_numbers(path, result)
+    return result
+
+
+def _starting_with(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _check_numbers(path: str, result: EvaluationResult) -> None:
+    for items in (result.truth, result.detections):
+        for numbers, names in ((items.images, result.image_ids), (items.classes, result.classes)):
+            if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(names):
+                raise ValueError(f'{path} is damaged: it numbers {numbers.max()} of {len(names)}')
 
 
 def folder_of(metrics_path: str) -> str:
-    """The folder of a `metrics.json`, which may also be named itself."""
+    """The folder of a `metrics.json`; metrics_path may be that folder itself."""
     return metrics_path if storage.is_folder(metrics_path) else posixpath.dirname(metrics_path)
 
 
-def aligned(found: EvaluationResult, other: EvaluationResult, path: str) -> Detections:
-    """The other's detections, with images and classes by the numbers of `found`; ValueError if they do not agree.
+def aligned(result: EvaluationResult, other: EvaluationResult, path: str) -> Detections:
+    """The detections of `other`, with images and classes by the numbers of `result`.
 
-    Warns if the objects are others: both are held against those of `found`.
+    ValueError if the two differ in classes or images. Warns if they differ in objects: metrics of both are to be
+    computed with those of `result`. path: of `other`, for the messages.
     """
-    if sorted(found.classes) != sorted(other.classes):
-        raise ValueError(f'{path} is of the classes {", ".join(other.classes)}, not of {", ".join(found.classes)}')
-    if sorted(found.image_ids) != sorted(other.image_ids):
-        only = sorted(set(found.image_ids) ^ set(other.image_ids))[0]
+    if sorted(result.classes) != sorted(other.classes):
         raise ValueError(
-            f'{path} is of {len(other.image_ids)} images, not of the same {len(found.image_ids)}: '
-            f'{only!r} is only in {"this" if only in found.image_ids else "that"} one'
+            f'{path} has the classes {", ".join(other.classes)}, this evaluation has {", ".join(result.classes)}; '
+            'compare evaluations of the same classes'
         )
-    images, classes = _numbers(other.image_ids, found.image_ids), _numbers(other.classes, found.classes)
+    if sorted(result.image_ids) != sorted(other.image_ids):
+        only = sorted(set(result.image_ids) ^ set(other.image_ids))[0]
+        raise ValueError(
+            f'{path} has {len(other.image_ids)} images, this evaluation has {len(result.image_ids)}: '
+            f'{only!r} is only in {"this" if only in result.image_ids else "that"} one; compare the same images'
+        )
+    images, classes = _numbers(other.image_ids, result.image_ids), _numbers(other.classes, result.classes)
     truth = dataclasses.replace(other.truth, images=images[other.truth.images], classes=classes[other.truth.classes])
-    if not np.array_equal(_sorted(truth), _sorted(found.truth)):
+    if not np.array_equal(_sorted_rows(truth), _sorted_rows(result.truth)):
         logging.warning(
-            '%s has other annotations, %d objects; both are held against the %d of this evaluation',
+            '%s has other annotations, %d objects; both detectors are compared on the %d objects of this evaluation',
             path,
             len(truth.images),
-            len(found.truth.images),
+            len(result.truth.images),
         )
     return dataclasses.replace(
         other.detections, images=images[other.detections.images], classes=classes[other.detections.classes]
     )
 
 
-def _sorted(truth: Truth) -> np.ndarray:
-    """The objects as rows, in an order that does not depend on theirs."""
+def _sorted_rows(truth: GroundTruth) -> np.ndarray:
+    """The objects as rows (T, 7), in an order that does not depend on theirs."""
     rows = np.column_stack([truth.images, truth.classes, truth.boxes, truth.difficult])
     return rows[np.lexsort(rows.T[::-1])]
 
 
 def _numbers(names: tuple[str, ...], among: tuple[str, ...]) -> np.ndarray:
-    place = {name: number for number, name in enumerate(among)}
-    return np.array([place[name] for name in names], int)
+    """The number of each name in another list."""
+    number_of = {name: number for number, name in enumerate(among)}
+    return np.array([number_of[name] for name in names], int)

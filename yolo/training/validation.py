@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from absl import logging
 
-from yolo.evaluation import inference
+from yolo.evaluation import inference, result
 from yolo.models import model_folder
 from yolo.training import tensorboard
 from yolo.training.config import TrainConfig
@@ -71,7 +71,7 @@ def _measure_map(config: TrainConfig, state: State, predict: Callable, writer, s
 def _save_best(config: TrainConfig, state: State, metrics: dict, step: int) -> None:
     folder = model_folder.best_folder(config.model_dir)
     model_folder.save_whole(folder, state.export_model, step)
-    inference.write_metrics(folder, metrics)
+    result.write_metrics(folder, metrics)
 
 
 def _count_evaluation(config: TrainConfig, state: State, is_best: bool, step: int) -> None:

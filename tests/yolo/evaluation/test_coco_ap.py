@@ -4,11 +4,11 @@ import logging
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
-from test_error_analysis import random_case
+from random_case import random_case
 
 from yolo.evaluation import coco_ap, result
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.voc_ap import Detections, Truth
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 CLASSES, IDS = ('a', 'b', 'c'), tuple(f'image {number}' for number in range(12))
 
@@ -80,22 +80,25 @@ def test_what_was_found_is_kept_and_lined_up_by_names(tmp_path):
     lined_up = result.aligned(given, turned, 'x')
     np.testing.assert_array_equal(lined_up.images, given.detections.images)
     np.testing.assert_array_equal(lined_up.classes, given.detections.classes)
-    with pytest.raises(ValueError, match='x is of the classes d, b, c, not of a, b, c'):
+    with pytest.raises(ValueError, match='x has the classes d, b, c, this evaluation has a, b, c'):
         result.aligned(given, EvaluationResult(('d', 'b', 'c'), IDS, given.truth, given.detections), 'x')
-    with pytest.raises(ValueError, match="x is of 11 images, not of the same 12: 'image 0' is only in this one"):
+    with pytest.raises(ValueError, match="x has 11 images, this evaluation has 12: 'image 0' is only in this one"):
         result.aligned(given, EvaluationResult(CLASSES, IDS[1:], given.truth, given.detections), 'x')
 
 
 def test_other_annotations_are_told(caplog):
     given = found()
     order = np.arange(40)[::-1]
-    turned = Truth(*(array[order] for array in vars(given.truth).values()))
+    turned = GroundTruth(*(array[order] for array in vars(given.truth).values()))
     with caplog.at_level(logging.WARNING, 'absl'):
         result.aligned(given, found(truth=turned), 'x')
         assert not caplog.text
-        fewer = Truth(*(array[1:] for array in vars(given.truth).values()))
+        fewer = GroundTruth(*(array[1:] for array in vars(given.truth).values()))
         result.aligned(given, found(truth=fewer), 'x')
-    assert 'x has other annotations, 39 objects; both are held against the 40 of this evaluation' in caplog.text
+    assert (
+        'x has other annotations, 39 objects; both detectors are compared on the 40 objects of this evaluation'
+        in caplog.text
+    )
 
 
 def test_files_that_are_none_are_refused(tmp_path):
@@ -124,5 +127,5 @@ def test_difficult_objects_are_neither_asked_for_nor_blamed():
     easy = perfect().detections
     both = Detections(*(np.concatenate([getattr(easy, name), getattr(hard, name)]) for name in vars(easy)))
     assert coco_ap.average_precision(found(both))['ap'] == pytest.approx(1)
-    only = Truth(truth.images, truth.classes, truth.boxes, np.ones(40, bool))
+    only = GroundTruth(truth.images, truth.classes, truth.boxes, np.ones(40, bool))
     assert coco_ap.average_precision(found(truth=only))['ap'] is None

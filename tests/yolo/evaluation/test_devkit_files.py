@@ -7,7 +7,8 @@ from conftest import DATA
 
 from yolo.data import voc_folder, voc_xml
 from yolo.evaluation import annotations, devkit_files
-from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
+from yolo.evaluation.voc_ap import voc_average_precision
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 CLASSES, IDS = ['cat', 'diningtable'], ['a', 'with space', 'c']
 FOUND = Detections(
@@ -20,7 +21,7 @@ FOUND = Detections(
 
 def ap_of(detections):
     boxes = np.array([[1, 2, 3, 4], [1, 2, 30, 40], [5, 6, 7, 8.0]])
-    truths = Truth(np.array([0, 1, 1]), np.array([0, 1, 0]), boxes, np.array([False, False, False]))
+    truths = GroundTruth(np.array([0, 1, 1]), np.array([0, 1, 0]), boxes, np.array([False, False, False]))
     return voc_average_precision(truths, detections, 2)
 
 

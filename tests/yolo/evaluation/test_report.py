@@ -2,13 +2,13 @@ import html.parser
 
 import numpy as np
 import pytest
-from test_error_analysis import CLASSES, random_case
+from random_case import random_case
 
-from yolo.evaluation import error_analysis, inference, report, result, summary
-from yolo.evaluation.voc_ap import Detections, Truth, average_precision, match
+from yolo.evaluation import report, result, summary
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 NONE = np.zeros(0, int)
-NO_TRUTH = Truth(NONE, NONE, np.zeros((0, 4)), np.zeros(0, bool))
+NO_TRUTH = GroundTruth(NONE, NONE, np.zeros((0, 4)), np.zeros(0, bool))
 NO_DETECTIONS = Detections(NONE, NONE, np.zeros(0), np.zeros((0, 4)))
 
 
@@ -34,25 +34,16 @@ class Checker(html.parser.HTMLParser):
 def write(folder, truth, detections):
     names = ('cat <&>', 'dog', 'bird')
     found = result.EvaluationResult(names, tuple(f'image_{number}' for number in range(12)), truth, detections)
-    matches = match(truth, detections, CLASSES)
-    curves = average_precision(truth, matches, CLASSES)
-    mistakes = error_analysis.classify(truth, matches, CLASSES)
-    metrics = {
-        **inference.summarize(found, curves),
-        'split': 'test',
-        **summary.describe(found, matches, curves, mistakes, 0.5),
-    }
-    for name, row in summary.by_class(found, matches, curves).items():
-        metrics['per_class'][name] |= row
+    evaluation = summary.evaluate(found, 0.5, {'split': 'test'})
     image = np.random.default_rng(0).integers(0, 255, (150, 200, 3), dtype=np.uint8)
     path = report.write_page(
         str(folder),
         'Test',
         found,
-        matches,
-        curves,
-        mistakes,
-        metrics,
+        evaluation.matches,
+        evaluation.curves,
+        evaluation.error_types,
+        evaluation.metrics,
         lambda numbers: {n: (image, (220, 220)) for n in numbers if n != 3},
     )
     with open(path) as file:
@@ -60,14 +51,14 @@ def write(folder, truth, detections):
     checker = Checker()
     checker.feed(text)
     assert not checker.open
-    return text, checker.counts, mistakes
+    return text, checker.counts, evaluation.error_types
 
 
 def test_the_page_has_all_its_parts(tmp_path):
     truth, detections = random_case(0)
-    text, counts, mistakes = write(tmp_path, truth, detections)
-    shown = min(report.MOST_PICTURES, int((mistakes.kinds >= 0).sum())) + min(
-        report.MOST_PICTURES, int(mistakes.missed.sum())
+    text, counts, error_types = write(tmp_path, truth, detections)
+    shown = min(report.MOST_PICTURES, int((error_types.types >= 0).sum())) + min(
+        report.MOST_PICTURES, int(error_types.is_missed.sum())
     )
     assert counts['img'] + text.count('class="none"') == shown
     assert counts['svg'] == 9  # curves, AP, three histograms, two of errors, size, number

@@ -5,8 +5,8 @@ import pytest
 from conftest import DATA
 
 from yolo import voc_average_precision
-from yolo.evaluation import voc_ap
-from yolo.evaluation.voc_ap import Detections, Truth, to_voc_pixels
+from yolo.evaluation import voc_ap, voc_matching
+from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
 
 
 def golden():
@@ -14,7 +14,7 @@ def golden():
     cases = json.loads((DATA / 'voc_devkit' / 'cases.json').read_text())
     image, kind = ({name: i for i, name in enumerate(cases[key])} for key in ('images', 'classes'))
     objects, found = cases['objects'], cases['detections']
-    truth = Truth(
+    truth = GroundTruth(
         np.array([image[o[0]] for o in objects]),
         np.array([kind[o[1]] for o in objects]),
         np.array([o[2:6] for o in objects], float),
@@ -89,7 +89,7 @@ def test_equals_the_slow_twin_with_ties_duplicates_and_crowds(seed):
     rng = np.random.default_rng(seed)
     num, found = 60, 300
     corners = rng.integers(1, 40, (num, 2))
-    truth = Truth(
+    truth = GroundTruth(
         rng.integers(0, 6, num),
         rng.integers(0, 4, num),
         np.concatenate([corners, corners + rng.integers(0, 25, (num, 2))], 1),
@@ -114,7 +114,7 @@ def test_equals_the_slow_twin_with_ties_duplicates_and_crowds(seed):
 def truths(*rows):
     """Objects of class 0 given as (image, box, difficult)."""
     images, boxes, difficult = zip(*rows, strict=True) if rows else ((), (), ())
-    return Truth(
+    return GroundTruth(
         np.array(images, int),
         np.zeros(len(rows), int),
         np.array(boxes, float).reshape(-1, 4),
@@ -156,7 +156,7 @@ def test_small_cases(truth, detections, area):
 
 
 def test_the_mean_is_over_classes_with_objects():
-    truth = Truth(np.zeros(2, int), np.array([0, 2]), np.array([BOX, AWAY], float), np.zeros(2, bool))
+    truth = GroundTruth(np.zeros(2, int), np.array([0, 2]), np.array([BOX, AWAY], float), np.zeros(2, bool))
     ap = voc_average_precision(truth, found((0, BOX, 0.5)), 4)
     assert ap.map_area == 0.5
     assert np.isnan(ap.ap_area[[1, 3]]).all()
@@ -205,7 +205,7 @@ def test_few_pairs_at_once_change_nothing(monkeypatch):
     truth, detections, kind, _ = golden()
     whole = voc_average_precision(truth, detections, len(kind))
     for pairs in (1, 7, 100):
-        monkeypatch.setattr(voc_ap, 'PAIRS_AT_ONCE', pairs)
+        monkeypatch.setattr(voc_matching, 'PAIRS_AT_ONCE', pairs)
         np.testing.assert_array_equal(voc_average_precision(truth, detections, len(kind)).ap_area, whole.ap_area)
 
 
@@ -218,9 +218,9 @@ def test_few_images_at_once_change_nothing(at_once, monkeypatch):
     detections = Detections(
         detections.images[order], detections.classes[order], detections.scores[order].round(1), detections.boxes[order]
     )
-    whole = voc_ap.average_precision(truth, voc_ap.match(truth, detections, len(kind)), len(kind))
+    whole = voc_ap.average_precision(truth, voc_matching.match(truth, detections, len(kind)), len(kind))
     monkeypatch.setattr(voc_ap, 'DETECTIONS_AT_ONCE', at_once)
-    parts = list(voc_ap._by_images(truth, detections))
+    parts = list(voc_ap._parts_of_images(truth, detections))
     assert len(parts) > 3
     assert sum(len(part.scores) for _, part in parts) == len(order)
     np.testing.assert_equal(vars(voc_average_precision(truth, detections, len(kind))), vars(whole))
@@ -248,7 +248,9 @@ def test_the_curve_has_the_detections_that_count():
 
 
 def test_other_types_and_thresholds_are_refused():
-    with pytest.raises(ValueError, match=r'Truth\.classes has type float64'):
-        voc_average_precision(Truth(np.zeros(1, int), np.zeros(1), np.ones((1, 4)), np.zeros(1, bool)), found(), 1)
+    with pytest.raises(ValueError, match=r'GroundTruth\.classes has type float64'):
+        voc_average_precision(
+            GroundTruth(np.zeros(1, int), np.zeros(1), np.ones((1, 4)), np.zeros(1, bool)), found(), 1
+        )
     with pytest.raises(ValueError, match='iou_threshold is 50'):
         voc_average_precision(truths(), found(), 1, 50)
