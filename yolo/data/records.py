@@ -15,8 +15,6 @@ from google.protobuf.message import DecodeError
 
 from yolo import storage
 from yolo.data.tf_example import Example
-from yolo.data.tfrecord import frame as frame
-from yolo.data.tfrecord import unframe as unframe
 
 DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 
