@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 CLASSES = 3
+CLASS_NAMES, IMAGE_IDS = ('a', 'b', 'c'), tuple(f'image {number}' for number in range(12))
 
 
 def random_case(seed, num_images=12):
@@ -28,3 +30,14 @@ def iou(a, b):
         return 0.0
     size = sum((box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b))
     return width * height / (size - width * height)
+
+
+def random_result(detections=None, truth=None):
+    """A random case as the result of an evaluation, with other detections or objects if some are given."""
+    objects, detected = random_case(7)
+    return EvaluationResult(
+        CLASS_NAMES,
+        IMAGE_IDS,
+        objects if truth is None else truth,
+        detected if detections is None else detections,
+    )
