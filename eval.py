@@ -7,7 +7,6 @@ A trained YOLOv2 on a split of a folder of records, or the devkit's result files
   python eval.py --detections_dir=results/VOC2007/Main --voc_dir=VOCdevkit/VOC2007 --split=test --report_dir=report
 """
 
-import dataclasses
 import functools
 import os
 import sys
@@ -16,11 +15,8 @@ from absl import logging
 from absl.flags import FlagValues
 
 from yolo.cli import flags
-from yolo.geometry.letterbox import RESIZES
-from yolo.settings import setting
+from yolo.evaluation.settings import EvalSettings
 
-DATA, MODEL, FILES = 'Data', 'Model', 'Detections from files, in place of a model'
-DETECTION, OUTPUT = 'What counts as a detection', 'What to write'
 # Settings that have no meaning without a model.
 OF_A_MODEL = (
     'weights',
@@ -32,79 +28,6 @@ OF_A_MODEL = (
     'nms_iou',
     'max_detections',
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class EvalSettings:
-    """What to evaluate, on what, and how."""
-
-    data_dir: str = setting('', 'Folder of records.', group=DATA)
-    split: str = setting('test', 'Split to evaluate on.', group=DATA)
-    model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=MODEL)
-    checkpoint: str = setting(
-        '',
-        'best, latest, or the path of a checkpoint.',
-        group=MODEL,
-        unset='the best if there is one, else the latest',
-    )
-    cfg: str = setting(
-        '', "Darknet's .cfg, in place of --model_dir; its classes are the records', in order.", group=MODEL
-    )
-    weights: str = setting('', "Darknet's .weights, with --cfg.", group=MODEL)
-    resize: str = setting(
-        None,
-        'How the images came to their size: as the records were made.',
-        group=MODEL,
-        choices=RESIZES,
-        unset='as the model was trained',
-    )
-    image_size: tuple[int, ...] = setting(
-        None,
-        'Sizes to bring the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '
-        'report of the first. Sizes above that of the records enlarge their images, so make records of the largest.',
-        group=MODEL,
-        unset='that of the records',
-    )
-    batch_size: int = setting(16, 'Images at once.', group=MODEL, low=1)
-    detections_dir: str = setting(
-        '', "Folder of the devkit's result files, comp4_det_<split>_<class>.txt.", group=FILES
-    )
-    voc_dir: str = setting('', 'Their VOC folder (JPEGImages, Annotations, ImageSets).', group=FILES)
-    labels: tuple[str, ...] = setting(
-        (), 'Their classes to look at.', group=FILES, unset='all that the annotations of the split have'
-    )
-    score_threshold: float = setting(
-        0.005, 'Lowest score (objectness x class) of a detection.', group=DETECTION, low=0, high=1
-    )
-    nms_iou: float = setting(
-        0.45,
-        'A box is suppressed by a better one of its class with a higher IoU than this.',
-        group=DETECTION,
-        low=0,
-        high=1,
-    )
-    max_detections: int = setting(500, 'Most detections an image.', group=DETECTION, low=1)
-    match_iou: float = setting(
-        0.5, 'Lowest IoU with an object at which a detection is a true positive.', group=DETECTION, low=0, high=1
-    )
-    report_dir: str = setting(
-        '',
-        'Folder for report.html, metrics.json and detections.npz.',
-        group=OUTPUT,
-        unset='report in --model_dir',
-    )
-    coco: bool = setting(
-        False,
-        "COCO's AP at IoU 0.5:0.05:0.95 too; writes detections and objects as COCO's JSON.",
-        group=OUTPUT,
-    )
-    compare: str = setting(
-        '',
-        'metrics.json of another evaluation of the same images: prints by how much this one is better, with a '
-        'bootstrap interval over images.',
-        group=OUTPUT,
-    )
-    write_detections: str = setting('', "Folder to write the detections to as the devkit's result files.", group=OUTPUT)
 
 
 def evaluate(values: FlagValues) -> None:

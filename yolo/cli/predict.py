@@ -12,6 +12,7 @@ import posixpath
 from absl.flags import FlagValues
 
 from yolo.cli import flags
+from yolo.detection import thresholds
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -26,14 +27,19 @@ class PredictSettings:
     checkpoint: str = setting(
         '', 'best, latest, or the path of a checkpoint.', unset='the best if there is one, else the latest'
     )
-    score_threshold: float = setting(0.25, 'Lowest score (objectness x class) of a detection.', low=0, high=1)
+    score_threshold: float = setting(
+        thresholds.PHOTO_SCORE_THRESHOLD, 'Lowest score (objectness x class) of a detection.', low=0, high=1
+    )
     nms_iou: float = setting(
-        0.45, 'A box is suppressed by a better one of its class with a higher IoU than this.', low=0, high=1
+        thresholds.IOU_THRESHOLD,
+        'A box is suppressed by a better one of its class with a higher IoU than this.',
+        low=0,
+        high=1,
     )
     resize: str = setting(
         None, "How images come to the network's size.", choices=RESIZES, unset='as the model was trained'
     )
-    max_detections: int = setting(100, 'Most detections an image.', low=1)
+    max_detections: int = setting(thresholds.PHOTO_MAX_DETECTIONS, 'Most detections an image.', low=1)
     batch_size: int = setting(8, 'Images at once.', low=1)
     sheet: int = setting(0, 'Draw the first so many images on one sheet.png too.', low=0)
 

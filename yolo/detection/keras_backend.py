@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from yolo.detection import nms
+from yolo.detection import thresholds as usual
 from yolo.detection.detector import Detector
 from yolo.models import model_folder
 
@@ -14,17 +15,17 @@ from yolo.models import model_folder
 class Thresholds:
     """Lowest score of a detection, IoU over which a better box suppresses it, and how many an image may have."""
 
-    score: float = nms.SCORE_THRESHOLD
-    suppression_iou: float = nms.IOU_THRESHOLD
-    max_detections: int = nms.MAX_DETECTIONS
+    score: float = usual.SCORE_THRESHOLD
+    suppression_iou: float = usual.IOU_THRESHOLD
+    max_detections: int = usual.MAX_DETECTIONS
 
 
 def load_detector(
     run_folder: str,
     checkpoint: str = '',
-    score_threshold: float = 0.25,
-    iou_threshold: float = nms.IOU_THRESHOLD,
-    max_detections: int = 100,
+    score_threshold: float = usual.PHOTO_SCORE_THRESHOLD,
+    iou_threshold: float = usual.IOU_THRESHOLD,
+    max_detections: int = usual.PHOTO_MAX_DETECTIONS,
     resize: str | None = None,
     batch_size: int = 8,
 ) -> Detector:

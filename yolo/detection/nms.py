@@ -3,8 +3,7 @@
 import tensorflow as tf
 
 from yolo.detection.decode import decode
-
-SCORE_THRESHOLD, IOU_THRESHOLD, MAX_DETECTIONS = 0.005, 0.45, 500
+from yolo.detection.thresholds import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
 
 
 def detect(
