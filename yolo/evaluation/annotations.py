@@ -8,9 +8,9 @@ from absl import logging
 from yolo import storage
 from yolo.data import voc_folder, voc_xml
 from yolo.data.images import shrink
-from yolo.evaluation.voc_matching import GroundTruth
+from yolo.evaluation.voc_matching import GroundTruth, select
 
-SHOWN = 640  # pixels of the longer side of a picture
+PICTURE_SIDE = 640  # pixels of the longer side of a picture
 
 
 def read_truth(
@@ -18,59 +18,68 @@ def read_truth(
 ) -> tuple[list[str], list[str], GroundTruth]:
     """Image ids, class names and objects of a list of images; every object as it is annotated, in order.
 
-    labels: the classes to look at, in order; all that occur, sorted, if empty. Warns of classes without an object, of
-    objects without a name, which are left out, and of boxes without area, which count and cannot be found. ValueError,
-    with the file, for an annotation that is missing or not understood, or a box that is not finite; for a class that is
-    given twice, and if there is no image or no class.
+    labels: the classes to evaluate, in order; all that occur, sorted, if empty. Warns of classes without an object, of
+    objects without a name, which are left out, and of boxes without area, which count and cannot be detected.
+    ValueError, with the file, for an annotation that is missing or malformed, or a box that is not finite; for a class
+    that is given twice, and if there is no image or no class.
     """
     if len(set(labels)) < len(labels):
-        raise ValueError(f'--labels={",".join(labels)} names a class twice')
+        raise ValueError(f'--labels={",".join(labels)} names a class twice; name each once')
     image_ids = list(dict.fromkeys(voc_folder.read_split(list_path)))
-    found = [_read(source, image_id) for image_id in image_ids]
     if not image_ids:
-        raise ValueError(f'{list_path} names no image')
-    named = sorted({name for annotation in found for name in annotation.names if name})
-    classes = list(labels) or named
+        raise ValueError(f'{list_path} names no image; write one image id a line')
+    annotated = [_read(source, image_id) for image_id in image_ids]
+    names = [name for annotation in annotated for name in annotation.names]
+    classes = list(labels) or sorted({name for name in names if name})
     if not classes:
         raise ValueError(
-            f'none of the {len(image_ids)} images of {list_path} has an object; say the classes by --labels'
-        )
-    for name in sorted(set(classes) - set(named)):
-        logging.warning('no object is a %r; there are %s', name, ', '.join(named) or 'none')
-    nameless = [image_id for image_id, annotation in zip(image_ids, found, strict=True) if '' in annotation.names]
-    if nameless:
-        logging.warning(
-            'objects without a name are left out in %d annotations, as in %s',
-            len(nameless),
-            voc_folder.annotation_path(source, nameless[0]),
+            f'none of the {len(image_ids)} images of {list_path} has an object; name the classes by --labels'
         )
     numbers = {name: number for number, name in enumerate(classes)}
-    kept = [[numbers.get(name, -1) for name in annotation.names] for annotation in found]
-    owners = np.array([number for row in kept for number in row], int)
-    images = np.repeat(np.arange(len(found)), [len(row) for row in kept])
-    boxes = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in found)])
-    difficult = np.concatenate([np.zeros(0, bool), *(annotation.difficult for annotation in found)])
-    known = owners >= 0
-    bad = np.flatnonzero(known & ~np.isfinite(boxes).all(1))
-    if len(bad):
-        path = voc_folder.annotation_path(source, image_ids[images[bad[0]]])
-        raise ValueError(f'{path}: an object {classes[owners[bad[0]]]!r} has the box {boxes[bad[0]].tolist()}; mend it')
-    flat = np.flatnonzero(known & (boxes[:, 2:] <= boxes[:, :2]).any(1))
+    everything = GroundTruth(
+        images=np.repeat(np.arange(len(annotated)), [len(annotation.names) for annotation in annotated]),
+        classes=np.array([numbers.get(name, -1) for name in names], int),
+        boxes=np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotated)]),
+        difficult=np.concatenate([np.zeros(0, bool), *(annotation.difficult for annotation in annotated)]),
+    )
+    truth = select(everything, everything.classes >= 0)
+    paths = [voc_folder.annotation_path(source, image_id) for image_id in image_ids]
+    _warn_of_names(names, classes, [paths[image] for image in everything.images])
+    _check_boxes(truth, classes, paths)
+    return image_ids, classes, truth
+
+
+def _warn_of_names(names: Sequence[str], classes: Sequence[str], paths: Sequence[str]) -> None:
+    """Warns of classes without an object and of objects without a name; names, paths: of every object."""
+    occurring = sorted({name for name in names if name})
+    for name in sorted(set(classes) - set(occurring)):
+        logging.warning('no object has the class %r; there are %s', name, ', '.join(occurring) or 'none')
+    nameless = list(dict.fromkeys(path for name, path in zip(names, paths, strict=True) if not name))
+    if nameless:
+        logging.warning('objects without a name are left out in %d annotations, as in %s', len(nameless), nameless[0])
+
+
+def _check_boxes(truth: GroundTruth, classes: Sequence[str], paths: Sequence[str]) -> None:
+    """Warns of boxes without area; ValueError for a box that is not finite. paths: of the images' annotations."""
+    for t in np.flatnonzero(~np.isfinite(truth.boxes).all(1))[:1]:
+        name, box = classes[truth.classes[t]], truth.boxes[t].tolist()
+        raise ValueError(f'{paths[truth.images[t]]}: an object {name!r} has the box {box}; correct the annotation')
+    flat = np.flatnonzero((truth.boxes[:, 2:] <= truth.boxes[:, :2]).any(1))
     if len(flat):
         logging.warning(
-            '%d objects have boxes without area, which records leave out and this counts, as the devkit '
-            'does; the first is %s in %s',
+            '%d objects have boxes without area; they count here, as in the devkit, but preprocessing leaves them '
+            'out of records; the first is %s in %s',
             len(flat),
-            boxes[flat[0]].tolist(),
-            voc_folder.annotation_path(source, image_ids[images[flat[0]]]),
+            truth.boxes[flat[0]].tolist(),
+            paths[truth.images[flat[0]]],
         )
-    return image_ids, classes, GroundTruth(images[known], owners[known], boxes[known], difficult[known])
 
 
 def _read(source: voc_folder.Source, image_id: str) -> voc_xml.Annotation:
+    """The annotation of an image; ValueError, with the path, if it is missing or malformed."""
     path = voc_folder.annotation_path(source, image_id)
     if not storage.exists(path):
-        raise ValueError(f'no annotation {path} of the image {image_id!r} that is in the list')
+        raise ValueError(f'the list names the image {image_id!r}, but there is no annotation {path}')
     try:
         return voc_folder.read_annotation(source, image_id)
     except ValueError as error:
@@ -89,5 +98,5 @@ def pictures(
         except (ValueError, OSError) as error:
             logging.warning('no picture of %s: %s', image_ids[number], error)
             continue
-        shown[number] = shrink(image, SHOWN, SHOWN), (image.shape[0], image.shape[1])
+        shown[number] = shrink(image, PICTURE_SIDE, PICTURE_SIDE), (image.shape[0], image.shape[1])
     return shown

@@ -11,7 +11,7 @@ from yolo.evaluation.voc_ap import voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 CLASSES, IDS = ['cat', 'diningtable'], ['a', 'with space', 'c']
-FOUND = Detections(
+DETECTIONS = Detections(
     np.array([0, 1, 1, 2]),
     np.array([0, 1, 0, 1]),
     np.array([0.1, 1 / 3, 0.9, 0.3], np.float32).astype(float),
@@ -26,22 +26,22 @@ def ap_of(detections):
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path):
-    paths = devkit_files.write_detections(str(tmp_path), 'test', CLASSES, IDS, FOUND)
+    paths = devkit_files.write_detections(str(tmp_path), 'test', CLASSES, IDS, DETECTIONS)
     assert [path.rpartition('/')[2] for path in paths] == ['comp4_det_test_cat.txt', 'comp4_det_test_diningtable.txt']
     assert (tmp_path / 'comp4_det_test_cat.txt').read_text().splitlines()[0].startswith('with space 0.89999')
     got = devkit_files.read_detections(str(tmp_path), 'test', CLASSES, IDS)
     order = np.lexsort((-got.scores, got.classes))
-    expected = np.lexsort((-FOUND.scores, FOUND.classes))
-    for name, value in vars(FOUND).items():
+    expected = np.lexsort((-DETECTIONS.scores, DETECTIONS.classes))
+    for name, value in vars(DETECTIONS).items():
         np.testing.assert_array_equal(getattr(got, name)[order], value[expected])
-    assert ap_of(got).map_area == ap_of(FOUND).map_area
+    assert ap_of(got).map_area == ap_of(DETECTIONS).map_area
 
 
 def test_another_spelling_is_taken_with_a_warning_that_has_both(tmp_path, caplog):
-    devkit_files.write_detections(str(tmp_path), 'test', ['cat', 'Dining Table', 'dog'], IDS, FOUND)
+    devkit_files.write_detections(str(tmp_path), 'test', ['cat', 'Dining Table', 'dog'], IDS, DETECTIONS)
     with caplog.at_level(logging.WARNING, 'absl'):
         got = devkit_files.read_detections(str(tmp_path), 'test', CLASSES, IDS)
-    assert ap_of(got).ap_area.tolist() == ap_of(FOUND).ap_area.tolist()
+    assert ap_of(got).ap_area.tolist() == ap_of(DETECTIONS).ap_area.tolist()
     assert "'Dining Table'" in caplog.text
     assert "'diningtable'" in caplog.text
     assert "'dog' is not among the classes, cat, diningtable" in caplog.text
@@ -61,8 +61,8 @@ def test_signs_are_part_of_a_name_and_letters_are_compared_composed(tmp_path, ca
     assert got.classes.tolist() == [1, 2]
 
 
-def test_sides_the_wrong_way_round_are_told(tmp_path, caplog):
-    folder = tmp_path / 'found [1]'
+def test_sides_the_wrong_way_round_are_reported(tmp_path, caplog):
+    folder = tmp_path / 'results [1]'
     folder.mkdir()
     (folder / 'comp4_det_test_cat.txt').write_text('a 0.5 1 2 3 4\n\nc 0.5 100 100 50 50\nc 0.4 5 5 4.5 6\n')
     with caplog.at_level(logging.WARNING, 'absl'):
@@ -72,7 +72,7 @@ def test_sides_the_wrong_way_round_are_told(tmp_path, caplog):
 
 
 def test_a_class_without_a_file_has_no_detections(tmp_path, caplog):
-    devkit_files.write_detections(str(tmp_path), 'test', ['cat'], IDS, FOUND)
+    devkit_files.write_detections(str(tmp_path), 'test', ['cat'], IDS, DETECTIONS)
     with caplog.at_level(logging.WARNING, 'absl'):
         got = devkit_files.read_detections(str(tmp_path), 'test', CLASSES, IDS)
     assert set(got.classes) == {0}
@@ -149,7 +149,7 @@ def annotation(*objects) -> str:
     )
 
 
-def test_what_is_odd_about_the_truth_is_told(tmp_path, caplog):
+def test_odd_annotations_are_reported(tmp_path, caplog):
     source, ids = voc_folder.Source(str(tmp_path), str(tmp_path)), tmp_path / 'ids.txt'
     ids.write_text('a\n')
     (tmp_path / 'a.xml').write_text(annotation(('cat', 1, 2, 3, 4), ('', 1, 2, 3, 4), ('cat', 50, 1, 1, 50)))
@@ -161,21 +161,21 @@ def test_what_is_odd_about_the_truth_is_told(tmp_path, caplog):
     assert '[50.0, 1.0, 1.0, 50.0] in' in caplog.text
     with caplog.at_level(logging.WARNING, 'absl'):
         annotations.read_truth(source, str(ids), ['cat', 'cta'])
-    assert "no object is a 'cta'; there are cat" in caplog.text
+    assert "no object has the class 'cta'; there are cat" in caplog.text
     with pytest.raises(ValueError, match='names a class twice'):
         annotations.read_truth(source, str(ids), ['cat', 'cat'])
     (tmp_path / 'a.xml').write_text(annotation())
-    with pytest.raises(ValueError, match=r'none of the 1 images of .* has an object; say the classes by --labels'):
+    with pytest.raises(ValueError, match=r'none of the 1 images of .* has an object; name the classes by --labels'):
         annotations.read_truth(source, str(ids))
     ids.write_text('')
     with pytest.raises(ValueError, match=r'ids.txt names no image'):
         annotations.read_truth(source, str(ids))
 
 
-def test_truth_that_cannot_be_read_is_named(tmp_path):
+def test_annotations_that_cannot_be_read_are_named(tmp_path):
     source = voc_folder.Source(str(tmp_path), str(tmp_path))
     (tmp_path / 'ids.txt').write_text('a\n')
-    with pytest.raises(ValueError, match=r"no annotation .*/a.xml of the image 'a'"):
+    with pytest.raises(ValueError, match=r"the list names the image 'a', but there is no annotation .*/a.xml"):
         annotations.read_truth(source, str(tmp_path / 'ids.txt'))
     (tmp_path / 'a.xml').write_text('<annotation><object><name>cat</name></object></annotation>')
     with pytest.raises(ValueError, match=r"a.xml: an object 'cat' has the box \[nan"):
