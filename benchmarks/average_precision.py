@@ -45,7 +45,7 @@ def make_case(num_images: int, num_detections: int, num_classes: int) -> Evaluat
     classes = np.where(near, truth.classes[of], rng.integers(0, num_classes, num_detections))
     images = np.where(near, truth.images[of], rng.integers(0, num_images, num_detections))
     scores = rng.random(num_detections) * np.where(near, 1, 0.5)
-    order = np.argsort(images, kind='stable')  # as a detector finds them
+    order = np.argsort(images, kind='stable')  # image by image, as a detector gives them
     images, classes, scores, boxes = images[order], classes[order], scores[order], boxes[order]
     names = tuple(str(number) for number in range(max(num_images, num_classes)))
     return EvaluationResult(names[:num_classes], names[:num_images], truth, Detections(images, classes, scores, boxes))

@@ -4,7 +4,7 @@
     --few=2000 --many=20000 --image_size=96
 
 Makes folders of links to the images of the split, converts them, evaluates the model on them, and samples the memory of
-the process ten times a second. Prints both peaks, the bytes of the detections and objects that were kept, and how much
+the process ten times a second. Prints both peaks, the bytes of the arrays of detections and objects, and how much
 the peak grew for each of these bytes and for each image.
 """
 
@@ -22,27 +22,27 @@ FLAGS.set_default('many', 20_000)
 
 
 def evaluate(count: int, scratch: pathlib.Path) -> tuple[int, int, int]:
-    """Peak bytes of evaluating `count` images, the bytes of what was kept, and the number of detections."""
+    """Peak bytes of evaluating `count` images, bytes of the arrays of objects and detections, and number of detections."""
     data, _ = convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, scratch)
     report = scratch / f'report{count}'
     peak = peak_memory(
         ['eval.py', f'--data_dir={data}', '--split=all', f'--model_dir={FLAGS.model_dir}', f'--report_dir={report}']
     )
     evaluated = result.read(f'{report}/metrics.json')
-    kept = sum(array.nbytes for items in (evaluated.truth, evaluated.detections) for array in vars(items).values())
-    return peak, kept, len(evaluated.detections.scores)
+    arrays = sum(array.nbytes for items in (evaluated.truth, evaluated.detections) for array in vars(items).values())
+    return peak, arrays, len(evaluated.detections.scores)
 
 
 def main(_) -> None:
     """Measures and prints."""
     with tempfile.TemporaryDirectory() as scratch:
         counts = FLAGS.few, FLAGS.many
-        (few, kept_few, _), (many, kept_many, _) = measured = [evaluate(n, pathlib.Path(scratch)) for n in counts]
-    for count, (peak, kept, detections) in zip(counts, measured, strict=True):
-        print(f'{count:,} images: {peak / 1e6:.0f} MB; kept {kept / 1e6:.1f} MB, {detections:,} detections')
+        (few, arrays_few, _), (many, arrays_many, _) = measured = [evaluate(n, pathlib.Path(scratch)) for n in counts]
+    for count, (peak, arrays, detections) in zip(counts, measured, strict=True):
+        print(f'{count:,} images: {peak / 1e6:.0f} MB; arrays {arrays / 1e6:.1f} MB, {detections:,} detections')
     print(
         f'ratio {many / few:.2f}; {(many - few) / (FLAGS.many - FLAGS.few) / 1e3:.1f} kB an image, '
-        f'{(many - few) / (kept_many - kept_few):.1f} bytes for each byte kept'
+        f'{(many - few) / (arrays_many - arrays_few):.1f} bytes for each byte of them'
     )
 
 

@@ -13,7 +13,7 @@ from yolo import storage
 from yolo.evaluation.voc_matching import Detections
 
 COMPETITION = 'comp4'  # detection, trained on any data
-LARGEST = 1e9  # of a number in a line
+LARGEST = 1e9  # number in a line
 
 
 def path_of(folder: str, split: str, name: str) -> str:
@@ -52,10 +52,10 @@ def write_detections(
 def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: Sequence[str]) -> Detections:
     """Reads the files of all classes; those of a class are in the order of its file.
 
-    A class may be spelled otherwise in a file's name (`dining table` for `diningtable`): it is taken, with a warning.
-    A class without a file has no detections, with a warning; so are boxes whose sides are the wrong way round, which
-    find nothing. ValueError, with file and line, for a line that is not understood or an image that is not in
-    `image_ids`, and if there is no file at all, or two of one class.
+    A class may be spelled otherwise in a file's name (`dining table` for `diningtable`): the file is read, with a
+    warning. Warns as well of a class without a file, which has no detections, and of boxes with xmax < xmin or
+    ymax < ymin, which match nothing. ValueError, with file and line, for a malformed line and for an image that is not
+    in `image_ids`, and if there is no file at all, or two of one class.
     """
     numbers = {image_id: number for number, image_id in enumerate(image_ids)}
     parts = [Detections(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))]
@@ -68,15 +68,15 @@ def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: 
                     'detections are of another split, or its list is another one'
                 )
         images = np.array([numbers[name] for name in names], int)
-        turned = np.flatnonzero((table[:, 3:] - table[:, 1:3] + 1 < 0).any(1))
-        if len(turned):
+        inverted = np.flatnonzero((table[:, 3:] - table[:, 1:3] + 1 < 0).any(1))
+        if len(inverted):
             logging.warning(
-                '%s: %d of %d boxes have xmax < xmin or ymax < ymin, and find nothing; the first is in '
+                '%s: %d of %d boxes have xmax < xmin or ymax < ymin, and match nothing; the first is in '
                 'line %d. The columns are corners, not width and height',
                 path,
-                len(turned),
+                len(inverted),
                 len(table),
-                lines[turned[0]],
+                lines[inverted[0]],
             )
         parts.append(Detections(images, np.full(len(images), k), table[:, 0], table[:, 1:]))
     return Detections(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
@@ -93,7 +93,7 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
         name = re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))
         k = classes.index(name) if name in classes else owners.get(_plain(name), -1)
         if k in given:
-            raise ValueError(f'{given[k][0]} and {path} are both of {classes[k]!r}; keep one of them')
+            raise ValueError(f'{given[k][0]} and {path} are both files of the class {classes[k]!r}; keep one of them')
         if k >= 0:
             given[k] = path, name
         else:
@@ -104,7 +104,7 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
             continue
         path, other = given[k]
         if other != name:
-            logging.warning('the detections call %r what the annotations call %r: taken for one class', other, name)
+            logging.warning('the class %r of the detections is taken for the class %r of the annotations', other, name)
         yield k, path
 
 
@@ -114,7 +114,7 @@ def _plain(name: str) -> str:
 
 
 def _rows(path: str) -> tuple[list[int], list[str], np.ndarray]:
-    """Numbers (D,) of the lines that say something, their image ids (D,), and scores and boxes (D, 5)."""
+    """Numbers (D,) of the lines that are not empty, their image ids (D,), and scores and boxes (D, 5)."""
     try:
         lines = storage.read(path).decode('utf-8-sig').splitlines()
     except UnicodeDecodeError as error:

@@ -50,7 +50,9 @@ def test_another_spelling_is_taken_with_a_warning_that_has_both(tmp_path, caplog
 def test_two_files_of_a_class_are_refused(tmp_path):
     for name in ('comp4_det_test_Dining Table', 'comp4_det_test_dining_table'):
         (tmp_path / f'{name}.txt').write_text('a 0.5 1 2 3 4\n')
-    with pytest.raises(ValueError, match=r"Dining Table.txt and .*dining_table.txt are both of 'diningtable'"):
+    with pytest.raises(
+        ValueError, match=r"Dining Table.txt and .*dining_table.txt are both files of the class 'diningtable'"
+    ):
         devkit_files.read_detections(str(tmp_path), 'test', CLASSES, IDS)
 
 
@@ -68,7 +70,7 @@ def test_sides_the_wrong_way_round_are_reported(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, 'absl'):
         got = devkit_files.read_detections(str(folder), 'test', ['cat'], IDS)
     assert len(got.scores) == 3
-    assert '1 of 3 boxes have xmax < xmin or ymax < ymin, and find nothing; the first is in line 3' in caplog.text
+    assert '1 of 3 boxes have xmax < xmin or ymax < ymin, and match nothing; the first is in line 3' in caplog.text
 
 
 def test_a_class_without_a_file_has_no_detections(tmp_path, caplog):

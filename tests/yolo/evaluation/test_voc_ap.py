@@ -6,14 +6,14 @@ from conftest import DATA
 
 from yolo import voc_average_precision
 from yolo.evaluation import voc_ap, voc_matching
-from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
+from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 
 def golden():
     """The devkit's case as arrays, and what its MATLAB code makes of it."""
     cases = json.loads((DATA / 'voc_devkit' / 'cases.json').read_text())
     image, kind = ({name: i for i, name in enumerate(cases[key])} for key in ('images', 'classes'))
-    objects, found = cases['objects'], cases['detections']
+    objects, rows = cases['objects'], cases['detections']
     truth = GroundTruth(
         np.array([image[o[0]] for o in objects]),
         np.array([kind[o[1]] for o in objects]),
@@ -21,10 +21,10 @@ def golden():
         np.array([o[6] for o in objects], bool),
     )
     detections = Detections(
-        np.array([image[d[0]] for d in found]),
-        np.array([kind[d[1]] for d in found]),
-        np.array([d[2] for d in found]),
-        np.array([d[3:7] for d in found], float),
+        np.array([image[d[0]] for d in rows]),
+        np.array([kind[d[1]] for d in rows]),
+        np.array([d[2] for d in rows]),
+        np.array([d[3:7] for d in rows], float),
     )
     return truth, detections, kind, json.loads((DATA / 'voc_devkit' / 'devkit.json').read_text())
 
@@ -87,7 +87,7 @@ def evaluate_slowly(truth, detections, k, threshold):
 @pytest.mark.parametrize('seed', range(8))
 def test_equals_the_slow_twin_with_ties_duplicates_and_crowds(seed):
     rng = np.random.default_rng(seed)
-    num, found = 60, 300
+    num, num_detections = 60, 300
     corners = rng.integers(1, 40, (num, 2))
     truth = GroundTruth(
         rng.integers(0, 6, num),
@@ -95,13 +95,13 @@ def test_equals_the_slow_twin_with_ties_duplicates_and_crowds(seed):
         np.concatenate([corners, corners + rng.integers(0, 25, (num, 2))], 1),
         rng.random(num) < 0.2,
     )
-    source = rng.integers(0, num, found)
-    boxes = truth.boxes[source] + rng.integers(-4, 5, (found, 4))
+    source = rng.integers(0, num, num_detections)
+    boxes = truth.boxes[source] + rng.integers(-4, 5, (num_detections, 4))
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
     detections = Detections(
         truth.images[source],
-        np.where(rng.random(found) < 0.8, truth.classes[source], 3),
-        rng.integers(0, 12, found) / 12,
+        np.where(rng.random(num_detections) < 0.8, truth.classes[source], 3),
+        rng.integers(0, 12, num_detections) / 12,
         boxes,
     )
     for threshold in (0.5, 0.75):
@@ -122,7 +122,7 @@ def truths(*rows):
     )
 
 
-def found(*rows):
+def detected(*rows):
     """Detections of class 0 given as (image, box, score)."""
     images, boxes, scores = zip(*rows, strict=True) if rows else ((), (), ())
     return Detections(
@@ -136,17 +136,17 @@ BOX, AWAY = (10, 10, 19, 19), (50, 50, 59, 59)
 @pytest.mark.parametrize(
     ('truth', 'detections', 'area'),
     [
-        (truths((0, BOX, False)), found((0, BOX, 0.5)), 1.0),
-        (truths((0, BOX, False)), found(), 0.0),
-        (truths((0, BOX, False)), found((1, BOX, 0.5)), 0.0),
-        (truths(), found((0, BOX, 0.5)), np.nan),
-        (truths(), found(), np.nan),
-        (truths((0, BOX, True)), found((0, BOX, 0.5)), np.nan),
-        (truths((0, BOX, False), (1, BOX, True)), found((1, BOX, 0.9), (1, BOX, 0.8), (0, BOX, 0.5)), 1.0),
-        (truths((0, BOX, False)), found((0, BOX, 0.9), (0, BOX, 0.8)), 1.0),
-        (truths((0, BOX, False), (0, AWAY, False)), found((0, BOX, 0.9), (0, BOX, 0.8), (0, AWAY, 0.7)), 5 / 6),
-        (truths((0, BOX, False)), found((0, AWAY, 0.5), (0, BOX, 0.5)), 0.5),
-        (truths((0, BOX, False)), found((0, BOX, 0.5), (0, AWAY, 0.5)), 1.0),
+        (truths((0, BOX, False)), detected((0, BOX, 0.5)), 1.0),
+        (truths((0, BOX, False)), detected(), 0.0),
+        (truths((0, BOX, False)), detected((1, BOX, 0.5)), 0.0),
+        (truths(), detected((0, BOX, 0.5)), np.nan),
+        (truths(), detected(), np.nan),
+        (truths((0, BOX, True)), detected((0, BOX, 0.5)), np.nan),
+        (truths((0, BOX, False), (1, BOX, True)), detected((1, BOX, 0.9), (1, BOX, 0.8), (0, BOX, 0.5)), 1.0),
+        (truths((0, BOX, False)), detected((0, BOX, 0.9), (0, BOX, 0.8)), 1.0),
+        (truths((0, BOX, False), (0, AWAY, False)), detected((0, BOX, 0.9), (0, BOX, 0.8), (0, AWAY, 0.7)), 5 / 6),
+        (truths((0, BOX, False)), detected((0, AWAY, 0.5), (0, BOX, 0.5)), 0.5),
+        (truths((0, BOX, False)), detected((0, BOX, 0.5), (0, AWAY, 0.5)), 1.0),
     ],
 )
 def test_small_cases(truth, detections, area):
@@ -157,7 +157,7 @@ def test_small_cases(truth, detections, area):
 
 def test_the_mean_is_over_classes_with_objects():
     truth = GroundTruth(np.zeros(2, int), np.array([0, 2]), np.array([BOX, AWAY], float), np.zeros(2, bool))
-    ap = voc_average_precision(truth, found((0, BOX, 0.5)), 4)
+    ap = voc_average_precision(truth, detected((0, BOX, 0.5)), 4)
     assert ap.map_area == 0.5
     assert np.isnan(ap.ap_area[[1, 3]]).all()
     assert ap.num_objects.tolist() == [1, 0, 1, 0]
@@ -165,16 +165,16 @@ def test_the_mean_is_over_classes_with_objects():
 
 def test_overlap_of_exactly_the_threshold_counts():
     half = (10, 10, 19, 14)  # 50 of 100 pixels, ends included
-    assert voc_average_precision(truths((0, BOX, False)), found((0, half, 0.5)), 1).map_area == 1
+    assert voc_average_precision(truths((0, BOX, False)), detected((0, half, 0.5)), 1).map_area == 1
     less = (10, 10, 19, 13.99)
-    assert voc_average_precision(truths((0, BOX, False)), found((0, less, 0.5)), 1).map_area == 0
+    assert voc_average_precision(truths((0, BOX, False)), detected((0, less, 0.5)), 1).map_area == 0
 
 
 @pytest.mark.parametrize(
     ('detections', 'message'),
     [
-        (found((0, BOX, np.nan)), r'scores\[0\] is nan'),
-        (found((0, BOX, 0.1), (0, (1, 2, np.inf, 4), 0.5)), r'boxes\[1\]'),
+        (detected((0, BOX, np.nan)), r'scores\[0\] is nan'),
+        (detected((0, BOX, 0.1), (0, (1, 2, np.inf, 4), 0.5)), r'boxes\[1\]'),
         (Detections(np.zeros(1, int), np.array([3]), np.ones(1), np.ones((1, 4))), r'classes\[0\] is 3'),
         (Detections(np.zeros(2, int), np.array([0]), np.ones(1), np.ones((1, 4))), 'has shape'),
     ],
@@ -182,23 +182,6 @@ def test_overlap_of_exactly_the_threshold_counts():
 def test_bad_arrays_are_refused(detections, message):
     with pytest.raises(ValueError, match=message):
         voc_average_precision(truths((0, BOX, False)), detections, 1)
-
-
-def test_pixels_survive_the_record():
-    rng = np.random.default_rng(0)
-    sizes = rng.integers(50, 4000, (5000, 2))
-    extent = sizes[:, [1, 0, 1, 0]]
-    pixels = np.ceil(rng.random((5000, 4)) * extent)
-    relative = ((pixels - [1, 1, 0, 0]) / extent).astype(np.float32)
-    np.testing.assert_array_equal(to_voc_pixels(relative, sizes, exact=True), pixels)
-    np.testing.assert_allclose(to_voc_pixels(relative, sizes), pixels, atol=1e-3)
-
-
-def test_detections_are_clipped_to_the_image():
-    boxes = np.array([[-0.5, 0.25, 1.5, 0.5], [0, 0, 1, 1]], np.float32)
-    expected = [[1, 26, 200, 50], [1, 1, 200, 100]]
-    np.testing.assert_array_equal(to_voc_pixels(boxes, np.array([[100, 200]] * 2)), expected)
-    np.testing.assert_array_equal(to_voc_pixels(boxes[None], np.array([100, 200])), [expected])
 
 
 def test_few_pairs_at_once_change_nothing(monkeypatch):
@@ -227,20 +210,20 @@ def test_few_images_at_once_change_nothing(at_once, monkeypatch):
 
 
 def test_equal_overlaps_take_the_first_object():
-    detections = found((0, BOX, 0.5))
+    detections = detected((0, BOX, 0.5))
     assert voc_average_precision(truths((0, BOX, False), (0, BOX, True)), detections, 1).recall[0].tolist() == [1]
     assert voc_average_precision(truths((0, BOX, True), (0, BOX, False)), detections, 1).recall[0].tolist() == []
 
 
 def test_recall_of_three_tenths_is_below_the_fourth_point():
     truth = truths(*((image, BOX, False) for image in range(10)))
-    ap = voc_average_precision(truth, found((0, BOX, 0.9), (1, BOX, 0.8), (2, BOX, 0.7)), 1)
+    ap = voc_average_precision(truth, detected((0, BOX, 0.9), (1, BOX, 0.8), (2, BOX, 0.7)), 1)
     assert ap.ap_11pt[0] == pytest.approx(3 / 11)  # 0, .1, .2; the fourth is 3 * 0.1, a bit over 3 / 10
 
 
 def test_the_curve_has_the_detections_that_count():
     truth = truths((0, BOX, False), (0, AWAY, True))
-    ap = voc_average_precision(truth, found((0, BOX, 0.7), (0, AWAY, 0.8), (0, BOX, 0.9)), 1)
+    ap = voc_average_precision(truth, detected((0, BOX, 0.7), (0, AWAY, 0.8), (0, BOX, 0.9)), 1)
     assert ap.precision[0].tolist() == [1, 0.5]
     assert ap.recall[0].tolist() == [1, 1]
     assert ap.scores[0].tolist() == [0.9, 0.7]
@@ -250,7 +233,7 @@ def test_the_curve_has_the_detections_that_count():
 def test_other_types_and_thresholds_are_refused():
     with pytest.raises(ValueError, match=r'GroundTruth\.classes has type float64'):
         voc_average_precision(
-            GroundTruth(np.zeros(1, int), np.zeros(1), np.ones((1, 4)), np.zeros(1, bool)), found(), 1
+            GroundTruth(np.zeros(1, int), np.zeros(1), np.ones((1, 4)), np.zeros(1, bool)), detected(), 1
         )
     with pytest.raises(ValueError, match='iou_threshold is 50'):
-        voc_average_precision(truths(), found(), 1, 50)
+        voc_average_precision(truths(), detected(), 1, 50)
