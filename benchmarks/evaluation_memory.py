@@ -22,7 +22,7 @@ FLAGS.set_default('many', 20_000)
 
 
 def evaluate(count: int, scratch: pathlib.Path) -> tuple[int, int, int]:
-    """Peak bytes of evaluating `count` images, bytes of the arrays of objects and detections, and number of detections."""
+    """Peak bytes of evaluating `count` images, bytes of the arrays, and number of detections."""
     data, _ = convert(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, count, scratch)
     report = scratch / f'report{count}'
     peak = peak_memory(
