@@ -37,7 +37,7 @@ def main(_) -> None:
         size = FLAGS.image_size, FLAGS.image_size
         for how in images.FORMATS:
             lists = {'all': f'{folder}/ImageSets/Main/all.txt'}
-            convert.build(
+            convert.convert(
                 convert.Settings(
                     source,
                     lists,

@@ -76,7 +76,7 @@ def run(values: FlagValues) -> int:
     if asked.runner == 'beam':
         workers = pool.beam(asked.beam_options, posixpath.join(settings.out_dir, 'work'))
     try:
-        description, summaries = convert.build(settings, asked.overwrite, workers)
+        description, summaries = convert.convert(settings, asked.overwrite, workers)
     except BrokenProcessPool as error:
         raise ValueError('a worker process died, perhaps for want of memory: run again with fewer --workers') from error
     if summaries is None:

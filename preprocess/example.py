@@ -1,4 +1,4 @@
-"""One image and its annotation -> one record, with every problem named."""
+"""The objects of an annotation that a record can hold, and the problems of the others."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,31 +6,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from yolo.data import voc_xml
-from yolo.data.voc_folder import REPAIRED
+from yolo.data.problems import LEFT_OUT_BOX, REPAIRED
 
-SMALLEST = 1e-6  # relative width or height of a box in its image
-CLIP_NOTED = 1e-6  # a box that is clipped by less, relative, was only rounded
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something that was not written as it was: kind is one of the constants below."""
-
-    split: str
-    image_id: str
-    kind: str
-    reason: str
-
-
-LEFT_OUT_IMAGE, LEFT_OUT_BOX = 'image left out', 'box left out'  # and REPAIRED, NOTED
+MIN_SIDE = 1e-6  # relative width or height of a box in its image
+ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
 
 
 @dataclasses.dataclass(frozen=True)
 class Objects:
-    """The objects of an image that can be used: names, boxes (N, 4) relative float32, difficult and truncated (N,)
-    bool.
+    """The usable objects of an image: names, boxes (N, 4) relative float32, difficult and truncated (N,) bool.
 
-    problems: (kind, reason) of each one that was left out or repaired.
+    problems: (kind, reason) of each object that was left out or repaired.
     """
 
     names: tuple[str, ...]
@@ -54,51 +40,59 @@ def usable_objects_of(
 ) -> list[Objects]:
     """The same of many images at once."""
     counts = [len(annotation.names) for annotation in annotations]
-    names = np.array([name for annotation in annotations for name in annotation.names], object)
-    pixels = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotations)])
-    extents = np.repeat(np.array([(w, h, w, h) for h, w in sizes], float).reshape(-1, 4), counts, 0)
+    owners = np.repeat(np.arange(len(counts)), counts)  # (N,) the image of each object
+    names = np.array([name for annotation in annotations for name in annotation.names], object)  # (N,)
+    pixels = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotations)])  # (N, 4)
+    extents = np.array([(w, h, w, h) for h, w in sizes], float).reshape(-1, 4)[owners]  # (N, 4)
     relative = (pixels - [1, 1, 0, 0]) / extents
     clipped = np.clip(relative, 0, 1)
-    finite = np.all(np.isfinite(pixels), axis=1)
-    with_area = np.all(pixels[:, 2:] > pixels[:, :2], axis=1)
-    whole = clipped.astype(np.float32)  # as it is stored: it must have an area still
-    inside = np.all(whole[:, 2:] - whole[:, :2] > SMALLEST, axis=1)
-    known = np.array([bool(name) and (classes is None or name in classes) for name in names], bool)
-    kept = finite & with_area & inside & known
-    moved = np.abs(clipped - relative).max(1, initial=0) > CLIP_NOTED
-    ends = np.cumsum(counts).tolist()
-    found = []
-    for annotation, end in zip(annotations, ends, strict=True):
-        mine = slice(end - len(annotation.names), end)
-        keep = kept[mine]
-        found.append(
-            Objects(
-                tuple(names[mine][keep]), whole[mine][keep], annotation.difficult[keep], annotation.truncated[keep], ()
-            )
-        )
-    owners = np.repeat(np.arange(len(counts)), counts)
-    for i in np.flatnonzero(moved | ~kept).tolist():
+    boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
+    checks = _checks(names, pixels, boxes, classes)
+    was_clipped = np.abs(clipped - relative).max(1, initial=0) > ROUNDING
+    checks.append((REPAIRED, 'clipped to the image of {width} x {height}', was_clipped))
+    fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
+    kept: np.ndarray = np.logical_not(fails[:-1].any(0))
+    problems: list[list[tuple[str, str]]] = [[] for _ in annotations]
+    starts = np.cumsum(counts) - counts
+    for i in np.flatnonzero(fails.any(0)).tolist():
         image = int(owners[i])
+        kind, reason, _ = checks[int(fails[:, i].argmax())]  # the first that it fails
         height, width = sizes[image]
-        kind, reason = (
-            (LEFT_OUT_BOX, 'its coordinates are not numbers')
-            if not finite[i]
-            else (LEFT_OUT_BOX, 'it has no area')
-            if not with_area[i]
-            else (LEFT_OUT_BOX, f'it is outside of the image of {width} x {height}')
-            if not inside[i]
-            else (LEFT_OUT_BOX, 'it has no name')
-            if not names[i]
-            else (LEFT_OUT_BOX, 'its name is not among the labels')
-            if not known[i]
-            else (REPAIRED, f'clipped to the image of {width} x {height}')
-        )
-        index = i - ends[image] + counts[image]
-        problem = kind, f'{_say(annotations[image], index)}: {reason}'
-        found[image] = dataclasses.replace(found[image], problems=(*found[image].problems, problem))
-    return found
+        name = _describe(annotations[image], i - int(starts[image]))
+        problems[image].append((kind, f'{name}: {reason.format(width=width, height=height)}'))
+    ranges = [slice(start, start + count) for start, count in zip(starts.tolist(), counts, strict=True)]
+    return [
+        _select(annotation, boxes[part], kept[part], said)
+        for annotation, part, said in zip(annotations, ranges, problems, strict=True)
+    ]
 
 
-def _say(annotation: voc_xml.Annotation, index: int) -> str:
+def _checks(
+    names: np.ndarray, pixels: np.ndarray, boxes: np.ndarray, classes: frozenset[str] | None
+) -> list[tuple[str, str, np.ndarray]]:
+    """Why objects are left out, in the order in which it is said: kind, reason, and which objects (N,) bool."""
+    no_name = np.array([not name for name in names], bool)
+    unknown = np.array([classes is not None and name not in classes for name in names], bool)
+    return [
+        (LEFT_OUT_BOX, 'its coordinates are not numbers', ~np.isfinite(pixels).all(1)),
+        (LEFT_OUT_BOX, 'it has no area', ~(pixels[:, 2:] > pixels[:, :2]).all(1)),
+        (
+            LEFT_OUT_BOX,
+            'it is outside of the image of {width} x {height}',
+            ~(boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(1),
+        ),
+        (LEFT_OUT_BOX, 'it has no name', no_name),
+        (LEFT_OUT_BOX, 'its name is not among the labels', unknown),
+    ]
+
+
+def _select(
+    annotation: voc_xml.Annotation, boxes: np.ndarray, kept: np.ndarray, problems: Sequence[tuple[str, str]]
+) -> Objects:
+    names = tuple(name for name, keep in zip(annotation.names, kept, strict=True) if keep)
+    return Objects(names, boxes[kept], annotation.difficult[kept], annotation.truncated[kept], tuple(problems))
+
+
+def _describe(annotation: voc_xml.Annotation, index: int) -> str:
     box = ', '.join(f'{value:g}' for value in annotation.boxes[index])
     return f'object {index + 1} {annotation.names[index]!r} ({box})'

@@ -1,4 +1,4 @@
-"""Who does the work: processes of this machine, or Apache Beam on many."""
+"""The workers: processes of this machine, or Apache Beam on many machines."""
 
 import concurrent.futures
 import contextlib
@@ -22,19 +22,19 @@ KEEP_MEMORY = {'MALLOC_TRIM_THRESHOLD_': str(128 << 20), 'MALLOC_MMAP_THRESHOLD_
 
 
 @dataclasses.dataclass(frozen=True)
-class Crew:
-    """run: as the builtin map, but elsewhere; scratch: a folder that all of it can write to."""
+class WorkerPool:
+    """run: as the builtin map, but by the workers; scratch: a folder that all workers can write to."""
 
     run: Callable[..., Iterator[Any]]
     scratch: str
 
 
 @contextlib.contextmanager
-def local(number: int) -> Iterator[Crew]:
-    """So many processes of this machine; within this one if `number` is 1."""
+def local(number: int) -> Iterator[WorkerPool]:
+    """A pool of `number` processes of this machine; with 1, this process itself."""
     with tempfile.TemporaryDirectory() as scratch:
         if number == 1:
-            yield Crew(map, scratch)
+            yield WorkerPool(map, scratch)
             return
         # spawn: the threads that OpenCV, or TensorFlow in a program that uses this, have do not survive a fork
         context = multiprocessing.get_context('spawn')
@@ -42,13 +42,13 @@ def local(number: int) -> Iterator[Crew]:
             os.environ.setdefault(name, value)  # read by each process at its start
         executor = concurrent.futures.ProcessPoolExecutor(number, context, _start)
         try:
-            yield Crew(executor.map, scratch)
+            yield WorkerPool(executor.map, scratch)
         finally:
             executor.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
-def beam(options: Sequence[str], scratch: str) -> Iterator[Crew]:
+def beam(options: Sequence[str], scratch: str) -> Iterator[WorkerPool]:
     """Apache Beam, on whatever runner its options say; scratch: a path that all its workers can write to.
 
     ValueError if Beam is not installed.
@@ -71,7 +71,7 @@ def beam(options: Sequence[str], scratch: str) -> Iterator[Crew]:
 
     storage.make_folder(scratch)
     try:
-        yield Crew(run, scratch)
+        yield WorkerPool(run, scratch)
     finally:
         storage.remove_folder(scratch)
 

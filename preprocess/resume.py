@@ -1,4 +1,4 @@
-"""What a folder of records was asked to hold, and which of its shards are finished: how a killed run goes on.
+"""How a killed run continues: with the settings in the manifest, and without the shards that are finished.
 
 While a run is under way the folder has `manifest.json` without shards, finished shards, and for each of these a note in
 `progress/`. A shard without its note, or that is not as the note says, is written again. At the end come the manifest
@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from preprocess import tfds_metadata
-from preprocess.example import Problem
 from yolo import storage
 from yolo.data import records
+from yolo.data.problems import Problem
 
 FOLDER = 'progress'
 OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
@@ -65,7 +65,7 @@ class Summary:
 
 
 def differences(before: Mapping, now: Mapping) -> str:
-    """What two manifests' settings differ in, to be read; empty if in nothing."""
+    """The differences of two manifests' settings as text; empty if there are none."""
     names = dict.fromkeys([*before, *now])
     return '; '.join(
         f'{name}: {_short(before.get(name))} there, {_short(now.get(name))} now'
@@ -80,7 +80,7 @@ def _short(value) -> str:
 
 
 def begin(out_dir: str, settings: Mapping) -> bool:
-    """Makes the folder one that holds what `settings` ask for, or nothing yet; whether it holds all of it already.
+    """Prepares a folder for records with these settings; returns whether it holds all of them already.
 
     ValueError, with the differences, if it holds records, whole or not, that were made with other settings.
     """
@@ -90,7 +90,7 @@ def begin(out_dir: str, settings: Mapping) -> bool:
         raise ValueError(f'{out_dir!r} holds records without a {records.MANIFEST}; --overwrite replaces them')
     if there is None:
         storage.make_folder(out_dir)
-        end(out_dir)  # notes without a manifest are of who knows which settings
+        end(out_dir)  # the settings of notes without a manifest are unknown
         records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
         return False
     if there.settings != settings:
@@ -104,13 +104,13 @@ def begin(out_dir: str, settings: Mapping) -> bool:
 def note(path: str, shard: records.ShardFile, summary: Summary) -> None:
     """Notes that the shard of this path is finished."""
     problems = [dataclasses.asdict(problem) for problem in summary.problems]
-    told = {'shard': dataclasses.asdict(shard), 'summary': {**vars(summary), 'problems': problems}}
+    fields = {'shard': dataclasses.asdict(shard), 'summary': {**vars(summary), 'problems': problems}}
     storage.make_folder(posixpath.dirname(_note_path(path)))
-    storage.write(_note_path(path), json.dumps(told, ensure_ascii=False))
+    storage.write(_note_path(path), json.dumps(fields, ensure_ascii=False))
 
 
 def finished(path: str) -> tuple[records.ShardFile, Summary] | None:
-    """What was noted of the shard of this path, if it is there and as noted; else None."""
+    """The note on the shard of this path, if the shard is there with the noted checksum; else None."""
     if not (storage.exists(_note_path(path)) and storage.exists(path)):
         return None
     noted = json.loads(storage.read(_note_path(path)))
@@ -137,7 +137,7 @@ def end(out_dir: str) -> None:
 
 
 def clear(out_dir: str, splits: Sequence[str]) -> None:
-    """Removes what makes a folder one of records, first of all the description, then their files; others stay."""
+    """Removes the records and their descriptions from a folder, `dataset.json` first; other files stay."""
     if not storage.is_folder(out_dir):
         return
     with contextlib.suppress(ValueError):  # no description, or not one of this version

@@ -1,4 +1,4 @@
-"""The first pass: all annotations, looked through for classes and box sizes, and kept for the second pass."""
+"""The first pass: all annotations, read for classes and box sizes, and cached for the second pass."""
 
 import collections
 import contextlib
@@ -22,21 +22,21 @@ MOST_SIZES = 10_000  # of boxes, for the anchors
 
 @dataclasses.dataclass(frozen=True)
 class ScanJob:
-    """Annotations to look through; what they hold is kept in the file `kept_in`."""
+    """Annotations to read; the result is cached in the file `cache_path`."""
 
     source: voc_folder.Source
     ids: tuple[str, ...]
     classes: frozenset[str] | None  # None: all
     image_size: tuple[int, int]
     resize: str
-    kept_in: str
+    cache_path: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What a look through annotations found: objects by name, and sizes (N, 2) w, h of usable boxes.
+    """A summary of annotations: usable objects by name, and sizes (N, 2) w, h of their boxes.
 
-    The sizes are relative to the stored image, bars included; at most MOST_SIZES of them, evenly taken.
+    The sizes are relative to the stored image, bars included; at most MOST_SIZES of them, taken at equal steps.
     """
 
     counts: collections.Counter
@@ -47,7 +47,7 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True)
 class Scanned:
-    """An annotation: the file name it tells, the image's size (height, width), told or seen, and the objects in it."""
+    """An annotation; size: height, width as in the XML, or else of the image itself."""
 
     filename: str
     size: tuple[int, int]
@@ -55,14 +55,14 @@ class Scanned:
 
 
 def scan(job: ScanJob) -> Scan:
-    """Looks through some annotations and keeps, for each, what it holds or the reason why it cannot be read."""
+    """Reads some annotations and caches, for each, a Scanned or the reason why it cannot be read."""
     scans = []
-    with storage.writer(job.kept_in) as file:
+    with storage.writer(job.cache_path) as file:
         for start in range(0, len(job.ids), CHUNK):
-            found, kept = _scan_chunk(job, job.ids[start : start + CHUNK])
-            pickle.dump(kept, file, pickle.HIGHEST_PROTOCOL)
-            scans.append(found)
-    return join(scans, math.inf)  # every size: which ones are kept must not depend on the shards
+            result, cached = _scan_chunk(job, job.ids[start : start + CHUNK])
+            pickle.dump(cached, file, pickle.HIGHEST_PROTOCOL)
+            scans.append(result)
+    return join(scans, math.inf)  # every size: which ones are taken must not depend on the shards
 
 
 def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | str]]:
@@ -77,20 +77,20 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
         annotations.append(annotation)
         sizes.append(size)
         reasons.append('')
-    found = example.usable_objects_of(annotations, sizes, job.classes)
+    usable = example.usable_objects_of(annotations, sizes, job.classes)
     good = iter(
         [
             Scanned(annotation.filename, size, objects)
-            for annotation, size, objects in zip(annotations, sizes, found, strict=True)
+            for annotation, size, objects in zip(annotations, sizes, usable, strict=True)
         ]
     )
-    counts = collections.Counter(name for objects in found for name in objects.names)
-    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in found)])
-    owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in found], 0)
+    counts = collections.Counter(name for objects in usable for name in objects.names)
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in usable)])
+    owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in usable], 0)
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
     unread = [reason for reason in reasons if reason]
-    found_here = Scan(counts, boxes[:, 2:] - boxes[:, :2], len(unread), tuple(unread[:MOST_REASONS]))
-    return found_here, [reason or next(good) for reason in reasons]
+    result = Scan(counts, boxes[:, 2:] - boxes[:, :2], len(unread), tuple(unread[:MOST_REASONS]))
+    return result, [reason or next(good) for reason in reasons]
 
 
 def _size_of_image(source: voc_folder.Source, image_id: str, filename: str) -> tuple[int, int]:
@@ -98,15 +98,15 @@ def _size_of_image(source: voc_folder.Source, image_id: str, filename: str) -> t
     return height, width
 
 
-def kept_chunks(path: str) -> Iterator[list[Scanned | str]]:
-    """What `scan` kept of its annotations, in order, CHUNK at a time."""
+def read_cache(path: str) -> Iterator[list[Scanned | str]]:
+    """What `scan` cached, in order, CHUNK images at a time."""
     with storage.reader(path) as file, contextlib.suppress(EOFError):
         while True:
             yield pickle.load(file)
 
 
 def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
-    """One of many, in order; of more sizes every second, fourth, eighth ... is kept, so that memory is flat."""
+    """One scan of many, in order; of too many sizes every 2nd, 4th, 8th ... is taken, so that memory is flat."""
     counts: collections.Counter = collections.Counter()
     sizes: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
     total, num_kept, step, num_unread = 0, 0, 1, 0

@@ -16,6 +16,25 @@ _FEATURES = 'tensorflow_datasets.core.features'
 def write(data_dir: str, description: records.Description, manifest: records.Manifest) -> None:
     """Writes the three files for these records: splits, features, names of the classes."""
     height, width = description.image_size
+    by = f'yolov2-tensorflow {description.tool_version}'
+    _write_json(data_dir, 'features.json', _features(description))
+    storage.write(posixpath.join(data_dir, 'objects-label.labels.txt'), '\n'.join(description.classes) + '\n')
+    _write_json(
+        data_dir,
+        'dataset_info.json',
+        {
+            'name': 'records',
+            'version': '1.0.0',
+            'fileFormat': 'tfrecord',
+            'description': f'Images of {width} x {height} with objects, by {by}.',
+            'splits': [_split(name, split, manifest) for name, split in description.splits.items()],
+        },
+    )
+
+
+def _features(description: records.Description) -> dict:
+    """The features of a record as TFDS describes them."""
+    height, width = description.image_size
     if description.image_format == 'raw':
         image = _tensor('uint8', height, width, 3, encoding='bytes')
     else:
@@ -35,27 +54,16 @@ def write(data_dir: str, description: records.Description, manifest: records.Man
         },
         'place': _tensor('int64', 3),
     }
-    features = {
-        records.IMAGE: image,
-        records.IMAGE_ID: {'pythonClassName': f'{_FEATURES}.text_feature.Text', 'text': {}},
-        records.SIZE: _tensor('int64', 2),
-        'objects': {
-            'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
-            'sequence': {'feature': _dict(objects), 'length': '-1'},
-        },
-    }
-    _write_json(data_dir, 'features.json', _dict(features))
-    storage.write(posixpath.join(data_dir, 'objects-label.labels.txt'), '\n'.join(description.classes) + '\n')
-    _write_json(
-        data_dir,
-        'dataset_info.json',
+    return _dict(
         {
-            'name': 'records',
-            'version': '1.0.0',
-            'fileFormat': 'tfrecord',
-            'description': f'Images of {width} x {height} with objects, by yolov2-tensorflow {description.tool_version}.',
-            'splits': [_split(name, split, manifest) for name, split in description.splits.items()],
-        },
+            records.IMAGE: image,
+            records.IMAGE_ID: {'pythonClassName': f'{_FEATURES}.text_feature.Text', 'text': {}},
+            records.SIZE: _tensor('int64', 2),
+            'objects': {
+                'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
+                'sequence': {'feature': _dict(objects), 'length': '-1'},
+            },
+        }
     )
 
 

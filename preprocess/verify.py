@@ -25,29 +25,31 @@ SHOWN = 20  # problems on screen
 
 
 def verify_shard(
-    description: records.Description, told: records.ShardFile | None, path: str
+    description: records.Description, recorded: records.ShardFile | None, path: str
 ) -> tuple[Summary, list[str]]:
     """Reads every byte of one file: what it holds, and what is wrong with it."""
-    found, problems = Summary(), []
-    if told is None:
-        return found, [f'{path} is not in the {records.MANIFEST}']
+    summary, problems = Summary(), []
+    if recorded is None:
+        return summary, [f'{path} is not in the {records.MANIFEST}']
     try:
-        if records.checksum(path) != (told.num_bytes, told.crc32c):
+        if records.checksum(path) != (recorded.num_bytes, recorded.crc32c):
             problems.append(f'{path} is not what was written: its length or checksum differs')
         with storage.reader(path) as file:
             for serialized in tfrecord.unframe(file, path):
                 record = records.deserialize(serialized)
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
-                found.take_image(names, record.difficult)
-                problems += [f'{path}, image {record.image_id!r}: {what}' for what in _wrong(description, record)]
+                summary.take_image(names, record.difficult)
+                problems += [
+                    f'{path}, image {record.image_id!r}: {what}' for what in _record_problems(description, record)
+                ]
     except (OSError, ValueError) as error:
-        return found, [*problems, str(error)]
-    if found.num_images != told.num_images:
-        problems.append(f'{path} has {found.num_images} records, the {records.MANIFEST} says {told.num_images}')
-    return found, problems
+        return summary, [*problems, str(error)]
+    if summary.num_images != recorded.num_images:
+        problems.append(f'{path} has {summary.num_images} records, the {records.MANIFEST} says {recorded.num_images}')
+    return summary, problems
 
 
-def _wrong(description: records.Description, record: records.Record) -> Iterator[str]:
+def _record_problems(description: records.Description, record: records.Record) -> Iterator[str]:
     """What is wrong with a record."""
     lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
     if len(lengths) > 1:
@@ -79,15 +81,15 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
     if manifest is None:
         raise ValueError(f'{data_dir!r} has no {records.MANIFEST}; run `python -m preprocess --overwrite`')
     problems = []
-    with pool.local(num_workers) as crew:
+    with pool.local(num_workers) as workers:
         for name, split in description.splits.items():
             paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
-            told = [manifest.shards.get(posixpath.basename(path)) for path in paths]
+            recorded = [manifest.shards.get(posixpath.basename(path)) for path in paths]
             total = Summary()
-            found = crew.run(functools.partial(verify_shard, description), told, paths)
-            for part, wrong in tqdm(found, total=len(paths), desc=name, unit=' files', disable=None):
+            results = workers.run(functools.partial(verify_shard, description), recorded, paths)
+            for part, part_problems in tqdm(results, total=len(paths), desc=name, unit=' files', disable=None):
                 total.add(part)
-                problems += wrong
+                problems += part_problems
             for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
                 if getattr(total, field) != getattr(split, field):
                     problems.append(

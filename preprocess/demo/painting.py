@@ -121,8 +121,9 @@ def background(rng, height: int, width: int) -> np.ndarray:
 def _clutter(rng, height: int, width: int) -> np.ndarray:
     """Brightness (H, W) float32 0..1 of short thick strokes in greys, none of them a closed shape."""
     field = np.full((height, width), 0.5, np.float32)
-    for start, angle, grey in zip(rng.uniform(0, (width, height), (70, 2)), rng.uniform(0, 2 * np.pi, 70),
-                                  rng.random(70), strict=True):
+    for start, angle, grey in zip(
+        rng.uniform(0, (width, height), (70, 2)), rng.uniform(0, 2 * np.pi, 70), rng.random(70), strict=True
+    ):
         end = start + rng.uniform(10, 70) * np.array([np.cos(angle), np.sin(angle)])
         (x0, y0), (x1, y1) = np.rint(start).astype(int).tolist(), np.rint(end).astype(int).tolist()
         cv2.line(field, (x0, y0), (x1, y1), float(grey), int(rng.integers(1, 8)))

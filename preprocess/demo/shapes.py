@@ -9,8 +9,6 @@ first ones as they are, and no test image is in the training split.
 import dataclasses
 import math
 import os
-import xml.etree.ElementTree as ET
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,7 @@ from absl.flags import FlagValues
 
 from preprocess.demo import painting
 from yolo.cli import flags
+from yolo.data import voc_xml
 from yolo.settings import setting
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
@@ -101,22 +100,24 @@ def _layout(rng, height: int, width: int) -> list[tuple[np.ndarray, float]]:
 
 def _annotation(image_id: str, shape: tuple[int, ...], objects: list[Object]) -> bytes:
     """The annotation of an image (H, W, 3) as VOC 2007 writes it."""
-
-    def add(parent: ET.Element, **texts: Any) -> None:
-        for tag, text in texts.items():
-            ET.SubElement(parent, tag).text = str(text)
-
-    root = ET.Element('annotation')
-    add(root, folder='shapes', filename=image_id + '.jpg')
-    add(ET.SubElement(root, 'source'), database='Shapes', annotation='python -m preprocess shapes', image='drawn')
-    add(ET.SubElement(root, 'size'), width=shape[1], height=shape[0], depth=shape[2])
-    add(root, segmented=0)
-    for each in objects:
-        element = ET.SubElement(root, 'object')
-        add(element, name=each.name, pose='Unspecified', truncated=int(each.truncated), difficult=int(each.difficult))
-        add(ET.SubElement(element, 'bndbox'), **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), each.box, strict=True)))
-    ET.indent(root, '\t')
-    return ET.tostring(root) + b'\n'
+    head = {
+        'folder': 'shapes',
+        'filename': image_id + '.jpg',
+        'source': {'database': 'Shapes', 'annotation': 'python -m preprocess shapes', 'image': 'drawn'},
+        'size': {'width': shape[1], 'height': shape[0], 'depth': shape[2]},
+        'segmented': 0,
+    }
+    elements = [
+        {
+            'name': each.name,
+            'pose': 'Unspecified',
+            'truncated': int(each.truncated),
+            'difficult': int(each.difficult),
+            'bndbox': dict(zip(voc_xml.SIDES, each.box, strict=True)),
+        }
+        for each in objects
+    ]
+    return voc_xml.format_annotation(head, elements, declaration=False)
 
 
 def _write(path: str, data: bytes) -> None:

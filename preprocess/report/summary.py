@@ -1,14 +1,14 @@
-"""What a run tells: a summary on screen and every problem in `report.json`."""
+"""The summary on screen, and `report.json` with every problem."""
 
 import dataclasses
 import json
 import posixpath
 from collections import Counter
 
-from preprocess.example import LEFT_OUT_BOX, LEFT_OUT_IMAGE
 from preprocess.resume import Summary
 from yolo import storage
 from yolo.data import records
+from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE
 
 SHOWN = 20  # problems on screen, beside the images that were left out
 

@@ -4,8 +4,8 @@ python -m preprocess --tfds=voc/2007 --splits=train,test --voc_dir=data/VOC2007 
 """
 
 import posixpath
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,18 +25,36 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
     pixel, so that they give VOC's own numbers back.
     """
     missing = [split for split in splits if not storage.exists(_list_path(voc_dir, split))]
+    _check_folder(name, voc_dir, some_are_there=len(missing) < len(splits))
+    if not missing:
+        return
+    builder = _builder(name, data_dir)
+    builder.download_and_prepare()
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        storage.make_folder(posixpath.join(voc_dir, folder))
+    storage.write(posixpath.join(voc_dir, MARK), f'{name}\n')
+    for split in missing:
+        _write_split(builder, name, split, voc_dir)
+
+
+def _check_folder(name: str, voc_dir: str, some_are_there: bool) -> None:
+    """ValueError if the folder holds another dataset, or lists that were not written here."""
     mark = posixpath.join(voc_dir, MARK)
     there = storage.read(mark).decode().strip() if storage.exists(mark) else None
-    if there != name and (there is not None or len(missing) < len(splits)):
+    if there != name and (there is not None or some_are_there):
         raise ValueError(
             f'--tfds={name}: {voc_dir!r} holds {there or "lists that are not of TFDS"}; give another --voc_dir'
         )
-    if not missing:
-        return
+
+
+def _builder(name: str, data_dir: str | None) -> Any:
+    """The TFDS builder of a detection dataset; ValueError if there is none of that name, or it has no boxes."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise ValueError(f'--tfds needs tensorflow-datasets: pip install yolov2-tensorflow[tfds] ({error})') from error
+        raise ValueError(
+            f'--tfds={name} needs tensorflow-datasets, which needs Python 3.11 or later ({error})'
+        ) from error
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, FileNotFoundError) as error:
@@ -48,21 +66,23 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
             f'--tfds={name}: a detection dataset has image, objects/bbox and objects/label; this one has '
             f'{", ".join(features)}'
         )
-    builder.download_and_prepare()
-    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
-        storage.make_folder(posixpath.join(voc_dir, folder))
-    storage.write(mark, f'{name}\n')
-    names = features['objects']['label'].names
+    return builder
+
+
+def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
+    """Writes images, annotations and, last, the list of a split."""
+    import tensorflow_datasets as tfds
+
+    names = builder.info.features['objects']['label'].names
     shift = 0 if name.split('/')[0] == 'voc' else 1
-    for split in missing:
-        try:
-            dataset = builder.as_dataset(split=split, decoders={'image': tfds.decode.SkipDecoding()})
-        except ValueError as error:
-            raise ValueError(f'--splits={split}: {error}') from error
-        ids = []
-        for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
-            ids.append(_write_example(voc_dir, _image_id(example, split, number), example, names, shift))
-        storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in ids))
+    try:
+        dataset = builder.as_dataset(split=split, decoders={'image': tfds.decode.SkipDecoding()})
+    except ValueError as error:
+        raise ValueError(f'--splits={split}: {error}') from error
+    ids = []
+    for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
+        ids.append(_write_example(voc_dir, _image_id(example, split, number), example, names, shift))
+    storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in ids))
 
 
 def _list_path(voc_dir: str, split: str) -> str:
@@ -83,7 +103,7 @@ def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[s
     suffix = '.jpg' if data[:2] == b'\xff\xd8' else '.png'
     ymin, xmin, ymax, xmax = np.asarray(example['objects']['bbox'], float).reshape(-1, 4).T
     boxes = np.stack([xmin * width + shift, ymin * height + shift, xmax * width, ymax * height], 1)
-    labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: not told
+    labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: unknown
     difficult = np.asarray(example['objects'].get('is_difficult', np.zeros(len(labels))), bool)
     storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'JPEGImages', image_id)))
     storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'Annotations', image_id)))
@@ -97,21 +117,9 @@ def _format(
     filename: str, size: tuple[int, int], labels: Sequence[str], boxes: np.ndarray, difficult: np.ndarray
 ) -> bytes:
     """A VOC XML; boxes (N, 4) in VOC pixels, to a thousandth: TFDS keeps float32."""
-    root = ET.Element('annotation')
-
-    def add(parent: ET.Element, name: str, value: object) -> None:
-        ET.SubElement(parent, name).text = str(value)
-
-    add(root, 'filename', filename)
-    measured = ET.SubElement(root, 'size')
-    add(measured, 'width', size[1])
-    add(measured, 'height', size[0])
+    objects = []
     for label, box, hard in zip(labels, boxes, difficult, strict=True):
-        element = ET.SubElement(root, 'object')
-        add(element, 'name', label)
-        add(element, 'difficult', int(hard))
-        corners = ET.SubElement(element, 'bndbox')
-        for side, value in zip(voc_xml.SIDES, box, strict=True):
-            add(corners, side, f'{value:.3f}')
-    ET.indent(root, '\t')
-    return ET.tostring(root, encoding='utf-8', xml_declaration=True) + b'\n'
+        sides = {side: f'{value:.3f}' for side, value in zip(voc_xml.SIDES, box, strict=True)}
+        objects.append({'name': label, 'difficult': int(hard), 'bndbox': sides})
+    head = {'filename': filename, 'size': {'width': size[1], 'height': size[0]}}
+    return voc_xml.format_annotation(head, objects, declaration=True)

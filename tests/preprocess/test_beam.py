@@ -36,8 +36,8 @@ def test_beam_writes_what_the_local_runner_writes(tmp_path):
     pytest.importorskip('apache_beam', reason='needs the extra beam, in an environment of its own')
     write_shapes(str(tmp_path / 'VOC'), 30, 10, 0)
     (tmp_path / 'VOC/JPEGImages/trainval_00003.jpg').write_bytes(b'\xff\xd8broken')
-    local, _ = convert.build(settings(tmp_path, 'local'))
-    beam, summaries = convert.build(settings(tmp_path, 'beam'), crew=pool.beam(OPTIONS, str(tmp_path / 'beam/work')))
+    local, _ = convert.convert(settings(tmp_path, 'local'))
+    beam, summaries = convert.convert(settings(tmp_path, 'beam'), pool=pool.beam(OPTIONS, str(tmp_path / 'beam/work')))
     assert beam == local
     assert beam.split('trainval').images_left_out == 1
     assert [problem.image_id for problem in summaries['trainval'].problems] == ['trainval_00003']
@@ -49,8 +49,8 @@ def test_beam_writes_what_the_local_runner_writes(tmp_path):
 def test_bccd_by_beam_is_bccd_by_the_local_runner(tmp_path):
     pytest.importorskip('apache_beam', reason='needs the extra beam, in an environment of its own')
     (tmp_path / 'VOC').symlink_to(REALDATA / 'bccd')
-    convert.build(settings(tmp_path, 'local'))
-    convert.build(settings(tmp_path, 'beam'), crew=pool.beam(OPTIONS, str(tmp_path / 'beam/work')))
+    convert.convert(settings(tmp_path, 'local'))
+    convert.convert(settings(tmp_path, 'beam'), pool=pool.beam(OPTIONS, str(tmp_path / 'beam/work')))
     assert digests(tmp_path / 'beam') == digests(tmp_path / 'local')
 
 
@@ -58,4 +58,4 @@ def test_without_beam_the_way_out_is_said(monkeypatch, tmp_path):
     write_shapes(str(tmp_path / 'VOC'), 3, 2, 0)
     monkeypatch.setitem(sys.modules, 'apache_beam', None)
     with pytest.raises(ValueError, match=r'pip install yolov2-tensorflow\[beam\]'):
-        convert.build(settings(tmp_path, 'x'), crew=pool.beam([], str(tmp_path / 'x')))
+        convert.convert(settings(tmp_path, 'x'), pool=pool.beam([], str(tmp_path / 'x')))

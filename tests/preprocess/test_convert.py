@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 from conftest import REALDATA, ROOT, encode_jpeg
 
-from preprocess import convert, example
+from preprocess import convert
 from yolo.data import images, parsing, records, voc_folder
+from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED
 from yolo.geometry import letterbox
 from yolo.geometry.targets import encode_targets
 
@@ -148,9 +149,9 @@ def test_report_names_every_problem_once(ran):
     report = json.loads((ran[0] / 'report.json').read_text())
     assert all(set(problem) == {'split', 'image_id', 'kind', 'reason'} for problem in report['problems'])
     found = sorted((problem['image_id'], problem['kind']) for problem in report['problems'])
-    expected = [(image_id, example.LEFT_OUT_IMAGE) for image_id in LEFT_OUT]
-    expected += [('flat', example.LEFT_OUT_BOX)] * 2
-    expected += [('wide', voc_folder.REPAIRED), ('turned', voc_folder.NOTED), ('good', voc_folder.NOTED)]
+    expected = [(image_id, LEFT_OUT_IMAGE) for image_id in LEFT_OUT]
+    expected += [('flat', LEFT_OUT_BOX)] * 2
+    expected += [('wide', REPAIRED), ('turned', NOTED), ('good', NOTED)]
     assert found == sorted(expected)
     reasons = {problem['image_id']: problem['reason'] for problem in report['problems']}
     for image_id, reason in LEFT_OUT.items():
@@ -246,11 +247,11 @@ def settings(voc_dir, out_dir, **keywords):
 
 def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
     (tmp_path / 'their-test.tfrecord-00000-of-00002').write_bytes(b'theirs')
-    convert.build(settings(voc_dir, tmp_path, num_shards=3))
+    convert.convert(settings(voc_dir, tmp_path, num_shards=3))
     (tmp_path / 'test.tfrecord-00004-of-00009.partial').write_bytes(b'of a killed run')
     with pytest.raises(ValueError, match=r'num_shards: \{"test": 3\} there, \{"test": 2\} now; --overwrite'):
-        convert.build(settings(voc_dir, tmp_path, num_shards=2))
-    convert.build(settings(voc_dir, tmp_path, num_shards=2), overwrite=True)
+        convert.convert(settings(voc_dir, tmp_path, num_shards=2))
+    convert.convert(settings(voc_dir, tmp_path, num_shards=2), overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         'dataset.json',
         'dataset_info.json',
@@ -267,27 +268,27 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
 
 @pytest.mark.parametrize('wrong', [{'anchors': 'kmeans:99'}, {'anchors': 'coco'}])
 def test_settings_that_do_not_fit_leave_the_old_records(voc_dir, tmp_path, wrong):
-    convert.build(settings(voc_dir, tmp_path))
+    convert.convert(settings(voc_dir, tmp_path))
     before = digests(tmp_path)
     with pytest.raises(ValueError, match='--anchors'):
-        convert.build(settings(voc_dir, tmp_path, **wrong), overwrite=True)
+        convert.convert(settings(voc_dir, tmp_path, **wrong), overwrite=True)
     assert digests(tmp_path) == before
 
 
 def test_labels_choose_and_order_the_classes(voc_dir, tmp_path):
-    description, summaries = convert.build(settings(voc_dir, tmp_path, labels=('zebra', 'dog')))
+    description, summaries = convert.convert(settings(voc_dir, tmp_path, labels=('zebra', 'dog')))
     assert description.classes == ('zebra', 'dog')
     assert description.split('test').objects_per_class == {'zebra': 0, 'dog': 10}
-    convert.build(settings(voc_dir, tmp_path, labels=('cat',)), overwrite=True)
+    convert.convert(settings(voc_dir, tmp_path, labels=('cat',)), overwrite=True)
     description, found, _ = read(tmp_path, 'test')
     assert len(found['image_id']) == 5  # images stay, without objects
     assert description.split('test').boxes_left_out == 10
     assert (found['labels'] == -1).all()
-    assert summaries['test'].count(example.LEFT_OUT_BOX) == 0
+    assert summaries['test'].count(LEFT_OUT_BOX) == 0
 
 
 def test_more_shards_than_images_are_not_written(voc_dir, tmp_path):
-    description, _ = convert.build(settings(voc_dir, tmp_path, num_shards=50))
+    description, _ = convert.convert(settings(voc_dir, tmp_path, num_shards=50))
     assert description.split('test').num_shards == 5
     assert len(read(tmp_path, 'test')[1]['image_id']) == 5
 
@@ -297,14 +298,14 @@ def test_a_size_that_the_xml_does_not_tell_is_that_of_the_image(voc_dir, tmp_pat
     for i in range(5):
         path = folder / f'Annotations/test_{i}.xml'
         path.write_text(path.read_text().replace('<width>100</width>', '<width>inf</width>'))
-    with_size, _ = convert.build(settings(voc_dir, tmp_path / 'a', anchors='kmeans:3'))
-    without, _ = convert.build(settings(folder, tmp_path / 'b', anchors='kmeans:3'))
+    with_size, _ = convert.convert(settings(voc_dir, tmp_path / 'a', anchors='kmeans:3'))
+    without, _ = convert.convert(settings(folder, tmp_path / 'b', anchors='kmeans:3'))
     assert without == with_size
 
 
 def test_letterboxed_records_are_whole_images_with_bars(voc_dir, tmp_path):
-    stretched, _ = convert.build(settings(voc_dir, tmp_path / 's', labels=('cat', 'dog'), image_size=(96, 96)))
-    boxed, _ = convert.build(
+    stretched, _ = convert.convert(settings(voc_dir, tmp_path / 's', labels=('cat', 'dog'), image_size=(96, 96)))
+    boxed, _ = convert.convert(
         settings(
             voc_dir, tmp_path / 'l', labels=('cat', 'dog'), image_size=(96, 96), resize='letterbox', anchors='kmeans:1'
         )
@@ -379,7 +380,7 @@ def test_bccd(tmp_path):
     status, _, _ = command(f'--voc_dir={REALDATA}/bccd', f'--out_dir={tmp_path}', '--image_size=128')
     assert status == 0
     problems = json.loads((tmp_path / 'report.json').read_text())['problems']
-    assert [problem['kind'] for problem in problems] == [example.LEFT_OUT_BOX] * 2
+    assert [problem['kind'] for problem in problems] == [LEFT_OUT_BOX] * 2
     assert all('no area' in problem['reason'] for problem in problems)
     description = records.read_description(str(tmp_path))
     assert description.classes == ('Platelets', 'RBC', 'WBC')

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from preprocess import convert as conversion
-from preprocess import example
 from preprocess.report import summary
 from yolo import storage
 from yolo.data import images, labels, records, tfrecord, voc_folder
+from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED
 
 BOX = '<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>'
 GOOD = '<object><name>cat</name>' + BOX.format(11, 9, 60, 48) + '</object>'
@@ -94,7 +94,7 @@ def convert(tmp_path, ids, **changes):
         **changes,
     }
     settings = conversion.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
-    description, summaries = conversion.build(settings, overwrite=True)
+    description, summaries = conversion.convert(settings, overwrite=True)
     written = {}
     for i in range(description.split('all').num_shards):
         path = records.shard_path(settings.out_dir, 'all', i, description.split('all').num_shards)
@@ -160,7 +160,7 @@ def test_images_that_cannot_be_read_are_left_out_and_the_rest_goes_on(make, tmp_
     written, problems = convert(tmp_path, ['x', 'good'])
     assert list(written) == ['good']
     [(kind, said)] = problems['x']
-    assert kind == example.LEFT_OUT_IMAGE
+    assert kind == LEFT_OUT_IMAGE
     assert reason in said
     assert problems['good'] == []
 
@@ -178,14 +178,14 @@ def test_a_photo_with_exif_follows_the_size_of_the_xml(make, tmp_path, orientati
     assert problems['straight'] == []
     for image_id in ('stored', 'silent'):
         [(kind, reason)] = problems[image_id]
-        assert kind == voc_folder.NOTED
+        assert kind == NOTED
         assert 'boxes refer to stored pixels' in reason
         assert pixels(written[image_id])[32, 20, 2] > 180  # blue is on the left still
     if orientation == 3:  # upside down: the size cannot tell
-        assert [kind for kind, _ in problems['turned']] == [voc_folder.NOTED, voc_folder.NOTED]
+        assert [kind for kind, _ in problems['turned']] == [NOTED, NOTED]
         return
     [(kind, reason)] = problems['turned']
-    assert kind == voc_folder.REPAIRED
+    assert kind == REPAIRED
     assert "the XML's size is that of the turned photo" in reason
     assert written['turned'].size == (100, 80)
     top, bottom = pixels(written['turned'])[10, 48], pixels(written['turned'])[54, 48]
@@ -199,34 +199,34 @@ def test_a_size_that_disagrees_is_noted_and_the_image_followed(make, tmp_path):
     assert written['x'].size == (80, 100)
     np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
     [(kind, reason)] = problems['x']
-    assert kind == voc_folder.NOTED
+    assert kind == NOTED
     assert 'the XML says 200 x 80, the image is 100 x 80' in reason
 
 
 @pytest.mark.parametrize(
     ('box', 'name', 'kind', 'reason'),
     [
-        ((60, 48, 11, 9), 'cat', example.LEFT_OUT_BOX, 'no area'),
-        ((120, 9, 160, 48), 'cat', example.LEFT_OUT_BOX, 'outside'),
-        (('nan', 9, 60, 48), 'cat', example.LEFT_OUT_BOX, 'not numbers'),
-        ((-20, 9, 60, 48), 'cat', voc_folder.REPAIRED, 'clipped'),
-        ((11, 9, 60, 48), 'cow', example.LEFT_OUT_BOX, 'not among the labels'),
-        ((11, 9, 60, 48), '', example.LEFT_OUT_BOX, 'no name'),
+        ((60, 48, 11, 9), 'cat', LEFT_OUT_BOX, 'no area'),
+        ((120, 9, 160, 48), 'cat', LEFT_OUT_BOX, 'outside'),
+        (('nan', 9, 60, 48), 'cat', LEFT_OUT_BOX, 'not numbers'),
+        ((-20, 9, 60, 48), 'cat', REPAIRED, 'clipped'),
+        ((11, 9, 60, 48), 'cow', LEFT_OUT_BOX, 'not among the labels'),
+        ((11, 9, 60, 48), '', LEFT_OUT_BOX, 'no name'),
     ],
 )
 def test_bad_objects_are_named_and_the_others_stay(make, tmp_path, box, name, kind, reason):
     bad = f'<object><name>{name}</name>{BOX.format(*box)}</object>'
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{bad}{GOOD}</annotation>')
     written, problems = convert(tmp_path, ['x'])
-    assert len(written['x'].labels) == (2 if kind == voc_folder.REPAIRED else 1)
+    assert len(written['x'].labels) == (2 if kind == REPAIRED else 1)
     [(said_kind, said)] = problems['x']
     assert said_kind == kind
     assert reason in said
     assert said.startswith('object 1 ')
     written, problems = convert(tmp_path, ['x'], strict=True)
-    if kind == voc_folder.REPAIRED:
+    if kind == REPAIRED:
         assert written == {}
-        assert problems['x'] == [(example.LEFT_OUT_IMAGE, f'--strict: {said}')]
+        assert problems['x'] == [(LEFT_OUT_IMAGE, f'--strict: {said}')]
     else:
         assert len(written['x'].labels) == 1
 
@@ -253,7 +253,7 @@ def test_names_with_spaces_and_unicode_and_ids_twice(make, tmp_path):
         make(encode(picture(), '.jpg'), image_id=image_id)
     written, problems = convert(tmp_path, [*ids, ids[0]])
     assert list(written) == ids
-    assert problems[ids[0]] == [(voc_folder.NOTED, 'listed more than once; written once')]
+    assert problems[ids[0]] == [(NOTED, 'listed more than once; written once')]
 
 
 @pytest.mark.parametrize('filename', ['../secret.jpg', '/etc/secret.jpg', r'..\secret.jpg'])
@@ -263,7 +263,7 @@ def test_a_filename_never_leads_out_of_the_folder(make, tmp_path, filename):
     make(encode(picture(), '.jpg'), image_id='good')
     written, problems = convert(tmp_path, ['x', '../secret', 'good'])
     assert list(written) == ['good']
-    assert problems['x'][0][0] == example.LEFT_OUT_IMAGE
+    assert problems['x'][0][0] == LEFT_OUT_IMAGE
     assert 'leads out of' in problems['../secret'][0][1]
 
 
@@ -360,7 +360,7 @@ def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
         0,
         1,
     )
-    text = summary.format_summary(*conversion.build(settings))
+    text = summary.format_summary(*conversion.convert(settings))
     assert 'all missing: image left out: no annotation' in text
     assert 'and 10 more in report.json' in text
 
@@ -383,7 +383,7 @@ def test_a_box_that_is_nothing_when_it_is_stored_is_left_out(make, tmp_path):
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{thin}{GOOD}</annotation>')
     written, problems = convert(tmp_path, ['x'], anchors='kmeans:1')
     assert len(written['x'].labels) == 1
-    assert problems['x'][0][0] == example.LEFT_OUT_BOX
+    assert problems['x'][0][0] == LEFT_OUT_BOX
 
 
 def test_the_page_shows_no_image_from_elsewhere(make, tmp_path):

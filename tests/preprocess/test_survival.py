@@ -250,7 +250,7 @@ def test_paths_of_other_file_systems(tmp_path):
     for root in (str(tmp_path), remote):
         source = voc_folder.Source(f'{root}/VOC/Annotations', f'{root}/VOC/JPEGImages')
         splits = {name: f'{root}/VOC/ImageSets/Main/{name}.txt' for name in ('trainval', 'test')}
-        convert.build(
+        convert.convert(
             convert.Settings(
                 source,
                 splits,

@@ -1,4 +1,4 @@
-"""tf.train.Example as messages of protobuf: the offline stage starts without TensorFlow.
+"""tf.train.Example as messages of protobuf: our own, since TensorFlow would take seconds to start in each worker.
 
 (TensorFlow tensorflow/core/example/example.proto and feature.proto)
 """

@@ -7,11 +7,11 @@ import numpy as np
 
 from yolo import storage
 from yolo.data import images
+from yolo.data.problems import NOTED, REPAIRED
 from yolo.data.voc_xml import Annotation, parse_annotation
 
 FLAGS = (['-1'], ['0'], ['1'])
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
-REPAIRED, NOTED = 'repaired', 'noted'  # kinds of problems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,32 +84,36 @@ def read_annotation(source: Source, image_id: str) -> Annotation:
 
 
 def read_image(
-    source: Source, image_id: str, filename: str, told: tuple[int, int] | None
+    source: Source, image_id: str, filename: str, xml_size: tuple[int, int] | None
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
 
-    told: height, width as the XML says; where the EXIF tag of a photo turns it, they decide what the boxes refer to.
-    ValueError if the image cannot be had.
+    xml_size: height, width as the XML says; if the EXIF tag of a photo rotates it, they decide which pixels boxes mean.
+    ValueError if the image is missing or cannot be read.
     """
     path = find_image(source, image_id, filename)
     try:
         data = read_file(path, 'image')
         image = images.decode_bgr(data)
         if not images.has_exif_rotation(data):
-            return image, _compare(image, told)
-        turned = images.decode_bgr(data, apply_exif=True)
-        if told == turned.shape[:2] != image.shape[:2]:
-            return turned, [(REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")]
+            return image, _compare(image, xml_size)
+        rotated = images.decode_bgr(data, apply_exif=True)
+        if xml_size == rotated.shape[:2] != image.shape[:2]:
+            return rotated, [
+                (REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")
+            ]
         return image, [
             (NOTED, 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'),
-            *_compare(image, told),
+            *_compare(image, xml_size),
         ]
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 
 
-def _compare(image: np.ndarray, told: tuple[int, int] | None) -> list[tuple[str, str]]:
+def _compare(image: np.ndarray, xml_size: tuple[int, int] | None) -> list[tuple[str, str]]:
     height, width = image.shape[:2]
-    if told in (None, (height, width)):
+    if xml_size in (None, (height, width)):
         return []
-    return [(NOTED, f'the XML says {told[1]} x {told[0]}, the image is {width} x {height}; the image was followed')]
+    return [
+        (NOTED, f'the XML says {xml_size[1]} x {xml_size[0]}, the image is {width} x {height}; the image was followed')
+    ]

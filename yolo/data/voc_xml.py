@@ -1,8 +1,13 @@
-"""VOC's XML annotations, as they are found in the wild."""
+"""VOC's XML annotations: a reader of what is found in the wild, and a writer.
+
+The guard against entities is our own: defusedxml replaces the parser in C by one that is ten times as slow.
+"""
 
 import dataclasses
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +51,29 @@ def parse_annotation(data: bytes) -> Annotation:
         difficult=np.array([_number(each.findtext('difficult')) == 1 for each in objects], bool),
         truncated=np.array([_number(each.findtext('truncated')) == 1 for each in objects], bool),
     )
+
+
+def format_annotation(head: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], declaration: bool) -> bytes:
+    """The bytes of a VOC XML in UTF-8.
+
+    head: the elements in front of the objects, by tag; objects: the elements of each <object>; a mapping is an element
+    with children, anything else is text. declaration: whether to begin with <?xml ...?>.
+    """
+    root = ET.Element('annotation')
+    _append(root, head)
+    for each in objects:
+        _append(ET.SubElement(root, 'object'), each)
+    ET.indent(root, '\t')
+    return ET.tostring(root, encoding='utf-8', xml_declaration=declaration) + b'\n'
+
+
+def _append(parent: ET.Element, elements: Mapping[str, Any]) -> None:
+    for tag, value in elements.items():
+        element = ET.SubElement(parent, tag)
+        if isinstance(value, Mapping):
+            _append(element, value)
+        else:
+            element.text = str(value)
 
 
 class _DoctypeError(Exception):

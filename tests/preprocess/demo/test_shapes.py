@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocess.demo import painting
-from preprocess.demo import shapes
+from preprocess.demo import painting, shapes
 
 
 def digest(folder) -> dict[str, str]:
@@ -113,12 +112,15 @@ def test_a_folder_of_others_is_left_alone(tmp_path, caplog):
     assert list(digest(tmp_path)) == ['mine.txt']
 
 
-@pytest.mark.parametrize(('flags', 'message'), [
-    ([], 'out_dir'),
-    (['--out_dir=x', '--num_test=0'], 'num_test'),
-    (['--out_dir=x', '--colour=red'], 'colour'),
-    (['--out_dir=x', 'y'], 'unexpected arguments: y'),
-])
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        ([], 'out_dir'),
+        (['--out_dir=x', '--num_test=0'], 'num_test'),
+        (['--out_dir=x', '--colour=red'], 'colour'),
+        (['--out_dir=x', 'y'], 'unexpected arguments: y'),
+    ],
+)
 def test_bad_flags_are_a_line(flags, message, caplog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):

@@ -58,7 +58,7 @@ def compare(folder, split: str) -> None:
 @pytest.mark.realdata
 def test_bccd_is_a_tfds_dataset(tmp_path):
     (tmp_path / 'VOC').symlink_to(REALDATA / 'bccd')
-    convert.build(settings(tmp_path))
+    convert.convert(settings(tmp_path))
     builder = tfds.builder_from_directory(str(tmp_path / 'out'))
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {'trainval': 292, 'test': 72}
     assert builder.info.features['objects']['label'].names == ['Platelets', 'RBC', 'WBC']
@@ -69,7 +69,7 @@ def test_bccd_is_a_tfds_dataset(tmp_path):
 @pytest.mark.parametrize('image_format', images.FORMATS)
 def test_a_folder_of_records_is_a_tfds_dataset(tmp_path, image_format):
     write_shapes(str(tmp_path / 'VOC'), 7, 4, 0)
-    description, _ = convert.build(settings(tmp_path, image_format=image_format))
+    description, _ = convert.convert(settings(tmp_path, image_format=image_format))
     builder = tfds.builder_from_directory(str(tmp_path / 'out'))
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {'trainval': 7, 'test': 4}
     assert builder.info.features['objects']['label'].names == list(description.classes)
@@ -126,7 +126,7 @@ def test_a_tfds_dataset_is_a_source(tmp_path):
     make_tiny_boxes(str(tmp_path / 'tfds'))
     tfds_source.export('tiny_boxes', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
     (tmp_path / 'VOC/ImageSets/Main/trainval.txt').write_text((tmp_path / 'VOC/ImageSets/Main/train.txt').read_text())
-    description, summaries = convert.build(settings(tmp_path, image_format='png'))
+    description, summaries = convert.convert(settings(tmp_path, image_format='png'))
     assert description.classes == ('cat', 'dog')
     assert summaries['trainval'].problems == []
     assert description.split('trainval').num_images == 3

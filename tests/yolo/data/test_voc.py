@@ -3,6 +3,7 @@ import pytest
 
 from preprocess import example
 from yolo.data import voc_folder, voc_xml
+from yolo.data.problems import LEFT_OUT_BOX, REPAIRED
 
 
 def annotation(objects: str, head: str = '') -> voc_xml.Annotation:
@@ -111,7 +112,7 @@ def test_unusable_boxes_are_left_out_with_the_reason(bad, reason):
     assert found.names == ('cat', 'dog')
     assert found.boxes.shape == (2, 4)
     [(kind, said)] = found.problems
-    assert kind == example.LEFT_OUT_BOX
+    assert kind == LEFT_OUT_BOX
     assert reason in said
     assert said.startswith('object 2 ')
 
@@ -120,7 +121,7 @@ def test_clipping_is_a_repair():
     found = example.usable_objects(annotation(thing(box=(-9, 51, 240, 90))), (100, 200), None)
     np.testing.assert_allclose(found.boxes, [[0, 0.5, 1, 0.9]])
     [(kind, said)] = found.problems
-    assert kind == voc_folder.REPAIRED
+    assert kind == REPAIRED
     assert '200 x 100' in said
 
 

@@ -1,0 +1,18 @@
+"""What can be wrong with an image or an annotation: the four kinds that reports tell apart."""
+
+import dataclasses
+
+LEFT_OUT_IMAGE = 'image left out'
+LEFT_OUT_BOX = 'box left out'
+REPAIRED = 'repaired'  # written with a change: a box clipped to its image, a photo rotated by its EXIF tag
+NOTED = 'noted'  # written as it is, but worth a look
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One problem; kind is one of the four constants above."""
+
+    split: str
+    image_id: str
+    kind: str
+    reason: str
