@@ -33,7 +33,7 @@ def settings(folder: pathlib.Path, out: str) -> convert.Settings:
 
 
 def test_beam_writes_what_the_local_runner_writes(tmp_path):
-    pytest.importorskip('apache_beam', reason='needs the extra beam, in an environment of its own')
+    pytest.importorskip('apache_beam', reason='the extra beam is tested in an environment of its own')
     write_shapes(str(tmp_path / 'VOC'), 30, 10, 0)
     (tmp_path / 'VOC/JPEGImages/trainval_00003.jpg').write_bytes(b'\xff\xd8broken')
     local, _ = convert.convert(settings(tmp_path, 'local'))
@@ -47,7 +47,7 @@ def test_beam_writes_what_the_local_runner_writes(tmp_path):
 
 @pytest.mark.realdata
 def test_bccd_by_beam_is_bccd_by_the_local_runner(tmp_path):
-    pytest.importorskip('apache_beam', reason='needs the extra beam, in an environment of its own')
+    pytest.importorskip('apache_beam', reason='the extra beam is tested in an environment of its own')
     (tmp_path / 'VOC').symlink_to(REALDATA / 'bccd')
     convert.convert(settings(tmp_path, 'local'))
     convert.convert(settings(tmp_path, 'beam'), pool=pool.beam(OPTIONS, str(tmp_path / 'beam/work')))

@@ -214,6 +214,7 @@ def test_pixels_are_the_plain_resize(ran, voc_dir):
     assert np.abs(pixels[0].astype(int) - expected).mean() < 2
 
 
+@pytest.mark.slow
 def test_workers_change_no_byte(ran, voc_dir, tmp_path):
     status, _, _ = command(
         f'--voc_dir={voc_dir}',

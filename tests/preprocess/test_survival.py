@@ -77,6 +77,7 @@ def undisturbed(voc_dir, tmp_path_factory) -> tuple[pathlib.Path, float]:
     return out, time.monotonic() - begin
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(voc_dir, undisturbed, tmp_path):
     whole, seconds = undisturbed
     rng = np.random.default_rng()  # a failure prints the moments
@@ -100,6 +101,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_bytes(voc_dir, undis
     assert unfinished > 0, moments
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_written_again(voc_dir, undisturbed, tmp_path):
     out = tmp_path / 'data'
     process = start(voc_dir, out)
@@ -118,6 +120,7 @@ def test_finished_shards_are_not_written_again(voc_dir, undisturbed, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in others} == {path: before[path] for path in others}
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(voc_dir, undisturbed, tmp_path):
     largest = max(path.stat().st_size for path in undisturbed[0].glob('*.tfrecord*'))
     out = tmp_path / 'data'
@@ -132,6 +135,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(voc_dir, undisturbed, 
     assert digests(out) == digests(undisturbed[0])
 
 
+@pytest.mark.slow
 def test_a_whole_folder_is_left_alone_and_other_settings_are_refused(voc_dir, undisturbed):
     before = digests(undisturbed[0])
     process = start(voc_dir, undisturbed[0])
@@ -154,6 +158,7 @@ def test_records_without_a_manifest_are_not_taken_for_whole(tmp_path):
     assert not os.path.exists(f'{folder}/{records.MANIFEST}')
 
 
+@pytest.mark.slow
 def test_notes_of_other_settings_are_never_taken_for_these(voc_dir, tmp_path, undisturbed):
     """Killed, then killed again while `--overwrite` with other settings was clearing: its manifest had gone first."""
     out = tmp_path / 'data'
@@ -206,6 +211,7 @@ def test_verify_looks_into_every_record(undisturbed, tmp_path, edit, problem):
     assert any(problem in each for each in problems), problems
 
 
+@pytest.mark.slow
 def test_verify_as_a_command_finds_a_flipped_bit(undisturbed, tmp_path):
     folder = tmp_path / 'data'
     shutil.copytree(undisturbed[0], folder)

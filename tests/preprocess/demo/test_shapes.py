@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from preprocess.demo import painting, shapes
+from yolo.cli import flags
 
 
 def digest(folder) -> dict[str, str]:
@@ -21,7 +22,9 @@ def digest(folder) -> dict[str, str]:
 def folder(tmp_path_factory):
     """A folder of 24 + 6 images."""
     path = tmp_path_factory.mktemp('shapes') / 'VOC'
-    shapes.main(['shapes', f'--out_dir={path}', '--num_train=24', '--num_test=6', '--seed=3'])
+    with pytest.raises(SystemExit) as status:
+        flags.run(shapes.COMMAND, ['shapes', f'--out_dir={path}', '--num_train=24', '--num_test=6', '--seed=3'])
+    assert status.value.code == 0
     return path
 
 
@@ -103,32 +106,34 @@ def test_shapes_are_of_all_sizes_classes_and_stand_out():
     assert np.mean(np.array(far) > painting.MIN_CONTRAST) > 0.95
 
 
-def test_a_folder_of_others_is_left_alone(tmp_path, caplog):
+def test_a_folder_of_others_is_left_alone(tmp_path, capsys):
     (tmp_path / 'mine.txt').write_text('mine')
     with pytest.raises(SystemExit) as status:
-        shapes.main(['shapes', f'--out_dir={tmp_path}', '--num_train=1', '--num_test=1'])
+        flags.run(shapes.COMMAND, ['shapes', f'--out_dir={tmp_path}', '--num_train=1', '--num_test=1'])
     assert status.value.code == 1
-    assert 'not empty' in caplog.text
+    assert 'not empty' in capsys.readouterr().err
     assert list(digest(tmp_path)) == ['mine.txt']
 
 
 @pytest.mark.parametrize(
-    ('flags', 'message'),
+    ('words', 'message'),
     [
         ([], 'out_dir'),
         (['--out_dir=x', '--num_test=0'], 'num_test'),
         (['--out_dir=x', '--colour=red'], 'colour'),
-        (['--out_dir=x', 'y'], 'unexpected arguments: y'),
+        (['--out_dir=x', 'y'], 'y: not a flag'),
     ],
 )
-def test_bad_flags_are_a_line(flags, message, caplog, tmp_path, monkeypatch):
+def test_bad_flags_are_a_line(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
-        shapes.main(['shapes', *flags])
-    assert message in caplog.text
+        flags.run(shapes.COMMAND, ['shapes', *words])
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 def test_help_names_the_flags(capsys):
-    shapes.main(['shapes', '--help'])
+    with pytest.raises(SystemExit) as status:
+        flags.run(shapes.COMMAND, ['shapes', '--help'])
+    assert status.value.code == 0
     assert '--num_train' in capsys.readouterr().out

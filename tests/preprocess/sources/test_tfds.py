@@ -12,7 +12,7 @@ from preprocess.demo.shapes import write_shapes
 from preprocess.sources import tfds as tfds_source
 from yolo.data import images, records, tfrecord, voc_folder
 
-tfds = pytest.importorskip('tensorflow_datasets', reason='needs the extra tfds')
+tfds = pytest.importorskip('tensorflow_datasets', reason='tensorflow-datasets is not installed on Python 3.10')
 
 
 def settings(folder, **changes) -> convert.Settings:
