@@ -1,1 +1,1 @@
-"""Plots and templates of the HTML reports."""
+"""Charts and templates of the HTML reports."""

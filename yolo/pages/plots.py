@@ -1,141 +1,222 @@
-"""Plots as SVG and the look of pages: plain text that needs no library and no network."""
+"""Charts as SVG text, drawn by matplotlib, which is imported when the first one is drawn.
 
-import base64
-import html
-from collections.abc import Sequence
+The same data gives the same bytes. Names are drawn as they are: no mathematics in `$`, and escaped as XML asks for.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from yolo.data import images
-
-WIDTH, HEIGHT, MARGIN = 440, 260, 44  # pixels of a plot
-COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#8c564b', '#e377c2', '#7f7f7f', '#bcbd22', '#17becf')
-DASHES = ('none', '6 3', '2 2', '8 2 2 2')  # of the first ten lines, the next ten ...
-ROW, MOST_LETTERS = 15, 55  # pixels of a row of text; letters that fit below a plot
-STYLE = """
-body { font: 15px/1.4 sans-serif; margin: 2em auto; max-width: 66em; color: #222 }
-h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em }
-table { border-collapse: collapse } td, th { padding: .15em .8em; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left }
-.plots, .images { display: flex; flex-wrap: wrap; gap: 1.2em } figure { margin: 0 }
-figcaption { font-size: .85em; overflow-wrap: anywhere }
-.images figure { width: 180px }
-.images img, .none { width: 180px; height: 120px; object-fit: contain; background: #eee }
-.none { line-height: 120px; text-align: center; color: #888 } text { font-size: 11px; fill: #444 }
-"""
-
-
-def page_head(title: str, picture_width: int = 180) -> str:
-    """The beginning of a page, up to its body; picture_width: pixels of the images in galleries."""
-    style = STYLE.replace('180px', f'{picture_width}px').replace('120px', f'{picture_width * 2 // 3}px')
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-    return f'<!DOCTYPE html><html lang="en"><head>{head}</head><body><h1>{html.escape(title)}</h1>'
+WIDTH, HEIGHT = 460, 280  # CSS pixels of a chart
+COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#8c564b', '#e377c2', '#17becf', '#bcbd22', '#555')
+MOST_COLOURED = len(COLOURS)  # lines of a chart
+MOST_COLUMNS_WITH_NUMBERS = 22  # of a heat map
+LONGEST_NAME = 24
+MOST_LETTERS = 48  # of names side by side below a chart
+STYLE: dict[Any, Any] = {
+    'svg.fonttype': 'none',
+    'svg.hashsalt': 'yolo',
+    'text.parse_math': False,
+    'font.size': 8,
+    'font.sans-serif': ['DejaVu Sans', 'sans-serif'],
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.edgecolor': '#888',
+    'axes.axisbelow': True,
+    'grid.color': '#ddd',
+}
+NO_METADATA: dict[str, Any] = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))  # a date would change the bytes
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts; the first column is to the left."""
-    lines = [''.join(f'<th>{html.escape(name)}</th>' for name in head)]
-    lines += [''.join(f'<td>{html.escape(cell)}</td>' for cell in row) for row in rows]
-    return '<table>' + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>'
+def bars(names: Sequence[str], values: Sequence[float], x_name: str = '') -> str:
+    """A horizontal bar for each value, the first one at the top, with the value at its end."""
+
+    def draw(axes: Any) -> None:
+        drawn = axes.barh(range(len(values)), values, color=COLOURS[0])
+        axes.set_yticks(range(len(values)), [_short(name) for name in names])
+        axes.bar_label(drawn, [_format(value) for value in values], padding=3)
+        axes.set_xlim(0, max([*values, 1e-9]) * 1.2)
+        axes.invert_yaxis()
+        axes.set_xlabel(x_name)
+        axes.grid(axis='x')
+
+    return _svg(draw, height=70 + 22 * max(len(values), 1))
 
 
-def figure(content: str, caption: str) -> str:
-    """A plot or picture with its caption, which is HTML."""
-    return f'<figure>{content}<figcaption>{caption}</figcaption></figure>'
+def columns(names: Sequence[str], values: Sequence[float], x_name: str, y_name: str, line: float | None = None) -> str:
+    """A vertical bar for each value, with the value above; line: a level to draw across."""
+
+    def draw(axes: Any) -> None:
+        drawn = axes.bar(range(len(values)), values, color=COLOURS[0], width=0.9)
+        is_crowded = sum(map(len, names)) > MOST_LETTERS
+        axes.set_xticks(range(len(values)), names, rotation=40 if is_crowded else 0)
+        axes.bar_label(drawn, [_format(value) for value in values], padding=2, fontsize=7)
+        axes.set(xlabel=x_name, ylabel=y_name)
+        axes.margins(y=0.15)
+        if line is not None:
+            axes.axhline(line, color=COLOURS[1], linestyle='--', linewidth=1)
+
+    return _svg(draw)
 
 
-def svg(parts: Sequence[str], width: int = WIDTH, height: int = HEIGHT) -> str:
-    """The plot that is made of these elements."""
-    return (
-        f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
-    )
+def curves(
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]], emphasised: Sequence[str], x_name: str, y_name: str
+) -> str:
+    """Lines through points x, y in 0..1: the emphasised ones in colours, with their names; the others in light grey."""
+
+    def draw(axes: Any) -> None:
+        for name in [name for name in lines if name not in emphasised]:
+            axes.plot(*lines[name], color='#ccc', linewidth=0.6)
+        for number, name in enumerate(name for name in emphasised if name in lines):
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(*lines[name], color=colour, linewidth=1.3, label=_as_label(name))
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel=x_name, ylabel=y_name)
+        axes.grid()
+        if any(name in lines for name in emphasised):
+            axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
+
+    return _svg(draw, height=HEIGHT + 60 + 9 * len(emphasised))
 
 
-def bars(names: Sequence[str], values: Sequence[float], more: Sequence[float] = ()) -> str:
-    """A bar for each value, its name below and its value above; `more`: values that stand on top of the first ones.
+def heat_map(
+    shares: np.ndarray, numbers: np.ndarray, row_names: Sequence[str], column_names: Sequence[str], names: Sequence[str]
+) -> str:
+    """A table as a picture: shares (R, C) 0..1 as colours, numbers (R, C) in the cells where these have room.
 
-    Where the names have no room below, the bars lie, one below the other.
+    names: of the rows' axis and of the columns' axis.
     """
-    if not more and len(names) * max(map(len, names), default=0) > MOST_LETTERS:
-        return _lying_bars(names, values)
-    above = list(more) or [0] * len(values)
-    step = (WIDTH - 2 * MARGIN) / max(len(values), 1)
-    most = max([*(a + b for a, b in zip(values, above, strict=True)), 1e-9])
-    parts = [f'<line x1="{MARGIN}" y1="{HEIGHT - MARGIN}" x2="{WIDTH - MARGIN}" y2="{HEIGHT - MARGIN}" stroke="#888"/>']
-    for i, (name, *pair) in enumerate(zip(names, values, above, strict=True)):
-        x, y = MARGIN + i * step, float(HEIGHT - MARGIN)
-        for value, colour in zip(pair, COLOURS, strict=False):
-            height = max(value, 0) / most * (HEIGHT - 2 * MARGIN)
-            y -= height
-            parts.append(
-                f'<rect x="{x + step * 0.08:.1f}" y="{y:.1f}" width="{step * 0.84:.1f}" height="{height:.1f}" '
-                f'fill="{colour}"/>'
+    num_rows, num_columns = shares.shape
+    cell = int(np.clip(620 / num_columns, 9, 46))
+    letters = 7.5 if cell > 14 else 5.5
+    has_numbers = num_columns <= MOST_COLUMNS_WITH_NUMBERS
+
+    def draw(axes: Any) -> None:
+        axes.pcolormesh(shares, cmap='Blues', vmin=0, vmax=1, rasterized=True)
+        axes.set_xticks(np.arange(num_columns) + 0.5, [_short(n) for n in column_names], rotation=90, fontsize=letters)
+        axes.set_yticks(np.arange(num_rows) + 0.5, [_short(n) for n in row_names], fontsize=letters)
+        axes.set(aspect='equal', ylabel=names[0], xlabel=names[1])
+        axes.tick_params(length=0)
+        axes.invert_yaxis()
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position('top')
+        for row, column in np.argwhere(numbers > 0).tolist() if has_numbers else []:
+            colour = 'white' if shares[row, column] > 0.5 else '#222'
+            text, place = _compact(int(numbers[row, column])), (column + 0.5, row + 0.52)
+            axes.text(*place, text, color=colour, ha='center', va='center', fontsize=7 if cell > 32 else 6)
+
+    margin = 50 + 6 * min(max(map(len, [*row_names, *column_names])), LONGEST_NAME)
+    return _svg(draw, margin + cell * num_columns, margin + cell * num_rows)
+
+
+def strips(panels: Mapping[str, np.ndarray], names: Sequence[str], x_range: tuple[float, float], x_name: str) -> str:
+    """Histograms of many classes side by side: a row a class, a column a bin, darker where more are.
+
+    panels: counts (C, bins) by title; x_range: first and last edge of the bins.
+    """
+    row = 16 if len(names) <= 30 else 9
+    high = max([1, *(int(counts.max(initial=0)) for counts in panels.values())])
+
+    def draw(*all_axes: Any) -> None:
+        for axes, (title, counts), colours in zip(all_axes, panels.items(), ('Blues', 'Reds'), strict=True):
+            edges = np.linspace(*x_range, counts.shape[1] + 1)
+            axes.pcolormesh(
+                edges,
+                np.arange(len(names) + 1),
+                np.log1p(counts),
+                cmap=colours,
+                vmin=0,
+                vmax=np.log1p(high),
+                rasterized=True,
             )
-        middle = x + step / 2
-        parts.append(
-            f'<text x="{middle:.1f}" y="{HEIGHT - MARGIN + 14}" text-anchor="middle">{html.escape(name)}</text>'
-        )
-        if not more:
-            parts.append(f'<text x="{middle:.1f}" y="{y - 4:.1f}" text-anchor="middle">{_shown(pair[0])}</text>')
-    return svg(parts)
+            axes.set_yticks(
+                np.arange(len(names)) + 0.5, [_short(name) for name in names], fontsize=7.5 if row > 10 else 5.5
+            )
+            axes.tick_params(axis='y', length=0)
+            axes.set_title(title, fontsize=8)
+            axes.set_xlabel(x_name)
+        all_axes[0].invert_yaxis()
+
+    return _svg(draw, WIDTH, 80 + row * len(names), len(panels))
 
 
-def _lying_bars(names: Sequence[str], values: Sequence[float]) -> str:
-    """A bar for each value, to the right of its name."""
-    left, most = 8 + 6.5 * min(max(map(len, names)), 30), max([*values, 1e-9])
-    parts = []
-    for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        y, length = 8 + i * ROW, max(value, 0) / most * (WIDTH - left - 60)
-        parts.append(
-            f'<text x="{left - 5:.1f}" y="{y + 11}" text-anchor="end">{html.escape(_short(name, 30))}</text>'
-            f'<rect x="{left:.1f}" y="{y + 1}" width="{length:.1f}" height="{ROW - 3}" fill="{COLOURS[0]}"/>'
-            f'<text x="{left + length + 4:.1f}" y="{y + 11}">{_shown(value)}</text>'
-        )
-    return svg(parts, WIDTH, 16 + ROW * len(names))
+def counts_by_score(lines: Mapping[str, np.ndarray], x_range: tuple[float, float], x_name: str) -> str:
+    """Outlines of histograms (bins,) over one range, their counts on a logarithmic axis."""
+
+    def draw(axes: Any) -> None:
+        for colour, (name, counts) in zip(COLOURS, lines.items(), strict=False):
+            edges = np.linspace(*x_range, len(counts) + 1)
+            axes.stairs(np.maximum(counts, 0.5), edges, baseline=0.5, color=colour, label=name, fill=True, alpha=0.35)
+            axes.stairs(np.maximum(counts, 0.5), edges, baseline=0.5, color=colour)
+        axes.set(yscale='log', ylim=(0.5, None), xlim=x_range, xlabel=x_name, ylabel='detections')
+        _show_plain_numbers(axes.yaxis)
+        axes.legend(frameon=False)
+
+    return _svg(draw)
 
 
-def _shown(value: float) -> str:
+def density(
+    counts: np.ndarray, edges: np.ndarray, points: np.ndarray, x_name: str, y_name: str, points_name: str
+) -> str:
+    """A 2-D histogram (X, Y) on two logarithmic axes of the same edges (E,), and numbered points (P, 2) above it."""
+
+    def draw(axes: Any) -> None:
+        shown = np.ma.masked_equal(counts.T, 0)
+        mesh = axes.pcolormesh(edges, edges, shown, norm='log' if counts.any() else None, cmap='viridis_r')
+        mesh.set_rasterized(True)
+        axes.set(xscale='log', yscale='log', aspect='equal', xlabel=x_name, ylabel=y_name)
+        axes.plot(*points.T, 's', color=COLOURS[1], fillstyle='none', markersize=6, label=points_name)
+        for number, point in enumerate(points, 1):
+            axes.annotate(str(number), point, (5, 4), textcoords='offset points', color=COLOURS[1], weight='bold')
+        _show_plain_numbers(axes.xaxis)
+        _show_plain_numbers(axes.yaxis)
+        axes.grid()
+        axes.legend(loc='upper left', frameon=False)
+        if counts.any():
+            _show_plain_numbers(axes.figure.colorbar(mesh, ax=axes, label='boxes').ax.yaxis)
+
+    return _svg(draw, WIDTH, WIDTH * 4 // 5)
+
+
+def _svg(draw: Callable[..., None], width: int = WIDTH, height: int = HEIGHT, num_axes: int = 1) -> str:
+    """The chart that `draw` draws on axes side by side, as an element of a page; sizes in CSS pixels."""
+    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot and its global figures
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure((width / 96, height / 96), dpi=192, layout='constrained')
+        draw(*figure.subplots(1, num_axes, squeeze=False, sharey=num_axes > 1)[0])
+        text = io.StringIO()
+        figure.savefig(text, format='svg', metadata=NO_METADATA)
+    element = text.getvalue()[text.getvalue().index('<svg') :]
+    # A page needs no name spaces, and its several charts must not have the same ids.
+    return re.sub(r' xmlns(:xlink)?="[^"]*"| id="[a-zA-Z]+_[\d_]+"', '', element)
+
+
+def _show_plain_numbers(axis: Any) -> None:
+    """On a logarithmic axis: 100, and not 10 with an exponent, which would need mathematics in the text."""
+    axis.set_major_formatter('{x:g}')
+    axis.set_minor_formatter('')
+
+
+def _short(name: str) -> str:
+    """A name that fits beside an axis."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'
+
+
+def _as_label(name: str) -> str:
+    """A name for a legend; matplotlib leaves out labels that begin with an underscore."""
+    return f' {_short(name)}' if name.startswith('_') else _short(name)
+
+
+def _format(value: float) -> str:
     return f'{value:,}' if isinstance(value, int) else f'{value:.3f}'
 
 
-def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + '…'
-
-
-def curves(lines: dict[str, tuple[np.ndarray, np.ndarray]], x_name: str, y_name: str) -> str:
-    """Lines through points x, y in 0..1, each with its colour and dashes, and a legend of their names to the right."""
-    width, height = WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN + 20
-    bottom = HEIGHT - MARGIN
-    parts = [
-        f'<rect x="{MARGIN}" y="{bottom - height}" width="{width}" height="{height}" fill="#f7f7f7" stroke="#bbb"/>'
-    ]
-    for tick in np.linspace(0, 1, 6):
-        x, y = MARGIN + tick * width, bottom - tick * height
-        parts.append(
-            f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{tick:.1f}</text>'
-            f'<text x="{MARGIN - 5}" y="{y + 4:.1f}" text-anchor="end">{tick:.1f}</text>'
-        )
-    parts.append(
-        f'<text x="{MARGIN + width / 2}" y="{HEIGHT - 14}" text-anchor="middle">{html.escape(x_name)}</text>'
-        f'<text x="{MARGIN}" y="{bottom - height - 6}">{html.escape(y_name)}</text>'
-    )
-    for number, (name, (xs, ys)) in enumerate(lines.items()):
-        colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-        points = ' '.join(f'{MARGIN + x * width:.1f},{bottom - y * height:.1f}' for x, y in zip(xs, ys, strict=True))
-        style = f'fill="none" stroke="{colour}" stroke-width="1.5" stroke-dasharray="{dashes}"'
-        x, y = WIDTH - MARGIN + 10, 14 + ROW * number
-        parts.append(
-            f'<polyline points="{points}" {style}/><polyline points="{x},{y} {x + 18},{y}" {style}/>'
-            f'<text x="{x + 23}" y="{y + 4}">{html.escape(_short(name, 22))}</text>'
-        )
-    longest = min(max(map(len, lines), default=0), 22)
-    return svg(parts, WIDTH - MARGIN + 38 + 7 * longest, max(HEIGHT, 14 + ROW * len(lines)))
-
-
-def picture(image: np.ndarray | None, width: int = 180, height: int = 120) -> str:
-    """An image (H, W, 3) uint8 BGR, shrunk into that many pixels, inside of the page; None for none."""
-    if image is None:
-        return '<div class="none">no image</div>'
-    small = images.shrink(image, width, height)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(images.encode_bgr_jpeg(small, 80)).decode()}">'
+def _compact(number: int) -> str:
+    """At most four letters: 999, 1.2k, 57k."""
+    return f'{number}' if number < 1000 else f'{number / 1000:.1f}k' if number < 10000 else f'{number // 1000}k'
