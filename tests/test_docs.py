@@ -33,7 +33,8 @@ PAGES = (README, *sorted((ROOT / 'docs').glob('*.md')))
 FENCE = '```'
 STARTS_COMMAND = re.compile(r"([A-Z_]+=('[^']*'|\S*) )*(python|make|pip|source|yolo|yolo-\w+) ")
 MARK = re.compile(r'<!-- (run|run with: (?P<flags>--\S+( --\S+)*)|not run: (?P<reason>\S.*)) -->')
-OTHER_FLAGS = {'help', 'flagfile', 'logdir', 'runner', 'flink_master'}  # of every command, and of other programs
+# Of every command, and of other programs: TensorBoard, Beam.
+OTHER_FLAGS = {'help', 'flagfile', 'logdir', 'runner', 'flink_master', 'direct_num_workers', 'setup_file'}
 
 
 @dataclasses.dataclass(frozen=True)
