@@ -48,5 +48,15 @@ test: lint tests
 tests-slow: .venv/installed
 	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'slow or realdata'
 
+# Apache Beam needs another protobuf, so its tests have an environment of their own. Pinned versions: Python 3.11.
+.venv-beam/installed: setup.cfg pyproject.toml constraints-beam.txt
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-beam.txt \
+		--editable '.[beam]' pytest
+	touch $@
+
+tests-beam: .venv-beam/installed
+	.venv-beam/bin/python -m pytest -q tests/preprocess/test_beam.py
+
 clean:
 	rm -rf .venv .venv-beam $(DEMO)
