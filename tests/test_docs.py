@@ -1,4 +1,4 @@
-"""README.md and docs/*.md: their commands are run or at least parsed, and what they name is there.
+"""README.md, CONTRIBUTING.md and docs/*.md: their commands are run or at least parsed, and what they name is there.
 
 A block of commands is a fenced block with a line that begins with `python`, `make`, `pip`, `source`, `yolo` or
 `yolo-...`. An HTML comment before it says what the tests do with it:
@@ -29,12 +29,21 @@ from yolo import settings
 from yolo.cli import flags
 
 README = ROOT / 'README.md'
-PAGES = (README, *sorted((ROOT / 'docs').glob('*.md')))
+PAGES = (README, ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')))
 FENCE = '```'
-STARTS_COMMAND = re.compile(r"([A-Z_]+=('[^']*'|\S*) )*(python|make|pip|source|yolo|yolo-\w+) ")
+STARTS_COMMAND = re.compile(r"([A-Z_]+=('[^']*'|\S*) )*(python|make|pip|source|yolo|yolo-\w+|\.ci/run)(\s|$)")
 MARK = re.compile(r'<!-- (run|run with: (?P<flags>--\S+( --\S+)*)|not run: (?P<reason>\S.*)) -->')
 # Of every command, and of other programs: TensorBoard, Beam.
-OTHER_FLAGS = {'help', 'flagfile', 'logdir', 'runner', 'flink_master', 'direct_num_workers', 'setup_file'}
+OTHER_FLAGS = {
+    'help',
+    'flagfile',
+    'logdir',
+    'runner',
+    'flink_master',
+    'setup_file',
+    'direct_num_workers',
+    'direct_running_mode',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +133,8 @@ def check_words(words: list[str]) -> None:
         case ['make', *targets]:
             for target in [word for word in targets if '=' not in word]:
                 assert re.search(rf'^{re.escape(target)}:', (ROOT / 'Makefile').read_text(), re.MULTILINE), target
+        case ['.ci/run']:
+            assert (ROOT / '.ci/run').exists()
         case ['pip', 'install', *_] | ['python', '-m', 'pip' | 'venv', *_] | ['source', '.venv/bin/activate']:
             pass
         case _:
@@ -162,12 +173,26 @@ def test_wrong_commands_are_noticed(command, message):
         check_words(shlex.split(command))
 
 
+@pytest.mark.parametrize(
+    'block', [block for block in BLOCKS if block.language == 'diff'], ids=lambda block: block.place
+)
+def test_differences_can_be_applied(block):
+    """What a diff keeps or removes is in the file that it names, once."""
+    path = ROOT
+    for line in block.lines:
+        if line.startswith('--- '):
+            path = ROOT / line.removeprefix('--- ')
+        elif not line.startswith('+'):
+            assert path.read_text().splitlines().count(line[1:]) == 1, line
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_is_there(page):
     """Flags, links to files, and paths of this project."""
     text = page.read_text()
     names = ('preprocess', 'show', 'verify', 'shapes', 'train', 'eval', 'predict', 'convert')
     known = {flag for name in names for flag in flags.define(command_of(name).settings)} | OTHER_FLAGS
+    known.update(re.findall(r'^\+ +(\w+): .* = setting\(', text, re.MULTILINE))  # that a diff adds
     for flag in re.findall(r'(?<![\w-])--([a-z]\w*)', text):
         assert flag in known or flag.removeprefix('no') in known or is_of_benchmark(flag, text), f'--{flag}'
     for link in re.findall(r'\]\(([^)#:\s]+)(?:#[^)]*)?\)', text):
