@@ -33,17 +33,8 @@ PAGES = (README, ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))
 FENCE = '```'
 STARTS_COMMAND = re.compile(r"([A-Z_]+=('[^']*'|\S*) )*(python|make|pip|source|yolo|yolo-\w+|\.ci/run)(\s|$)")
 MARK = re.compile(r'<!-- (run|run with: (?P<flags>--\S+( --\S+)*)|not run: (?P<reason>\S.*)) -->')
-# Of every command, and of other programs: TensorBoard, Beam.
-OTHER_FLAGS = {
-    'help',
-    'flagfile',
-    'logdir',
-    'runner',
-    'flink_master',
-    'setup_file',
-    'direct_num_workers',
-    'direct_running_mode',
-}
+OTHER_FLAGS = {'help', 'flagfile', 'logdir', 'setup_file'}  # of every command; of TensorBoard and Beam
+BEAM_OPTIONS = re.compile(r'`--runner=\w+Runner[^`]*`')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +184,7 @@ def test_what_a_page_names_is_there(page):
     names = ('preprocess', 'show', 'verify', 'shapes', 'train', 'eval', 'predict', 'convert')
     known = {flag for name in names for flag in flags.define(command_of(name).settings)} | OTHER_FLAGS
     known.update(re.findall(r'^\+ +(\w+): .* = setting\(', text, re.MULTILINE))  # that a diff adds
-    for flag in re.findall(r'(?<![\w-])--([a-z]\w*)', text):
+    for flag in re.findall(r'(?<![\w-])--([a-z]\w*)', BEAM_OPTIONS.sub('', text)):
         assert flag in known or flag.removeprefix('no') in known or is_of_benchmark(flag, text), f'--{flag}'
     for link in re.findall(r'\]\(([^)#:\s]+)(?:#[^)]*)?\)', text):
         assert (page.parent / link).exists(), link
