@@ -44,7 +44,8 @@ def convert(
     with pool or local(min(settings.workers, max(num_files, 1))) as workers:
         scans = {split: _scan_split(settings, split, ids, workers) for split, ids in lists.items()}
         classes = _choose_classes(settings, scans)
-        sizes = next(iter(scans.values())).sizes  # (N, 2) of the first split
+        first_scan = next(iter(scans.values()))
+        sizes = first_scan.sizes  # (N, 2) of the first split
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
         recorded = _recorded_settings(settings, lists, classes, anchors)
         if overwrite:
@@ -61,7 +62,7 @@ def convert(
             ]
             written.update(_write_split(jobs, summaries[split], workers))
     description = _describe(settings, classes, anchors, sizes, lists, summaries)
-    _write_metadata(settings, description, records.Manifest(recorded, written), summaries, sizes)
+    _write_metadata(settings, description, records.Manifest(recorded, written), summaries, first_scan)
     return description, summaries
 
 
@@ -150,13 +151,14 @@ def _write_metadata(
     description: records.Description,
     manifest: records.Manifest,
     summaries: dict[str, Summary],
-    sizes: np.ndarray,
+    first_scan: scan.Scan,
 ) -> None:
     """Writes all other files; the description last, since a folder with it is a finished one."""
     records.write_manifest(settings.out_dir, manifest)
     tfds_metadata.write(settings.out_dir, description, manifest)
     report_summary.write_report(settings.out_dir, description, summaries)
-    page.write_page(settings.out_dir, description, summaries, sizes, settings.source)
+    sizes, size_counts = first_scan.sizes, first_scan.size_counts
+    page.write_page(settings.out_dir, description, summaries, sizes, size_counts, settings.source)
     records.write_description(settings.out_dir, description)
     resume.end(settings.out_dir)
 

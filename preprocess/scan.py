@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from preprocess import example
+from preprocess.box_sizes import SizeCounts, count_sizes
 from preprocess.example import Objects
 from yolo import storage
 from yolo.data import voc_folder
@@ -37,10 +38,12 @@ class Scan:
     """A summary of annotations: usable objects by name, and sizes (N, 2) w, h of their boxes.
 
     The sizes are relative to the stored image, bars included; at most MOST_SIZES of them, taken at equal steps.
+    size_counts: of all of them.
     """
 
     counts: collections.Counter
     sizes: np.ndarray
+    size_counts: SizeCounts
     num_unread: int  # annotations
     reasons: tuple[str, ...]  # of the first of them
 
@@ -89,7 +92,8 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in usable], 0)
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
     unread = [reason for reason in reasons if reason]
-    result = Scan(counts, boxes[:, 2:] - boxes[:, :2], len(unread), tuple(unread[:MOST_REASONS]))
+    box_sizes = boxes[:, 2:] - boxes[:, :2]
+    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), tuple(unread[:MOST_REASONS]))
     return result, [reason or next(good) for reason in reasons]
 
 
@@ -109,10 +113,12 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
     """One scan of many, in order; of too many sizes every 2nd, 4th, 8th ... is taken, so that memory is flat."""
     counts: collections.Counter = collections.Counter()
     sizes: list[np.ndarray] = [np.zeros((0, 2), np.float32)]
+    size_counts = count_sizes(sizes[0])
     total, num_kept, step, num_unread = 0, 0, 1, 0
     reasons: tuple[str, ...] = ()
     for each in scans:
         counts.update(each.counts)
+        size_counts += each.size_counts
         sizes.append(each.sizes[-total % step :: step])
         total, num_kept = total + len(each.sizes), num_kept + len(sizes[-1])
         while num_kept > most_sizes:
@@ -120,4 +126,4 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
             num_kept = len(sizes[0])
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
-    return Scan(counts, np.concatenate(sizes), num_unread, reasons)
+    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from preprocess import anchors as anchor_tools
+from preprocess.box_sizes import BINS_PER_DOUBLING, EDGES, ROOT_EDGES, SMALLEST_EXPONENT, SizeCounts
 from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
@@ -19,8 +20,6 @@ PAGE = 'report.html'
 MOST_THUMBNAILS = 1000  # a page must open
 PICTURE_SIZE = (180, 120)  # most width and height of a thumbnail
 MOST_K = 9
-SMALLEST_EXPONENT = -10  # boxes below 2 ** -10 of the image are in the first bin
-BINS_PER_DOUBLING = 4  # of the chart of widths and heights
 
 
 def write_page(
@@ -28,9 +27,14 @@ def write_page(
     description: records.Description,
     summaries: Mapping[str, Summary],
     sizes: np.ndarray,
+    size_counts: SizeCounts,
     source: voc_folder.Source,
 ) -> None:
-    """Writes `report.html`; sizes (N, 2) w, h of boxes relative to the stored images; source: for thumbnails."""
+    """Writes `report.html`.
+
+    sizes (N, 2): w, h of the boxes that anchors were fitted to, relative to the stored images; size_counts: of all
+    boxes of the first split; source: for thumbnails.
+    """
     problems = [problem for summary in summaries.values() for problem in summary.problems]
     notes = [problem for problem in problems if problem.kind == NOTED]
     by_image = problem_tools.by_image(problems)
@@ -42,8 +46,8 @@ def write_page(
         intro=_intro(description),
         head=['', *description.splits],
         rows=_table(description),
-        boxes_intro=_boxes_intro(description, len(sizes)),
-        **_charts(description, summaries, sizes),
+        boxes_intro=_boxes_intro(description, size_counts.num_boxes, len(sizes)),
+        **_charts(description, summaries, sizes, size_counts),
         problems_intro=_problems_intro(description, problems),
         groups=problem_tools.group(problems),
         num_images=len(by_image),
@@ -62,16 +66,15 @@ def _intro(description: records.Description) -> str:
     )
 
 
-def _boxes_intro(description: records.Description, num_sizes: int) -> str:
-    """Whether the charts are of all boxes."""
+def _boxes_intro(description: records.Description, num_boxes: int, num_fitted: int) -> str:
+    """Which boxes the charts are of."""
     split = next(iter(description.splits))
-    num_objects = description.splits[split].num_objects
-    if num_sizes < num_objects:
+    if num_fitted < num_boxes:
         return (
-            f'Sizes and mean IoU are those of {num_sizes:,} boxes, evenly taken from the {num_objects:,} of {split}: '
-            'the boxes that anchors are fitted to.'
+            f'Sizes are those of all {num_boxes:,} usable boxes of {split}. The mean IoU, above and below, is that of '
+            f'{num_fitted:,} of them, evenly taken: the boxes that anchors are fitted to.'
         )
-    return f'Sizes and mean IoU are those of all {num_sizes:,} usable boxes of {split}.'
+    return f'Sizes and mean IoU are those of all {num_boxes:,} usable boxes of {split}.'
 
 
 def _table(description: records.Description) -> list[list[str]]:
@@ -89,41 +92,41 @@ def _table(description: records.Description) -> list[list[str]]:
     return [[name, *(f'{value:,}' for value in values)] for name, values in rows.items()]
 
 
-def _charts(description: records.Description, summaries: Mapping[str, Summary], sizes: np.ndarray) -> dict[str, str]:
+def _charts(
+    description: records.Description, summaries: Mapping[str, Summary], sizes: np.ndarray, size_counts: SizeCounts
+) -> dict[str, str]:
     grid = np.array(description.grid[::-1])
     anchors = np.array(description.anchors) / grid
-    counts, edges = size_histogram(sizes, anchors)
+    counts, edges = size_histogram(size_counts, anchors)
     mean_iou = description.anchors_mean_iou
     return {
         'sizes': plots.density(counts, edges, anchors, 'width', 'height', 'anchors'),
-        'areas': plots.columns(*area_histogram(sizes), 'square root of width x height', 'boxes'),
+        'areas': plots.columns(*area_histogram(size_counts), 'square root of width x height', 'boxes'),
         'counts': plots.columns(*count_histogram(summaries), 'objects', 'images'),
         'iou_by_k': plots.columns(*_iou_by_k(sizes * grid), 'k', 'mean IoU', mean_iou),
     }
 
 
-def size_histogram(sizes: np.ndarray, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (N, 2) by width and height, all of them, in bins of equal ratio: counts (B, B) and edges (B + 1,).
+def size_histogram(size_counts: SizeCounts, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes by width and height in bins of equal ratio: counts (B, B) and edges (B + 1,).
 
-    The bins reach from the smallest box or anchor, but not below 2 ** SMALLEST_EXPONENT, to 1 or the largest anchor.
+    The bins reach, in doublings, from the smallest box or anchor (A, 2) to 1 or the largest anchor.
     """
-    every = np.concatenate([sizes, anchors])
-    low = max(math.floor(math.log2(max(every.min(initial=1), 2.0**SMALLEST_EXPONENT))), SMALLEST_EXPONENT)
-    high = max(0, math.ceil(math.log2(every.max(initial=1))))
-    low = min(low, high - 1)
-    edges = np.logspace(low, high, (high - low) * BINS_PER_DOUBLING + 1, base=2)
-    clipped = np.clip(sizes, edges[0], edges[-1])
-    return np.histogram2d(clipped[:, 0], clipped[:, 1], [edges, edges])[0], edges
+    used = np.flatnonzero(size_counts.by_size.any(0) | size_counts.by_size.any(1))
+    smallest = EDGES[used[0]] if len(used) else 0.5
+    low = math.floor(math.log2(min(max(anchors.min(initial=1), EDGES[0]), smallest, 0.5)))
+    high = max(0, math.ceil(math.log2(anchors.max(initial=1))))
+    edges = 2.0 ** np.linspace(low, high, (high - low) * BINS_PER_DOUBLING + 1)
+    first = (low - SMALLEST_EXPONENT) * BINS_PER_DOUBLING
+    return np.pad(size_counts.by_size[first:, first:], (0, high * BINS_PER_DOUBLING)), edges
 
 
-def area_histogram(sizes: np.ndarray) -> tuple[list[str], list[int]]:
-    """Boxes (N, 2) by the root of their area, all of them, in bins that double: their ranges and counts."""
-    roots = np.sqrt(np.clip(sizes.prod(1), 0, 1))
-    low = math.floor(math.log2(max(roots.min(initial=0.25), 2.0**SMALLEST_EXPONENT)))
-    edges = 2.0 ** np.arange(min(low, -1), 1)
-    counts, _ = np.histogram(np.maximum(roots, edges[0]), edges)
-    names = [f'{first:.2g}–{last:.2g}' for first, last in itertools.pairwise(edges.tolist())]
-    return names, counts.tolist()
+def area_histogram(size_counts: SizeCounts) -> tuple[list[str], list[int]]:
+    """Boxes by the root of their area, in bins that double, from the smallest box on: their ranges and counts."""
+    used = np.flatnonzero(size_counts.by_root)
+    first = min(used[0] if len(used) else len(ROOT_EDGES), len(ROOT_EDGES) - 3)
+    names = [f'{low:.2g}–{high:.2g}' for low, high in itertools.pairwise(ROOT_EDGES[first:].tolist())]
+    return names, size_counts.by_root[first:].tolist()
 
 
 def count_histogram(summaries: Mapping[str, Summary]) -> tuple[list[str], list[int]]:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from preprocess.box_sizes import count_sizes
 from preprocess.report import page, problems
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
@@ -16,36 +17,56 @@ def box_problem(number, kind=LEFT_OUT_BOX, name='ignore', reason='its name is no
     return Problem('train', f'im_{number}', kind, f'object 2 {name!r} (41, 31, 100, 80): {reason}')
 
 
-def write(tmp_path, sizes, found=(), names=('cat',), num_objects=None, left_out=0):
-    num_objects = len(sizes) if num_objects is None else num_objects
+def write(tmp_path, sizes, found=(), names=('cat',), others=(), left_out=0):
+    """The page of boxes of some sizes, and of `others` that anchors are not fitted to."""
+    size_counts = count_sizes(sizes) + count_sizes(np.reshape(others, (-1, 2)))
     per_class = dict.fromkeys(names, 7)
-    split = records.Split(3, 1, num_objects, 0, per_class, 9, images_left_out=left_out, boxes_left_out=0)
+    split = records.Split(3, 1, len(sizes) + len(others), 0, per_class, 9, images_left_out=left_out, boxes_left_out=0)
     anchors = tuple((w * 13, h * 13) for w, h in ANCHORS.tolist())
     description = records.Description(names, (416, 416), anchors, 'kmeans:2', 0.843, 95, {'train': split}, '1')
     summary = Summary(num_images=3, problems=list(found), objects_per_image=collections.Counter({0: 1, 5: 2}))
     source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
-    page.write_page(str(tmp_path), description, {'train': summary}, sizes, source)
+    page.write_page(str(tmp_path), description, {'train': summary}, sizes, size_counts, source)
     return (tmp_path / 'report.html').read_text()
 
 
 @pytest.mark.parametrize(('smallest', 'num'), [(1e-5, 5000), (0.02, 5000), (0.5, 3), (1, 1), (1, 0)])
 def test_every_box_is_in_the_charts(smallest, num):
     sizes = np.random.default_rng(0).uniform(smallest, 1, (num, 2)) ** 3
-    counts, edges = page.size_histogram(sizes, ANCHORS)
+    counts, edges = page.size_histogram(count_sizes(sizes), ANCHORS)
     assert counts.sum() == num
     assert counts.shape == (len(edges) - 1,) * 2
-    names, values = page.area_histogram(sizes)
+    names, values = page.area_histogram(count_sizes(sizes))
     assert sum(values) == num
     assert len(names) == len(values)
     assert names[-1] == '0.5–1'
     assert not any(name.startswith('-') for name in names)
 
 
-def test_small_boxes_are_told_apart():
+def test_bins_are_as_if_counted_one_by_one():
+    rng = np.random.default_rng(1)
+    sizes = rng.uniform(0.1, 1, (300, 2)) ** 2
+    counts, edges = page.size_histogram(count_sizes(sizes[:100]) + count_sizes(sizes[100:]), ANCHORS)
+    slow = np.zeros_like(counts)
+    for w, h in sizes:
+        slow[np.flatnonzero(edges <= w)[-1], np.flatnonzero(edges <= h)[-1]] += 1
+    assert np.array_equal(counts, slow)
+    names, values = page.area_histogram(count_sizes(sizes))
+    roots = np.sqrt(sizes.prod(1))
+    assert values == [int(((roots >= low) & (roots < 2 * low)).sum()) for low in 2.0 ** np.arange(-len(names), 0)]
+
+
+def test_anchors_beyond_the_image_have_bins_too():
+    counts, edges = page.size_histogram(count_sizes(np.array([[0.9, 0.9]])), np.array([[1.3, 0.5]]))
+    assert (edges[-1], counts.sum()) == (2, 1)
+    assert counts.shape == (len(edges) - 1,) * 2
+
+
+def test_small_boxes_have_bins_of_their_own():
     sizes = np.repeat([[0.003, 0.003], [0.01, 0.01], [0.03, 0.03]], [5, 7, 9], 0)
-    _, values = page.area_histogram(sizes)
+    _, values = page.area_histogram(count_sizes(sizes))
     assert [value for value in values if value] == [5, 7, 9]
-    counts, _ = page.size_histogram(sizes, ANCHORS)
+    counts, _ = page.size_histogram(count_sizes(sizes), ANCHORS)
     assert sorted(counts[counts > 0].tolist()) == [5, 7, 9]
 
 
@@ -56,7 +77,9 @@ def test_the_page_says_of_how_many_boxes_it_is(tmp_path):
     assert 'a mean IoU of 0.843' in text
     assert text == write(tmp_path, sizes)
     assert 'http' not in text
-    assert '50 boxes, evenly taken from the 200 of train' in write(tmp_path, sizes, num_objects=200)
+    text = write(tmp_path, sizes, others=np.full((150, 2), 0.1))
+    assert 'all 200 usable boxes of train' in text
+    assert 'is that of 50 of them, evenly taken' in text
 
 
 def test_names_are_escaped_and_a_page_of_80_classes_is_small(tmp_path):
