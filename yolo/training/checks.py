@@ -20,9 +20,9 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     if unresolved:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
     if config.loss not in losses.TERMS:
-        raise ValueError(f'unknown loss {config.loss!r}; there are {", ".join(losses.TERMS)}')
+        raise ValueError(f'unknown loss {config.loss!r}; the losses are {", ".join(losses.TERMS)}')
     if config.mosaic and not config.augment:
-        raise ValueError(f'--mosaic={config.mosaic} goes with --augment')
+        raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
     _check_splits(config)
     _check_replicas(config, strategy.num_replicas_in_sync)
     _check_evaluations(config)
@@ -71,10 +71,13 @@ def _check_evaluations(config: TrainConfig) -> None:
         return
     if config.monitor == 'map' and not config.eval_split:
         raise ValueError(
-            '--early_stopping and --plateau look at the mAP on --eval_split, which is not given; or use --monitor=loss'
+            '--early_stopping and --plateau look at the mAP on --eval_split, which is not given: '
+            'give it, or use --monitor=loss'
         )
     if not config.eval_every:
-        raise ValueError('--early_stopping and --plateau look at every evaluation, and --eval_every=0 has but one')
+        raise ValueError(
+            '--early_stopping and --plateau compare evaluations, but --eval_every=0 makes only one, at the end'
+        )
 
 
 def _check_profile(config: TrainConfig) -> None:

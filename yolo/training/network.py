@@ -40,7 +40,9 @@ def make_network(config: TrainConfig) -> Network:
             f'--model={config.model}: not one of {", ".join(architectures.MODELS)}, nor the path of a .cfg'
         )
     if config.width != 1:
-        raise ValueError(f'--width={config.width:g} goes with a network by name, not with {config.model}')
+        raise ValueError(
+            f'--width={config.width:g}: only named networks have a width; change the filters in {config.model}'
+        )
     built = cfg.read(config.model)
     if config.loss == 'region':
         _check_region_options(config.model, {**DARKNET_DEFAULTS, **dict(built.region.options)})

@@ -308,7 +308,9 @@ def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
     with pytest.raises(ValueError, match=r'grid of 6 x 6 for 96 x 96 pixels, the records have cells of 32 x 32'):
         network.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=1.0))
     (tmp_path / 'n.cfg').write_text(text)
-    with pytest.raises(ValueError, match=r'--width=0.5 goes with a network by name'):
+    with pytest.raises(
+        ValueError, match=r'--width=0.5: only named networks have a width; change the filters in .*n.cfg'
+    ):
         network.make_network(dataclasses.replace(named, model=str(tmp_path / 'n.cfg'), width=0.5))
     with pytest.raises(ValueError, match=r'--model=yolov9: not one of yolov2, yolov2-tiny, nor the path'):
         network.make_network(dataclasses.replace(named, model='yolov9'))

@@ -288,8 +288,8 @@ def test_everything_in_tensorboard(records_dir, tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'early_stopping': 2, 'monitor': 'loss'}, '--eval_every=0 has but one'),
-        ({'mosaic': 0.5, 'augment': False}, '--mosaic=0.5 goes with --augment'),
+        ({'early_stopping': 2, 'monitor': 'loss'}, '--eval_every=0 makes only one'),
+        ({'mosaic': 0.5, 'augment': False}, '--mosaic=0.5 needs --augment'),
         ({'profile_steps': (2, 4)}, '--profile_steps=2,4: the last of 4 steps is 3'),
     ],
 )
