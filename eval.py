@@ -18,7 +18,7 @@ from yolo.cli import flags
 from yolo.evaluation.settings import EvalSettings
 
 # Settings that have no meaning without a model.
-OF_A_MODEL = (
+MODEL_SETTINGS = (
     'weights',
     'resize',
     'checkpoint',
@@ -41,7 +41,7 @@ def evaluate(values: FlagValues) -> None:
     report_dir = asked.report_dir or f'{asked.model_dir}/report'
     other = _other(asked, report_dir) if asked.compare else None
     if asked.write_detections:
-        storage.make_folder(asked.write_detections)  # before the work, lest it is lost
+        storage.make_folder(asked.write_detections)  # before the evaluation, so that it does not fail at its end
     evaluated, about, pictures = _read(asked, values) if asked.detections_dir else _detect(asked)
     result.write(report_dir, evaluated)
     compared = None if other is None else result.aligned(evaluated, other, asked.compare)
@@ -122,8 +122,8 @@ def _image_sizes(asked: EvalSettings, description) -> list[tuple[int, int]]:
     stored, largest = max(description.image_size), max(asked.image_size)
     if largest > stored:
         logging.warning(
-            '--image_size=%s: the records hold images of %d pixels, larger ones are these enlarged, which costs some '
-            'accuracy; preprocess with --image_size=%d to know it',
+            '--image_size=%s: the records hold images of %d pixels, these are enlarged, which costs some '
+            'accuracy; for an exact result preprocess with --image_size=%d',
             shown,
             stored,
             largest,
@@ -132,16 +132,16 @@ def _image_sizes(asked: EvalSettings, description) -> list[tuple[int, int]]:
 
 
 def _read(asked: EvalSettings, values: FlagValues) -> tuple:
-    """What the devkit's result files hold, as of `_detect`."""
+    """What the devkit's result files hold, in the same form as `_detect` returns it."""
     from yolo.data.voc_folder import Source
     from yolo.evaluation import annotations, devkit_files
     from yolo.evaluation.result import EvaluationResult
 
     if asked.data_dir or asked.model_dir or asked.cfg or not (asked.voc_dir and asked.report_dir):
         raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
-    idle = [f'--{name}' for name in OF_A_MODEL if values[name].present]
+    idle = [f'--{name}' for name in MODEL_SETTINGS if values[name].present]
     if idle:
-        raise ValueError(f'{", ".join(idle)}: that is for a model, and --detections_dir has what was detected')
+        raise ValueError(f'{", ".join(idle)}: only for evaluating a model; --detections_dir holds detections already')
     source = Source(f'{asked.voc_dir}/Annotations', f'{asked.voc_dir}/JPEGImages')
     list_path = f'{asked.voc_dir}/ImageSets/Main/{asked.split}.txt'
     image_ids, classes, objects = annotations.read_truth(source, list_path, asked.labels)
@@ -156,7 +156,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
 
 
 def load_model(asked: EvalSettings, description) -> tuple:
-    """The model that the flags name and where it is from; ValueError if it is not for these classes or images."""
+    """The model that the flags name and the path of its weights; ValueError if its classes or resizing differ."""
     from yolo.models import model_folder
     from yolo.models.darknet import load_whole
 
@@ -192,7 +192,7 @@ def _check_resize(asked: EvalSettings, description, trained_with: str) -> None:
     wanted = asked.resize or trained_with
     if wanted != description.resize:
         raise ValueError(
-            f'the images of {asked.data_dir!r} were brought to their size by {description.resize}, '
+            f'the images of {asked.data_dir!r} were resized by {description.resize}, '
             f'{"--resize" if asked.resize else "the model was trained"} says {wanted}; preprocess with '
             f'--resize={wanted}, or evaluate as they are with --resize={description.resize}'
         )

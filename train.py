@@ -3,7 +3,7 @@
   python train.py --data_dir=data/voc416 --train_split=trainval --model_dir=runs/voc
   python train.py --recipe=finetune --print_config
 
-The same command goes on where a stopped run was. Exit status: 0 when the run is finished (or stopped early, or its time
+The same command continues a stopped run. Exit status: 0 when the run is finished (or stopped early, or its time
 is over), 1 after an error, 75 after SIGTERM or SIGINT: it has saved and can be started again.
 """
 
@@ -19,14 +19,14 @@ from yolo.settings import setting
 from yolo.training import recipes
 from yolo.training.config import TrainConfig
 
-# Where TensorFlow reports every checkpoint, and takes each size of the images for an accident.
-CHATTER = ('functional_saver.py', 'polymorphic_function.py')
+# Source files of TensorFlow log lines to drop: one for every checkpoint, and retracing warnings for each image size.
+NOISY_SOURCES = ('functional_saver.py', 'polymorphic_function.py')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """What to train on; a run may go on with other devices."""
+    """What to train on; a run may be continued on other devices."""
 
     strategy: str = setting(
         'auto',
@@ -42,7 +42,7 @@ class Devices:
 
 
 def read_config(values: FlagValues) -> TrainConfig:
-    """The run that the flags ask for, of which the recipe's values are the defaults."""
+    """The settings that the flags give; those not given have the recipe's values."""
     given = flags.given(values, TrainConfig)
     if 'epochs' in given and 'num_steps' in given:
         raise ValueError('give one of --num_steps and --epochs')
@@ -50,7 +50,7 @@ def read_config(values: FlagValues) -> TrainConfig:
 
 
 def format_config(config: TrainConfig, devices: Devices) -> str:
-    """All settings as lines for --flagfile; as comments those that were not given and follow from others."""
+    """All settings as lines for --flagfile; those that are not given and follow from others are comments."""
     from yolo.training.resolve import unresolved
 
     lines, follows = [f'# --recipe={config.recipe}'], unresolved(config)
@@ -79,7 +79,7 @@ def train(values: FlagValues) -> int:
     if devices.print_config:
         print(format_config(config, devices))
         return 0
-    logging.get_absl_logger().addFilter(lambda record: record.filename not in CHATTER)
+    logging.get_absl_logger().addFilter(lambda record: record.filename not in NOISY_SOURCES)
     if devices.cpu_devices > 1:
         cpu = tf.config.list_physical_devices('CPU')[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * devices.cpu_devices

@@ -1,4 +1,4 @@
-"""What can be done with a trained model.
+"""Commands for trained models.
 
 python -m yolo predict --help    detects objects in image files
 python -m yolo convert --help    converts models from Darknet and back

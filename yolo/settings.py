@@ -20,13 +20,13 @@ _KEY = 'setting'
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a setting beside its name, type and default.
+    """What describes a setting, apart from its name, type and default.
 
     help: for the flag; group: its heading in --help; low, high: inclusive bounds; choices: the only values, if any;
-    count: how many numbers a tuple has; ascending: they must not fall; required: a command cannot run without it;
+    count: how many numbers a tuple has; ascending: they must not decrease; required: a command cannot run without it;
     unset: what None stands for, in words; shown: the default as --help has it, where it differs from the value;
-    given_as: the type of the flag where it is not that of the field; may_change: the same run may go on with another
-    value; flag: whether there is one.
+    given_as: the type of the flag where it is not that of the field; may_change: a run may be continued with another
+    value; flag: whether it has a flag.
     """
 
     help: str = ''
@@ -50,7 +50,7 @@ def setting(default: Any, help: str, **more: Any) -> Any:
 
 
 def recorded(default: Any = dataclasses.MISSING, **more: Any) -> Any:
-    """A field that is kept with the settings but follows from the data: it has no flag."""
+    """A field that is stored with the settings but follows from the data: it has no flag."""
     return dataclasses.field(default=default, metadata={_KEY: Setting(flag=False, **more)})
 
 
@@ -70,19 +70,19 @@ def flag_type(cls: type, field: dataclasses.Field) -> Any:
 def check(values: Any) -> None:
     """ValueError, with name, value and bounds, for the first setting of a dataclass that is out of its bounds."""
     for field in dataclasses.fields(values):
-        problem = wrong(of(field), getattr(values, field.name))
+        problem = find_problem(of(field), getattr(values, field.name))
         if problem:
             raise ValueError(f'{field.name}={getattr(values, field.name)!r}: {problem}')
 
 
-def wrong(about: Setting, value: Any) -> str:
-    """Why a value is not one of a setting, '' if it is; None and () stand for `unset`, which is one."""
+def find_problem(about: Setting, value: Any) -> str:
+    """Why a value is not allowed for a setting, '' if it is; None and () mean `unset` and are allowed."""
     if value in (None, ()):
         return ''
     if about.choices and value not in about.choices:
         return f'not one of {", ".join(about.choices)}'
     numbers = value if isinstance(value, tuple) else (value,)
-    if numbers and isinstance(numbers[0], tuple):  # resolved: the bounds are those of what was given
+    if numbers and isinstance(numbers[0], tuple):  # resolved already; the bounds are for the value as given
         return ''
     if about.count is not None and isinstance(value, tuple) and len(value) != about.count:
         return f'{about.count} numbers are needed, separated by a comma'
@@ -98,7 +98,7 @@ def wrong(about: Setting, value: Any) -> str:
 
 
 def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
-    """The dataclass of what `json.loads` gave back of `dataclasses.asdict`; what is missing takes its default.
+    """The dataclass from the JSON of its `dataclasses.asdict`; missing settings take their defaults.
 
     ValueError for a name that is not a setting, and for a missing one that has no default.
     """
@@ -117,7 +117,7 @@ def _frozen(value: Any) -> Any:
 
 
 def differences(before: Any, now: Any, ignored: Collection[str] = ()) -> list[str]:
-    """`name: X there, Y now` for every setting in which two of one dataclass differ."""
+    """`name: X there, Y now` for every setting in which two instances of a dataclass differ."""
     names = [field.name for field in dataclasses.fields(now) if field.name not in ignored]
     return [
         f'{name}: {getattr(before, name)} there, {getattr(now, name)} now'
@@ -127,10 +127,10 @@ def differences(before: Any, now: Any, ignored: Collection[str] = ()) -> list[st
 
 
 def may_change(cls: type) -> set[str]:
-    """The settings with which a run may go on that was begun with other values of them."""
+    """The names of the settings that may differ when a run is continued."""
     return {field.name for field in dataclasses.fields(cls) if of(field).may_change}
 
 
 def format_value(value: Any) -> str:
-    """A value as a flag takes it."""
+    """A value as text for a flag."""
     return ','.join(map(format_value, value)) if isinstance(value, tuple) else str(value)

@@ -31,7 +31,7 @@ def _gfile(path: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Adds the path to errors while writing, such as a full disk, which lack it."""
+    """Adds the path to errors that lack it, such as that of a full disk while writing."""
     try:
         yield
     except OSError as error:
@@ -73,7 +73,7 @@ def write(path: str, data: bytes | str) -> None:
 
 @contextlib.contextmanager
 def writer(path: str) -> Iterator[Any]:
-    """A file, opened for writing bytes under another name; it gets its own when all of them are on the disk."""
+    """A file, opened for writing bytes under another name; it gets its own name when all of them are on the disk."""
     partial = path + '.partial'
     if _is_local(path):
         with _naming(partial), open(partial, 'wb') as file:

@@ -18,7 +18,7 @@ READ, WRITE = 'What to read', 'What to write'
 
 @dataclasses.dataclass(frozen=True)
 class ConvertSettings:
-    """A model to read, and the files to write of it."""
+    """A model to read, and the files to write it to."""
 
     cfg: str = setting('', "Darknet's .cfg.", group=READ)
     weights: str = setting('', "Darknet's .weights, with --cfg.", group=READ)
@@ -35,7 +35,7 @@ class ConvertSettings:
     cfg_out: str = setting('', "Darknet's .cfg.", group=WRITE)
     weights_out: str = setting('', "Darknet's .weights, with --cfg_out.", group=WRITE)
     num_convolutions: int = setting(
-        None, 'First convolutions that --weights_out gets: a backbone.', group=WRITE, low=1, unset='all'
+        None, 'Write only the first N convolutions to --weights_out: a backbone.', group=WRITE, low=1, unset='all'
     )
     labels: str = setting(
         '',
@@ -45,7 +45,7 @@ class ConvertSettings:
     )
     resize: str = setting(
         None,
-        "How images come to the network's size, for --model_dir_out.",
+        "How images are resized to the network's size, for --model_dir_out.",
         group=WRITE,
         choices=RESIZES,
         unset='that of --model_dir, else stretch',

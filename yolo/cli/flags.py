@@ -25,9 +25,9 @@ LOGGING_FLAGS = ('verbosity', 'stderrthreshold', 'logtostderr', 'alsologtostderr
 class Command:
     """A command line.
 
-    name: as it is typed; doc: its help text; settings: the dataclasses whose fields are its flags; main: is given their
-    values and returns the exit status, None for 0; tensorflow: whether TensorFlow is loaded before; prints_only: a flag
-    with which no other one is required.
+    name: as it is typed; doc: its help text; settings: the dataclasses whose fields are its flags; main: takes their
+    values and returns the exit status, None for 0; tensorflow: whether to load TensorFlow before it; prints_only: a
+    flag with which no other flag is required.
     """
 
     name: str
@@ -65,7 +65,7 @@ def _run(command: Command, argv: Sequence[str]) -> int | None:
 
 
 def _expected_errors() -> tuple[type[BaseException], ...]:
-    """What bad input, a full disk or lost data raise; anything else is a mistake of ours and shows where it is."""
+    """What bad input, a full disk or lost data raise; anything else is a bug here and keeps its traceback."""
     errors: tuple[type[BaseException], ...] = (ValueError, OSError, FloatingPointError, flags.Error)
     if 'tensorflow' in sys.modules:
         errors = (*errors, sys.modules['tensorflow'].errors.OpError)
@@ -102,7 +102,7 @@ class _Parser(flags.ArgumentParser):
 
     def parse(self, argument: Any) -> Any:
         value = self._convert(argument) if isinstance(argument, str) else argument
-        problem = settings.wrong(self.about, value)
+        problem = settings.find_problem(self.about, value)
         if problem:
             raise ValueError(problem)
         return value
@@ -138,7 +138,7 @@ def given(values: flags.FlagValues, cls: type[T]) -> dict[str, Any]:
 
 
 def read(values: flags.FlagValues, cls: type[T], **defaults: Any) -> T:
-    """The dataclass with what its flags say; where they are not given with `defaults`, or else its own."""
+    """The dataclass with what its flags say; for flags that are not given `defaults`, or else its own default."""
     return cls(**{**defaults, **given(values, cls)})
 
 
@@ -201,7 +201,7 @@ class _Stderr:
         sys.stderr.flush()
 
     def close(self) -> None:
-        """Nothing: stderr stays open."""
+        """Does nothing: stderr stays open."""
 
 
 def log_plainly() -> None:
@@ -228,7 +228,7 @@ def load_tensorflow() -> None:
     try:
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # these, too, greet
+        tf.config.list_physical_devices()  # prints messages of its own
     finally:
         os.dup2(shown, 2)
         os.close(shown)

@@ -2,7 +2,7 @@
 
   python -m yolo predict --model_dir=runs/voc --images=photos --out_dir=predictions
 
-Exit status: 1 if an image could not be read (the others are there), else 0.
+Exit status: 1 if an image could not be read (the others are written), else 0.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from yolo.settings import setting
 
 @dataclasses.dataclass(frozen=True)
 class PredictSettings:
-    """What to detect in, with which model."""
+    """In which images to detect, and with which model."""
 
     model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', required=True)
     images: str = setting(None, 'An image, a folder of images, or a pattern such as photos/a*.jpg.', required=True)
@@ -37,11 +37,11 @@ class PredictSettings:
         high=1,
     )
     resize: str = setting(
-        None, "How images come to the network's size.", choices=RESIZES, unset='as the model was trained'
+        None, "How images are resized to the network's size.", choices=RESIZES, unset='as the model was trained'
     )
     max_detections: int = setting(thresholds.PHOTO_MAX_DETECTIONS, 'Most detections an image.', low=1)
     batch_size: int = setting(8, 'Images at once.', low=1)
-    sheet: int = setting(0, 'Draw the first so many images on one sheet.png too.', low=0)
+    sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0)
 
 
 def predict(values: FlagValues) -> int:
