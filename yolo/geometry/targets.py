@@ -20,7 +20,7 @@ def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
     return responsible_places(boxes, tf.cast(labels, tf.int32), anchors, grid, tnp)
 
 
-def owners(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:
+def responsible_objects(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:
     """The object that each cell and anchor is responsible for: the last one encoded there, as in Darknet.
 
     places (B, N, 3) int32 row, column, anchor, -1 for none; grid: rows, columns.

@@ -14,7 +14,7 @@
 import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
-from yolo.geometry.targets import encode_targets, owners
+from yolo.geometry.targets import encode_targets, responsible_objects
 
 OBJECT_SCALE, NOOBJECT_SCALE, COORD_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0, 1.0  # of both losses, named as in a .cfg
 IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
@@ -142,7 +142,7 @@ def _truth_of_predictions(raw, boxes, labels, anchors, places) -> dict[str, tf.T
     boxes, labels = tf.cast(boxes, tf.float32), tf.cast(labels, tf.int32)
     if places is None:
         places = encode_targets(boxes, labels, anchors, (rows, columns))
-    owner = owners(places, (rows, columns), num_anchors)  # (B, GH, GW, A)
+    owner = responsible_objects(places, (rows, columns), num_anchors)  # (B, GH, GW, A)
     responsible = owner >= 0
     cells = tf.constant([columns, rows, columns, rows], tf.float32)
     valid = places[..., :1] >= 0

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.assignment import responsible_places, sizes_iou
-from yolo.geometry.targets import encode_targets, owners
+from yolo.geometry.targets import encode_targets, responsible_objects
 
 NOTEBOOK_ANCHORS = np.array(
     [[0.08285376, 0.13705531], [0.20850361, 0.39420716], [0.80552421, 0.77665105], [0.42194719, 0.62385487]]
@@ -104,7 +104,7 @@ def test_borders_belong_to_the_last_cell():
 def test_the_last_object_owns_a_place():
     none = [-1, -1, -1]
     places = tf.constant([[[1, 2, 0], none, [1, 2, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 1]]])
-    owner = owners(places, (2, 3), 2).numpy()
+    owner = responsible_objects(places, (2, 3), 2).numpy()
     assert owner.shape == (2, 2, 3, 2)
     expected = np.full((2, 2, 3, 2), -1)
     expected[0, 1, 2, 0], expected[0, 0, 0, 1] = 2, 3
@@ -113,7 +113,7 @@ def test_the_last_object_owns_a_place():
 
 
 def test_no_objects_own_nothing():
-    assert (owners(tf.zeros((3, 0, 3), tf.int32), (2, 2), 2).numpy() == -1).all()
+    assert (responsible_objects(tf.zeros((3, 0, 3), tf.int32), (2, 2), 2).numpy() == -1).all()
 
 
 def test_conversions_give_each_other_back_and_iou_is_the_definition():
