@@ -29,7 +29,7 @@ VOC = (
 def read(text: str) -> tuple[str, ...]:
     """The names that --labels stands for; text: a comma list, the path of a file with one name a line, or voc.
 
-    ValueError if there is no name or such a file, or a name is there twice.
+    ValueError if there is no name or such a file, or a name occurs twice.
     """
     if text == 'voc':
         return VOC

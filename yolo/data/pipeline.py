@@ -47,7 +47,7 @@ def training_batches(
     batch_size / shard.count). A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones; boxes
     (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges` also
     places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4) and
-    colour (B, 3) float32, what `augment_images` shall do to the pixels (boxes are moved already). ValueError if the
+    colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already). ValueError if the
     split is empty or missing, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)

@@ -18,7 +18,8 @@ from yolo.data.tf_example import Example
 
 DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 
-# The features of a record. Objects are flat lists, N of them in the order of the annotation.
+# The features of a record. Those of the N objects are flat lists in the order of the annotation; the place of an
+# object is its responsible cell and anchor: row, column, anchor.
 IMAGE, IMAGE_ID, SIZE = 'image', 'image/id', 'image/size'  # encoded image; its id; original height, width
 BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficult', 'objects/place'
 

@@ -88,7 +88,7 @@ def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> ker
 def _scale_pixels(images: Any):
     """Images as the first layer takes them: uint8 0..255 -> float32 0..1, float as it is; TypeError for the rest.
 
-    Keras would cast 255 to 255.0 without a word.
+    Keras would silently cast 255 to 255.0.
     """
     if isinstance(images, (list, tuple)):  # Keras passes the inputs of a model as a list
         return type(images)(_scale_pixels(each) for each in images)

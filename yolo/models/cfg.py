@@ -68,7 +68,7 @@ def _check(network: Network, body: list[CfgSection], file: str) -> None:
     total = sum(num_weights(network))
     if total > MOST_WEIGHTS:
         raise ValueError(
-            f'{file}: {total:,} weights are more than the {MOST_WEIGHTS:,} that are taken; '
+            f'{file}: {total:,} weights are more than the {MOST_WEIGHTS:,} that are allowed; '
             'is a number of filters wrong?'
         )
 

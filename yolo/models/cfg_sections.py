@@ -5,7 +5,7 @@ import math
 
 from yolo.models.spec import Options
 
-# What may stand in a section without changing the network's output: it is kept, and written again as it is.
+# What may stand in a section without changing the network's output: it is stored, and written again unchanged.
 HARMLESS = {
     'net': (
         'batch subdivisions channels momentum decay learning_rate burn_in max_batches policy step steps scale '

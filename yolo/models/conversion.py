@@ -12,7 +12,7 @@ from yolo.models.spec import Convolution, Network, Region
 def read_model(
     cfg: str = '', weights: str = '', model_dir: str = '', keras: str = '', checkpoint: str = ''
 ) -> tuple[DarknetModel, ModelInfo]:
-    """The model of a .cfg with .weights, of a folder, or of a .keras file, and what its weights do not say.
+    """The model of a .cfg with .weights, of a folder, or of a .keras file, and its class names and resize, if known.
 
     checkpoint: of model_dir: best, latest, a path, or '' for the best if there is one. ValueError if not exactly one
     source is given, or it cannot be read.

@@ -36,12 +36,12 @@ class ModelInfo:
 
 
 def best_folder(model_dir: str) -> str:
-    """Where the model with the best mAP is kept."""
+    """The folder of the weights with the best mAP (or loss)."""
     return posixpath.join(model_dir, 'best')
 
 
 def latest_folder(model_dir: str) -> str:
-    """Where the newest checkpoints are kept."""
+    """The folder of the newest checkpoints."""
     return posixpath.join(model_dir, 'checkpoints')
 
 

@@ -7,7 +7,7 @@ Every reader, writer and builder works from a `Network`: `cfg` (Darknet's .cfg),
 import dataclasses
 from collections.abc import Sequence
 
-STRIDE = 32  # pixels a grid cell, in every network that can be trained
+STRIDE = 32  # pixels per grid cell, in every network that can be trained
 ACTIVATIONS = ('leaky', 'relu', 'logistic')  # beside linear
 
 Options = tuple[tuple[str, str], ...]  # name and value in a .cfg, of options that do not change the network's output
@@ -209,6 +209,6 @@ def adapt(network: Network, num_classes: int, anchors, image_size: tuple[int, in
     if (rows, columns) != (image_size[0] // STRIDE, image_size[1] // STRIDE):
         raise ValueError(
             f'the network has a grid of {rows} x {columns} for {image_size[0]} x {image_size[1]} pixels, '
-            f'the records have cells of {STRIDE} x {STRIDE}: such a network is used, but not trained'
+            f'the records have cells of {STRIDE} x {STRIDE}: such a network can be used, but not trained'
         )
     return adapted
