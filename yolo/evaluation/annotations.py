@@ -1,4 +1,4 @@
-"""The annotated objects of a split, straight from VOC's XML: for detections that came without records."""
+"""The annotated objects of a split, straight from VOC's XML: for detections from result files, without records."""
 
 from collections.abc import Sequence
 

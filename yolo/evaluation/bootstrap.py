@@ -24,7 +24,7 @@ def difference(
 
     Both are detections of the same objects in the same images. Images are drawn with replacement, the same ones for
     both; the interval holds the middle 95 % of the differences. Each row has difference, low, high and real: whether
-    the interval is without 0; None for a class without objects. (Efron's percentile bootstrap.)
+    the interval excludes 0; None for a class without objects. (Efron's percentile bootstrap.)
     """
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(num_images, np.full(num_images, 1 / num_images), samples)  # how often an image is drawn
@@ -52,7 +52,7 @@ def _row(differences: np.ndarray) -> dict:
 
 
 def _average_precisions(truth: GroundTruth, matches: Matches, image_counts: np.ndarray, num_classes: int) -> np.ndarray:
-    """AP (C, S) of every class in every sample, NaN without objects; image_counts (S, I): how often it has an image."""
+    """AP (C, S) of every class in every sample, NaN without objects; image_counts (S, I): of each image in it."""
     out = np.full((num_classes, len(image_counts)), np.nan)
     for k in range(num_classes):
         object_images = truth.images[~truth.difficult & (truth.classes == k)]

@@ -37,7 +37,7 @@ def operating_scores(
 ) -> list[float]:
     """For each class the score threshold of best F1.
 
-    A class without true positives has the threshold of all classes taken for one; infinity if there is none either.
+    A class without true positives gets the threshold for all classes merged into one, or infinity if there is none.
     """
     truth, detections = _as_one_class(truth), _as_one_class(detections)
     all_classes = average_precision(truth, match(truth, detections, 1, iou_threshold), 1)
@@ -101,17 +101,17 @@ def _area(boxes: np.ndarray) -> np.ndarray:
 def confusion(
     truth: GroundTruth, detections: Detections, thresholds: Sequence[float], num_classes: int, iou_threshold: float
 ) -> np.ndarray:
-    """How often a class is taken for another, (C + 1, C + 1): rows are true classes, columns detected ones.
+    """How often a class is confused with another, (C + 1, C + 1): rows are true classes, columns detected ones.
 
     Detections with at least the threshold of their class are matched, best score first, to the object of any class
-    that each overlaps most, if that is `iou_threshold` or more and the object is not taken. The last row counts
-    detections without an object, the last column objects without a detection. Difficult objects, and detections of
-    these, are left out.
+    that each overlaps most, if that is `iou_threshold` or more and the object is not matched yet. The last row counts
+    detections without an object, the last column objects without a detection. Difficult objects, and detections that
+    match them, are left out.
     """
-    is_kept = detections.scores >= np.asarray(thresholds)[detections.classes]
-    kept = select(detections, is_kept)
-    matches = match(_as_one_class(truth), _as_one_class(kept), 1, iou_threshold)
-    classes = kept.classes[np.argsort(-kept.scores, kind='stable')]  # (D,) of the sorted detections
+    is_selected = detections.scores >= np.asarray(thresholds)[detections.classes]
+    selected = select(detections, is_selected)
+    matches = match(_as_one_class(truth), _as_one_class(selected), 1, iou_threshold)
+    classes = selected.classes[np.argsort(-selected.scores, kind='stable')]  # (D,) of the sorted detections
     matched = matches.best_object[matches.is_true_positive]
     is_missed = ~truth.difficult
     is_missed[matched] = False

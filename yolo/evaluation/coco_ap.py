@@ -27,7 +27,7 @@ NAMES = (
 
 
 def annotations(result: EvaluationResult) -> dict:
-    """The objects as COCO's annotation file; difficult ones as crowds, which COCO neither asks for nor blames."""
+    """The objects as COCO's annotation file; difficult ones as crowds, which COCO ignores."""
     return {
         'images': [{'id': number, 'file_name': name} for number, name in enumerate(result.image_ids)],
         'categories': [{'id': number, 'name': name} for number, name in enumerate(result.classes)],

@@ -13,7 +13,7 @@ from yolo import storage
 from yolo.evaluation.voc_matching import Detections
 
 COMPETITION = 'comp4'  # detection, trained on any data
-LARGEST = 1e9  # number in a line
+LARGEST = 1e9  # largest absolute value that a line may hold
 
 
 def path_of(folder: str, split: str, name: str) -> str:
@@ -27,7 +27,7 @@ def write_detections(
     """Writes the devkit's file of every class, best score first, and returns their paths.
 
     Lines are `image_id score xmin ymin xmax ymax`, boxes in VOC pixels (1-based, inclusive), all numbers with as many
-    digits as it takes to read the same ones back. ValueError for a class that is no file's name.
+    digits as it takes to read the same ones back. ValueError for a class whose name cannot be part of a file name.
     """
     for name in classes:
         if '/' in name:
@@ -52,7 +52,7 @@ def write_detections(
 def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: Sequence[str]) -> Detections:
     """Reads the files of all classes; those of a class are in the order of its file.
 
-    A class may be spelled otherwise in a file's name (`dining table` for `diningtable`): the file is read, with a
+    A class may be written differently in a file's name (`dining table` for `diningtable`): the file is read, with a
     warning. Warns as well of a class without a file, which has no detections, and of boxes with xmax < xmin or
     ymax < ymin, which match nothing. ValueError, with file and line, for a malformed line and for an image that is not
     in `image_ids`, and if there is no file at all, or two of one class.
@@ -87,11 +87,11 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
     paths = storage.glob(posixpath.join(glob.escape(folder), f'comp*_det_{glob.escape(split)}_*.txt'))
     if not paths:
         raise ValueError(f'{folder!r} has no file comp4_det_{split}_<class>.txt; check --detections_dir and --split')
-    owners = {_plain(name): k for k, name in enumerate(classes)}
+    class_of_plain_name = {_plain(name): k for k, name in enumerate(classes)}
     given: dict[int, tuple[str, str]] = {}
     for path in paths:
         name = re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))
-        k = classes.index(name) if name in classes else owners.get(_plain(name), -1)
+        k = classes.index(name) if name in classes else class_of_plain_name.get(_plain(name), -1)
         if k in given:
             raise ValueError(f'{given[k][0]} and {path} are both files of the class {classes[k]!r}; keep one of them')
         if k >= 0:
@@ -109,7 +109,7 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
 
 
 def _plain(name: str) -> str:
-    """A name without the ways to join its words, and without capitals."""
+    """A name in lower case, without spaces, hyphens and underscores between its words."""
     return re.sub(r'(?<=\w)[\s_-]+(?=\w)', '', unicodedata.normalize('NFKC', name)).casefold()
 
 

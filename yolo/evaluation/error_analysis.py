@@ -12,7 +12,7 @@ from yolo.evaluation.voc_ap import area_under
 from yolo.evaluation.voc_matching import NO_OBJECT, Detections, GroundTruth, Matches, best_objects, select
 
 ERROR_TYPES = ('class', 'localisation', 'both', 'duplicate', 'background', 'missed')
-BACKGROUND_IOU = 0.1  # an overlap of less is none
+BACKGROUND_IOU = 0.1  # less counts as no overlap
 NO_ERROR = -1
 
 
@@ -35,8 +35,8 @@ def classify(truth: GroundTruth, matches: Matches, num_classes: int, iou_thresho
 
     A false positive has the first of these types that fits: localisation, it overlaps an object of its class by 0.1
     to `iou_threshold`; class, it overlaps an object of another class by that or more; duplicate, it overlaps an object
-    of its class by that or more, which a better detection took; background, it overlaps no object by 0.1; else both
-    (class and localisation). Difficult objects are left out.
+    of its class by that or more, which a detection with a higher score matches; background, it overlaps no object by
+    0.1; else both (class and localisation). Difficult objects are left out.
     """
     counted = np.flatnonzero(~truth.difficult)
     same, same_iou = _best_objects_among(truth, counted, matches.sorted_detections)

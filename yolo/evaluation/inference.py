@@ -27,7 +27,7 @@ class Thresholds(keras_backend.Thresholds):
 
 
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
-    """Metrics of a split, ready for `metrics.json`: VOC AP by class and mAP both ways, counts, thresholds.
+    """Metrics of a split for `metrics.json`: VOC AP by class and mAP, over 11 points and as area, counts, thresholds.
 
     predict: see `keras_backend.make_predict`. APs of classes without objects are None and not in the means.
     """
@@ -85,7 +85,7 @@ def _timed(predict: Predict, images: tf.Tensor) -> tuple[dict[str, np.ndarray], 
 
 
 def _settings(description: records.Description, split: str, thresholds: Thresholds, at_limit: int) -> dict:
-    """What belongs into the metrics beside the APs."""
+    """What the metrics hold besides the APs."""
     return {
         'num_images_left_out': description.split(split).images_left_out,
         'num_boxes_left_out': description.split(split).boxes_left_out,

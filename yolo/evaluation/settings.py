@@ -29,14 +29,14 @@ class EvalSettings:
     weights: str = setting('', "Darknet's .weights, with --cfg.", group=MODEL)
     resize: str = setting(
         None,
-        'How the images came to their size: as the records were made.',
+        'Resizing that the records must have; give theirs to evaluate a model that was trained with the other one.',
         group=MODEL,
         choices=RESIZES,
         unset='as the model was trained',
     )
     image_size: tuple[int, ...] = setting(
         None,
-        'Sizes to bring the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '
+        'Sizes to resize the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '
         'report of the first. Sizes above that of the records enlarge their images, so make records of the largest.',
         group=MODEL,
         unset='that of the records',
@@ -45,9 +45,9 @@ class EvalSettings:
     detections_dir: str = setting(
         '', "Folder of the devkit's result files, comp4_det_<split>_<class>.txt.", group=FILES
     )
-    voc_dir: str = setting('', 'Their VOC folder (JPEGImages, Annotations, ImageSets).', group=FILES)
+    voc_dir: str = setting('', 'VOC folder of these images (JPEGImages, Annotations, ImageSets).', group=FILES)
     labels: tuple[str, ...] = setting(
-        (), 'Their classes to look at.', group=FILES, unset='all that the annotations of the split have'
+        (), 'Classes to evaluate.', group=FILES, unset='all that the annotations of the split have'
     )
     score_threshold: float = setting(
         thresholds.SCORE_THRESHOLD, 'Lowest score (objectness x class) of a detection.', group=DETECTION, low=0, high=1

@@ -57,7 +57,7 @@ def evaluate(
 
 
 def ap_metrics(result: EvaluationResult, curves: AveragePrecision) -> dict:
-    """mAP and AP both ways, None without objects, and the numbers of objects, detections and images."""
+    """mAP and AP over 11 points and as area, None without objects, and counts of objects, detections and images."""
     return {
         'map_11pt': _or_none(curves.map_11pt),
         'map_area': _or_none(curves.map_area),
@@ -76,7 +76,7 @@ def ap_metrics(result: EvaluationResult, curves: AveragePrecision) -> dict:
 
 
 def mean_ap(result: EvaluationResult, match_iou: float) -> dict[str, float | None]:
-    """mAP both ways, None without objects."""
+    """mAP over 11 points and as area, None without objects."""
     curves = voc_average_precision(result.truth, result.detections, len(result.classes), match_iou)
     return {'map_11pt': _or_none(curves.map_11pt), 'map_area': _or_none(curves.map_area)}
 
@@ -97,7 +97,7 @@ def _error_metrics(result: EvaluationResult, matches: Matches, error_types: Erro
 
 
 def _breakdown_metrics(result: EvaluationResult, curves: AveragePrecision, match_iou: float) -> dict:
-    """confusion: rows of true classes, columns of detected ones, then nothing; by_size, by_number: mAP and objects."""
+    """confusion: rows of true classes, columns of detected ones, last for none; by_size, by_number: mAP and objects."""
     truth, detections, num_classes = result.truth, result.detections, len(result.classes)
     thresholds = breakdowns.operating_scores(truth, detections, curves, match_iou)
     return {

@@ -42,8 +42,8 @@ class AveragePrecision:
 
 Truth = GroundTruth  # its name before version 0.2
 
-# Detections in any order, and which of them are true positives (D,) and ignored (D,).
-Judged = tuple[Detections, np.ndarray, np.ndarray]
+# Some images' detections in any order, and which of them are true positives (D,) and ignored (D,).
+MatchedPart = tuple[Detections, np.ndarray, np.ndarray]
 
 
 def voc_average_precision(
@@ -58,13 +58,13 @@ def voc_average_precision(
     or boxes that are not finite. (VOCdevkit, VOCcode/VOCevaldet.m.)
     """
     truth, detections = checked(truth, num_classes), checked(detections, num_classes)
-    return _average_precision(truth, _judged_by_images(truth, detections, iou_threshold), num_classes)
+    return _average_precision(truth, _match_parts(truth, detections, iou_threshold), num_classes)
 
 
 def average_precision(truth: GroundTruth, matches: Matches, num_classes: int) -> AveragePrecision:
     """The AP of every class, once it is known which detections are true positives."""
-    judged = [(matches.sorted_detections, matches.is_true_positive, matches.is_ignored)]
-    return _average_precision(checked(truth, num_classes), judged, num_classes)
+    matched_parts = [(matches.sorted_detections, matches.is_true_positive, matches.is_ignored)]
+    return _average_precision(checked(truth, num_classes), matched_parts, num_classes)
 
 
 def area_under(is_true_positive: np.ndarray, num_objects: int) -> float:
@@ -72,7 +72,7 @@ def area_under(is_true_positive: np.ndarray, num_objects: int) -> float:
     return _ap_area(*_curve(is_true_positive, num_objects))
 
 
-def _judged_by_images(truth: GroundTruth, detections: Detections, iou_threshold: float) -> Iterator[Judged]:
+def _match_parts(truth: GroundTruth, detections: Detections, iou_threshold: float) -> Iterator[MatchedPart]:
     for objects, part in _parts_of_images(truth, detections):
         _, _, is_true_positive, is_ignored = match_in_given_order(objects, part, iou_threshold)
         yield part, is_true_positive, is_ignored
@@ -93,9 +93,9 @@ def _parts_of_images(truth: GroundTruth, detections: Detections) -> Iterator[tup
         yield select(truth, order[first_object:end_object]), part
 
 
-def _average_precision(truth: GroundTruth, judged: Iterable[Judged], num_classes: int) -> AveragePrecision:
+def _average_precision(truth: GroundTruth, matched_parts: Iterable[MatchedPart], num_classes: int) -> AveragePrecision:
     """Of detections in parts; among equal scores those of the earlier part are first."""
-    scores, is_true_positive, num_detections = _sorted_by_class(judged, num_classes)
+    scores, is_true_positive, num_detections = _sorted_by_class(matched_parts, num_classes)
     num_objects = np.bincount(truth.classes[~truth.difficult], minlength=num_classes)
     curves = [_curve(own, num) for own, num in zip(is_true_positive, num_objects, strict=True)]
     has_objects = num_objects > 0
@@ -116,7 +116,7 @@ def _average_precision(truth: GroundTruth, judged: Iterable[Judged], num_classes
 
 
 def _sorted_by_class(
-    judged: Iterable[Judged], num_classes: int
+    matched_parts: Iterable[MatchedPart], num_classes: int
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """For each class the scores (K,), best first, and true positives (K,) of the detections that are not ignored.
 
@@ -125,7 +125,7 @@ def _sorted_by_class(
     num_detections = np.zeros(num_classes, np.int64)
     scores: list[list[np.ndarray]] = [[np.empty(0)] for _ in range(num_classes)]
     is_true_positive: list[list[np.ndarray]] = [[np.empty(0, bool)] for _ in range(num_classes)]
-    for detections, part_true_positive, part_ignored in judged:
+    for detections, part_true_positive, part_ignored in matched_parts:
         classes = detections.classes.astype(np.min_scalar_type(num_classes))  # few bits are sorted in linear time
         counts = np.bincount(classes, minlength=num_classes)
         num_detections += counts
