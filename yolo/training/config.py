@@ -1,4 +1,4 @@
-"""The settings of a training run: each a field with its default, bounds and help; `config.json` keeps them.
+"""The settings of a training run: each a field with its default, bounds and help; `config.json` stores them.
 
 Defaults are the recipe yolov2-voc. None stands for a value that follows from the data or from other settings:
 `yolo.training.resolve` fills it in before the run begins.
@@ -24,7 +24,7 @@ AUGMENTATION, BEST, LOOP = 'Augmentation', 'Best weights and early ends', 'Progr
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """One training run. `classes`, `anchors` and the like are those of the records, kept for use without them."""
+    """One training run. `classes`, `anchors` and the like are those of the records, for use without them."""
 
     data_dir: str = setting(None, 'Folder of records.', group=RUN, required=True, may_change=True)
     train_split: str = setting('trainval', 'Split to train on.', group=RUN)
@@ -40,8 +40,9 @@ class TrainConfig:
     )
     recipe: str = setting(
         'yolov2-voc',
-        "Values for all settings that say how to train: the paper's; the Keras notebook's; for a few hundred images "
-        'and --init_weights; for a few hundred images from scratch. Any flag overrides its own value.',
+        "Values for all settings that say how to train. yolov2-voc: the paper's; notebook: the Keras notebook's; "
+        'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
+        'weights. A flag overrides the value of its setting.',
         group=RUN,
         choices=RECIPES,
         may_change=True,
@@ -49,7 +50,7 @@ class TrainConfig:
     classes: tuple[str, ...] = recorded(())
     anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
     image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
-    resize: str = recorded('stretch')  # how the records' images came to their size; prediction does the same
+    resize: str = recorded('stretch')  # how the records' images were resized; prediction does the same
     data_checksum: str = recorded('')
 
     model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)
@@ -81,7 +82,7 @@ class TrainConfig:
     lr_schedule: str = setting(
         'steps',
         'steps: the rate is multiplied by 0.1 at each of --decay_steps; cosine: it falls to 0 at the end; notebook: it '
-        'is multiplied by 0.1 at epochs 75 and 105; constant. All after --burn_in.',
+        'is multiplied by 0.1 at epochs 75 and 105; constant. All are multiplied by the burn-in.',
         group=LEARNING,
         choices=SCHEDULES,
     )
@@ -139,34 +140,34 @@ class TrainConfig:
     monitor: str = setting(
         'map',
         'What decides which weights are the best, every --eval_every steps: the mAP on --eval_split, or the mean '
-        'training loss since the last time.',
+        'training loss since the last evaluation.',
         group=BEST,
         choices=('map', 'loss'),
     )
     eval_every: int = setting(
-        1000, 'Steps between evaluations; 0 for one at the end alone.', group=BEST, low=0, may_change=True
+        1000, 'Steps between evaluations; 0 for a single one, at the end.', group=BEST, low=0, may_change=True
     )
     early_stopping: int = setting(
         0,
-        'End after this many evaluations without a better one; 0 for never.',
+        'End after this many evaluations without improvement; 0 for never.',
         group=BEST,
         low=0,
         may_change=True,
     )
     plateau: int = setting(
         0,
-        'Multiply the rate by --plateau_factor after this many evaluations without a better one; 0 for never.',
+        'Multiply the rate by --plateau_factor after this many evaluations without improvement; 0 for never.',
         group=BEST,
         low=0,
     )
-    plateau_factor: float = setting(0.1, 'See --plateau.', group=BEST, low=0, high=1)
+    plateau_factor: float = setting(0.1, 'Factor on the rate at a plateau, see --plateau.', group=BEST, low=0, high=1)
     max_hours: float = setting(
         0.0, 'Save and end this many hours after the start; 0 for no limit.', group=BEST, low=0, may_change=True
     )
 
     seed: int = setting(0, 'Seed of weights, order and augmentation.', group=LOOP, low=0)
     checkpoint_every: int = setting(1000, 'Steps between checkpoints.', group=LOOP, low=1, may_change=True)
-    keep: int = setting(3, 'Newest checkpoints to keep.', group=LOOP, low=1, may_change=True)
+    keep: int = setting(3, 'How many of the newest checkpoints to keep.', group=LOOP, low=1, may_change=True)
     log_every: int = setting(20, 'Steps between progress lines.', group=LOOP, low=1, may_change=True)
     pictures_every: int = setting(
         0,
@@ -201,7 +202,7 @@ class TrainConfig:
         settings.check(self)
 
 
-# What may not change after all, where evaluations lower the rate.
+# Settings with may_change that may not change with --plateau, because evaluations then lower the rate.
 _WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
 
 

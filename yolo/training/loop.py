@@ -21,7 +21,7 @@ from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective, is_of_others, num_workers
 from yolo.training.preemption import Interruption
-from yolo.training.progress import OTHER_RATE, Progress, lines_beside_bars
+from yolo.training.progress import LOWER_RATE_HINT, Progress, lines_beside_bars
 from yolo.training.state import State
 from yolo.training.step import make_steps
 from yolo.training.time_estimate import StepTimer
@@ -80,7 +80,7 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
 
 
 def _train(run: Run) -> Result:
-    """Nothing is fetched from the device between two steps unless it is due at that step."""
+    """The loop itself. Between steps nothing is fetched from the device, except where something is due."""
     step = run.first_step
     reason = _evaluate_if_due(run, step)  # already due if the run was stopped after a checkpoint, before its evaluation
     while not reason:
@@ -208,12 +208,13 @@ def _check_weights(model: DarknetModel, step: int, latest: str | None) -> None:
         model.check_finite()
     except FloatingPointError as error:
         raise FloatingPointError(
-            f'after step {step - 1} {error}; the last checkpoint, {latest or "none yet"}, is from before; {OTHER_RATE}'
+            f'after step {step - 1} {error}; the last checkpoint, {latest or "none yet"}, is from before; '
+            f'{LOWER_RATE_HINT}'
         ) from error
 
 
 def freeze(model: DarknetModel, count: int) -> None:
-    """Lets the first `count` convolutions, and their batch norms, stay as they are in steps that are made from now."""
+    """Freezes the first `count` convolutions and their batch norms, for step functions that are made afterwards."""
     for number, (_, *layers) in enumerate(model.convolutions()):
         for layer in filter(None, layers):
             layer.trainable = number >= count

@@ -11,7 +11,7 @@ EXIT_STATUS = 75  # EX_TEMPFAIL: saved, to be started again; of a run that SIGTE
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ELSEWHERE = 'another process was told to end'
 TIME_LIMIT = 'time limit'
-# A process that got a signal adds this to the sum over processes, one whose time is over adds 1.
+# Added to the sum over processes by one that got a signal; a process whose time is over adds 1.
 SIGNALLED = 1 << 20
 REASONS = (*(number.name for number in SIGNALS), ELSEWHERE)  # after these the run is to be started again
 

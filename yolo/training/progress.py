@@ -16,7 +16,7 @@ from yolo.training.state import State
 from yolo.training.step import METRICS, TERMS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change
-OTHER_RATE = 'take a lower --learning_rate, in another --model_dir'
+LOWER_RATE_HINT = 'take a lower --learning_rate, in another --model_dir'
 
 
 class Progress:
@@ -83,7 +83,7 @@ class Progress:
         values = dict(zip(TERMS, losses[bad[0]].tolist(), strict=True))
         raise FloatingPointError(
             f'the loss of step {bad_step} is not finite: {values}; its images: {", ".join(ids)}. The last checkpoint '
-            f'is from before; look at these images (python -m preprocess show), or {OTHER_RATE}'
+            f'is from before; look at these images (python -m preprocess show), or {LOWER_RATE_HINT}'
         )
 
     def _report(self, done: int) -> None:

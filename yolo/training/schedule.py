@@ -20,7 +20,8 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 
     As in Darknet (src/network.c, get_current_rate), `batches` counts the batches so far, this one included. For the
     first `burn_in` of them the rate is multiplied by (batches / burn_in)^4; from each of `decay_steps` on by 0.1; with
-    `cosine_steps`, by half a cosine that falls from 1 to 0 over so many; always by the variable `factor`, if given.
+    `cosine_steps`, by half a cosine that falls from 1 to 0 over that many steps; always by the variable `factor`, if
+    given.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ def start_run(config: TrainConfig, strategy: tf.distribute.Strategy, collective:
 
 
 def _write_description(config: TrainConfig) -> None:
-    """Writes config.json, network.cfg and model.json; ValueError if other ones were trained with in this folder."""
+    """Writes config.json, network.cfg and model.json; ValueError if the run in this folder has other ones."""
     latest = model_folder.latest_folder(config.model_dir)
     for folder in (latest, model_folder.best_folder(config.model_dir)):
         repair_checkpoint_file(folder)
@@ -45,7 +45,7 @@ def _write_description(config: TrainConfig) -> None:
 
 
 def _set_split(config: TrainConfig, state: State, split_checksum: int) -> None:
-    """Forgets the best mAP and the last evaluation if they were of another split than the one of now."""
+    """Resets the best mAP and the last evaluation if they were measured on another --eval_split."""
     if config.monitor == 'map' and int(state.split_checksum.numpy()) != split_checksum:
         state.best_value.assign(-float('inf'))
         state.evaluated_step.assign(-1)

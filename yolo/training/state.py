@@ -1,4 +1,4 @@
-"""Everything that a run is at one step, and its checkpoints: what is saved so that a restart continues bit for bit."""
+"""The full state of a run at one step, and its checkpoints: all that a restart needs to continue bit for bit."""
 
 import dataclasses
 import zlib
