@@ -103,7 +103,7 @@ def _charts(
         'sizes': plots.density(counts, edges, anchors, 'width', 'height', 'anchors'),
         'areas': plots.columns(*area_histogram(size_counts), 'square root of width x height', 'boxes'),
         'counts': plots.columns(*count_histogram(summaries), 'objects', 'images'),
-        'iou_by_k': plots.columns(*_iou_by_k(sizes * grid), 'k', 'mean IoU', mean_iou),
+        'iou_by_k': plots.columns(*iou_by_k(sizes * grid, description), 'k', 'mean IoU', mean_iou),
     }
 
 
@@ -125,7 +125,7 @@ def area_histogram(size_counts: SizeCounts) -> tuple[list[str], list[int]]:
     """Boxes by the root of their area, in bins that double, from the smallest box on: their ranges and counts."""
     used = np.flatnonzero(size_counts.by_root)
     first = min(used[0] if len(used) else len(ROOT_EDGES), len(ROOT_EDGES) - 3)
-    names = [f'{low:.2g}–{high:.2g}' for low, high in itertools.pairwise(ROOT_EDGES[first:].tolist())]
+    names = [f'{low:.4g}–{high:.4g}' for low, high in itertools.pairwise(ROOT_EDGES[first:].tolist())]
     return names, size_counts.by_root[first:].tolist()
 
 
@@ -140,13 +140,20 @@ def count_histogram(summaries: Mapping[str, Summary]) -> tuple[list[str], list[i
     return names[: len(bins)], [counts[i] for i in bins]
 
 
-def _iou_by_k(sizes: np.ndarray) -> tuple[list[str], list[float]]:
-    """The mean IoU of sizes (N, 2) in cells with k anchors, for k = 1, 2, ..."""
+def iou_by_k(sizes: np.ndarray, description: records.Description) -> tuple[list[str], list[float]]:
+    """The mean IoU of sizes (N, 2) in cells with k anchors, for k = 1, 2, ...
+
+    For the K of `kmeans:K` it is that of the description. The others are fitted from fewer starts, which is faster.
+    """
     most = min(MOST_K, len(np.unique(np.round(sizes, 4), axis=0)))
-    numbers = range(1, most + 1)
-    return [str(k) for k in numbers], [
-        anchor_tools.mean_iou(sizes, anchor_tools.kmeans(sizes, k, starts=2)) for k in numbers
+    fitted_k = len(description.anchors) if description.anchors_from.startswith('kmeans:') else None
+    values = [
+        description.anchors_mean_iou
+        if k == fitted_k
+        else anchor_tools.mean_iou(sizes, anchor_tools.kmeans(sizes, k, starts=2))
+        for k in range(1, most + 1)
     ]
+    return [str(k) for k in range(1, most + 1)], values
 
 
 def _problems_intro(description: records.Description, problems: list[Problem]) -> str:

@@ -163,13 +163,17 @@ def density(
     """A 2-D histogram (X, Y) on two logarithmic axes of the same edges (E,), and numbered points (P, 2) above it."""
 
     def draw(axes: Any) -> None:
+        from matplotlib.patheffects import withStroke
+
+        outline = [withStroke(linewidth=2.5, foreground='white')]  # to be seen on dark cells too
         shown = np.ma.masked_equal(counts.T, 0)
         mesh = axes.pcolormesh(edges, edges, shown, norm='log' if counts.any() else None, cmap='viridis_r')
         mesh.set_rasterized(True)
         axes.set(xscale='log', yscale='log', aspect='equal', xlabel=x_name, ylabel=y_name)
-        axes.plot(*points.T, 's', color=COLOURS[1], fillstyle='none', markersize=6, label=points_name)
+        style: dict[str, Any] = {'color': COLOURS[1], 'path_effects': outline}
+        axes.plot(*points.T, 's', fillstyle='none', markersize=6, label=points_name, **style)
         for number, point in enumerate(points, 1):
-            axes.annotate(str(number), point, (5, 4), textcoords='offset points', color=COLOURS[1], weight='bold')
+            axes.annotate(str(number), point, (5, 4), textcoords='offset points', weight='bold', **style)
         _show_plain_numbers(axes.xaxis)
         _show_plain_numbers(axes.yaxis)
         axes.grid()

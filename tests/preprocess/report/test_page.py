@@ -1,9 +1,12 @@
 import collections
+import dataclasses
+import re
 
 import cv2
 import numpy as np
 import pytest
 
+from preprocess import anchors
 from preprocess.box_sizes import count_sizes
 from preprocess.report import page, problems
 from preprocess.resume import Summary
@@ -17,13 +20,18 @@ def box_problem(number, kind=LEFT_OUT_BOX, name='ignore', reason='its name is no
     return Problem('train', f'im_{number}', kind, f'object 2 {name!r} (41, 31, 100, 80): {reason}')
 
 
+def describe(**changes):
+    cells = tuple((w * 13, h * 13) for w, h in ANCHORS.tolist())
+    description = records.Description(('cat',), (416, 416), cells, 'kmeans:2', 0.843, 95, {}, '1')
+    return dataclasses.replace(description, **changes)
+
+
 def write(tmp_path, sizes, found=(), names=('cat',), others=(), left_out=0):
     """The page of boxes of some sizes, and of `others` that anchors are not fitted to."""
     size_counts = count_sizes(sizes) + count_sizes(np.reshape(others, (-1, 2)))
     per_class = dict.fromkeys(names, 7)
     split = records.Split(3, 1, len(sizes) + len(others), 0, per_class, 9, images_left_out=left_out, boxes_left_out=0)
-    anchors = tuple((w * 13, h * 13) for w, h in ANCHORS.tolist())
-    description = records.Description(names, (416, 416), anchors, 'kmeans:2', 0.843, 95, {'train': split}, '1')
+    description = describe(classes=names, splits={'train': split})
     summary = Summary(num_images=3, problems=list(found), objects_per_image=collections.Counter({0: 1, 5: 2}))
     source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
     page.write_page(str(tmp_path), description, {'train': summary}, sizes, size_counts, source)
@@ -68,6 +76,32 @@ def test_small_boxes_have_bins_of_their_own():
     assert [value for value in values if value] == [5, 7, 9]
     counts, _ = page.size_histogram(count_sizes(sizes), ANCHORS)
     assert sorted(counts[counts > 0].tolist()) == [5, 7, 9]
+
+
+def test_size_bins_are_labelled_with_their_exact_edges():
+    names, _ = page.area_histogram(count_sizes(np.array([[0.04, 0.04]])))
+    assert names == ['0.03125–0.0625', '0.0625–0.125', '0.125–0.25', '0.25–0.5', '0.5–1']
+    names, _ = page.area_histogram(count_sizes(np.array([[0.001, 0.001]])))
+    assert names[:2] == ['0.0009766–0.001953', '0.001953–0.003906']
+
+
+def test_header_and_bar_agree_on_the_mean_iou(tmp_path):
+    sizes = np.random.default_rng(0).uniform(0.01, 1, (50, 2))
+    text = write(tmp_path, sizes)
+    in_header = re.search(r'2 anchors \(kmeans:2\) with a mean IoU of (\d\.\d+)\.', text)[1]
+    *_, chart = text.split('<svg')
+    bars = re.findall(r'>(\d\.\d{3})</text>', chart)  # of k = 1, 2, ...
+    assert (len(bars), bars[1], in_header) == (page.MOST_K, '0.843', '0.843')
+
+
+def test_only_fitted_anchors_are_a_bar():
+    sizes = np.random.default_rng(0).uniform(0.1, 13, (50, 2))
+    names, fitted = page.iou_by_k(sizes, describe(anchors_from='kmeans:2'))
+    _, named = page.iou_by_k(sizes, describe(anchors_from='voc'))
+    assert names == [str(k) for k in range(1, page.MOST_K + 1)]
+    assert fitted[1] == 0.843
+    assert named[1] == anchors.mean_iou(sizes, anchors.kmeans(sizes, 2, starts=2))
+    assert [*fitted[:1], *fitted[2:]] == [*named[:1], *named[2:]]
 
 
 def test_the_page_says_of_how_many_boxes_it_is(tmp_path):

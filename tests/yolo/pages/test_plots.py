@@ -49,6 +49,14 @@ def test_charts_say_their_numbers():
     assert '7' not in texts(large)  # there is no room
 
 
+def test_anchors_have_a_white_outline():
+    edges = np.array([0.25, 0.5, 1])
+    points = np.array([[0.3, 0.3], [0.6, 0.6]])
+    svg, without = (plots.density(np.full((2, 2), 9), edges, p, 'w', 'h', 'anchors') for p in (points, points[:0]))
+    outlines = [chart.count('stroke: #ffffff; stroke-width: 2.5') for chart in (svg, without)]
+    assert outlines[0] >= outlines[1] + 2 + 1  # of both numbers and of the marker
+
+
 def test_a_picture_is_a_data_url_and_none_is_none():
     assert page.picture(np.zeros((9, 9, 3), np.uint8)).startswith('data:image/jpeg;base64,')
     assert page.picture(None) == ''
