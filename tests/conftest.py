@@ -6,6 +6,8 @@ import pathlib
 import signal
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# Without XLA, sums that several threads share can differ in the last bit on a busy machine; processes inherit this.
+os.environ.setdefault('TF_NUM_INTRAOP_THREADS', '1')
 
 import numpy as np
 import pytest

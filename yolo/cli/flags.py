@@ -7,6 +7,7 @@ import dataclasses
 import logging as python_logging
 import os
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
@@ -220,16 +221,20 @@ def _apply_logging_flags(values: flags.FlagValues) -> None:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow without the lines that its libraries print at their start; an error is shown in full."""
+    """Imports TensorFlow without the lines that its libraries print at their start; they are shown if that fails."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     sys.stderr.flush()
-    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import tensorflow as tf
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as lines:
+        os.dup2(lines.fileno(), 2)
+        try:
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()  # prints messages of its own
-    finally:
-        os.dup2(shown, 2)
-        os.close(shown)
-        os.close(nowhere)
+            tf.config.list_physical_devices()  # prints messages of its own
+        except BaseException:
+            lines.seek(0)
+            os.write(stderr, lines.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

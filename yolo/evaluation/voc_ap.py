@@ -40,7 +40,7 @@ class AveragePrecision:
     map_area: float
 
 
-Truth = GroundTruth  # its name before version 0.2
+Truth = GroundTruth  # its name in version 0.1
 
 # Some images' detections in any order, and which of them are true positives (D,) and ignored (D,).
 MatchedPart = tuple[Detections, np.ndarray, np.ndarray]
