@@ -4,6 +4,7 @@ import ast
 import graphlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -75,6 +76,29 @@ def test_nothing_but_preprocess_imports_preprocess():
     for name in FILES:
         if not name.startswith('preprocess'):
             assert not {other for other in imports(name) if other.startswith('preprocess')}, name
+
+
+def table_of_packages() -> dict[str, set[str]]:
+    """What each room and preprocess import according to docs/how-it-is-made.md, by their short names: 'data'."""
+    text = (ROOT / 'docs/how-it-is-made.md').read_text()
+    table: dict[str, set[str]] = {}
+    for path, cell in re.findall(r'^\| `(yolo/.+|preprocess/)` \|[^|]*\| ([^|]*)\|$', text, re.MULTILINE):
+        _, _, but = cell.partition('all above but ')
+        names = {name.strip() for name in (but or cell).split(',')} - {''}
+        table[pathlib.PurePath(path).stem] = table.keys() - names if but else names
+    return table
+
+
+def test_the_table_of_packages_says_what_each_imports():
+    packages = (*ROOMS, 'preprocess')
+    real: dict[str, set[str]] = {}
+    for name in FILES:
+        package = 'preprocess' if name.startswith('preprocess') else room(name)
+        if package in packages:
+            others = {other for other in imports(name) if room(other) in ROOMS and room(other) != package}
+            short = {'flags' if other == 'yolo.cli.flags' else room(other).removeprefix('yolo.') for other in others}
+            real.setdefault(package.removeprefix('yolo.'), set()).update(short)
+    assert table_of_packages() == real
 
 
 def test_no_two_files_import_each_other():
