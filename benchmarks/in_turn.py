@@ -1,20 +1,20 @@
-"""What the benchmarks share: things that are measured in turn, and how their ratios are told."""
+"""What the benchmarks share: timing functions one after the other, and formatting the ratios of their times."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 
-def seconds(takers: Mapping[str, Callable], clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
-    """The time that each takes, one after the other."""
-    found = {}
-    for name, take in takers.items():
+def seconds(functions: Mapping[str, Callable], clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
+    """The seconds that a call of each function takes, by its name; they are called one after the other."""
+    times = {}
+    for name, function in functions.items():
         start = clock()
-        take()
-        found[name] = clock() - start
-    return found
+        function()
+        times[name] = clock() - start
+    return times
 
 
 def spread(ratios: Sequence[float]) -> str:
-    """Median, least and most."""
+    """The median, the least and the greatest ratio, as text."""
     return f'median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})'

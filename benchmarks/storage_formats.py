@@ -15,6 +15,7 @@ from absl import app, flags
 from preprocessing import link_images
 
 from preprocess import convert
+from preprocess.settings import Settings
 from yolo.data import images, pipeline, records, voc_folder
 
 FLAGS = flags.FLAGS
@@ -38,7 +39,7 @@ def main(_) -> None:
         for how in images.FORMATS:
             lists = {'all': f'{folder}/ImageSets/Main/all.txt'}
             convert.convert(
-                convert.Settings(
+                Settings(
                     source,
                     lists,
                     f'{scratch}/{how}',

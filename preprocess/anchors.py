@@ -58,8 +58,8 @@ def kmeans(sizes: np.ndarray, k: int, most_rounds: int = 1000, starts: int = 10)
             'ask for fewer, or take --anchors=voc'
         )
     rng = np.random.default_rng(0)
-    found = [_kmeans_once(sizes, _spread(sizes, k, rng), most_rounds) for _ in range(starts)]
-    best = max(found, key=lambda anchors: mean_iou(sizes, anchors))
+    candidates = [_kmeans_once(sizes, _spread(sizes, k, rng), most_rounds) for _ in range(starts)]
+    best = max(candidates, key=lambda anchors: mean_iou(sizes, anchors))
     return best[np.argsort(best.prod(1), kind='stable')]
 
 

@@ -4,6 +4,7 @@ Two passes: the first reads all annotations, for the classes and the anchors; th
 """
 
 import collections
+import dataclasses
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,10 @@ from preprocess.pool import WorkerPool, local
 from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
-from preprocess.settings import Settings as Settings
+from preprocess.settings import Settings
 from yolo.data import records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from yolo.settings import of
 
 Lists = dict[str, list[str]]  # the image ids of each split, each id once
 
@@ -108,26 +110,27 @@ def _choose_classes(settings: Settings, scans: Mapping[str, scan.Scan]) -> tuple
 
 
 def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str], anchors: np.ndarray) -> dict:
-    """What the records depend on, for the manifest, as JSON gives it back."""
-    recorded = {
-        'annotations_dir': settings.source.annotations_dir,
-        'images_dir': settings.source.images_dir,
+    """What the records depend on, for the manifest, as JSON gives it back: all settings but those with may_change.
+
+    Settings that stand for something in the data are recorded as what they came to.
+    """
+    resolved = {
+        'source': dataclasses.asdict(settings.source),
         'splits': {
-            split: f'{len(ids)} images, {google_crc32c.value(chr(10).join(ids).encode()):08x}'
-            for split, ids in lists.items()
+            'splits': {
+                split: f'{len(ids)} images, {google_crc32c.value(chr(10).join(ids).encode()):08x}'
+                for split, ids in lists.items()
+            }
         },
-        'classes': classes,
-        'image_size': settings.image_size,
-        'resize': settings.resize,
-        'anchors': anchors.tolist(),
-        'anchors_from': settings.anchors,
-        'image_format': settings.image_format,
-        'jpeg_quality': settings.jpeg_quality,
-        'strict': settings.strict,
-        'num_shards': {split: shards.num_shards(settings, ids) for split, ids in lists.items()},
-        'tool_version': yolo.__version__,
+        'labels': {'classes': classes},
+        'anchors': {'anchors': anchors.tolist(), 'anchors_from': settings.anchors},
+        'num_shards': {'num_shards': {split: shards.num_shards(settings, ids) for split, ids in lists.items()}},
     }
-    return json.loads(json.dumps(recorded))
+    recorded: dict = {}
+    for field in dataclasses.fields(settings):
+        if not of(field).may_change:
+            recorded |= resolved.get(field.name, {field.name: getattr(settings, field.name)})
+    return json.loads(json.dumps(recorded | {'tool_version': yolo.__version__}))
 
 
 def _grid(settings: Settings) -> tuple[int, int]:

@@ -15,11 +15,14 @@ SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'H
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A conversion. source: its folders; splits: name -> path of its list; image_size: height, width in pixels."""
+    """A conversion. source: its folders; splits: name -> path of its list; image_size: height, width in pixels.
+
+    The manifest records all but those with may_change; records made with other recorded settings are refused.
+    """
 
     source: Source = recorded()
     splits: dict[str, str] = recorded()
-    out_dir: str = setting(None, 'Folder for the records.', group=RECORDS, required=True)
+    out_dir: str = setting(None, 'Folder for the records.', group=RECORDS, required=True, may_change=True)
     labels: tuple[str, ...] | None = setting(
         None,
         'Names of the classes: a comma list, a file with one a line, or voc.',
@@ -56,7 +59,7 @@ class Settings:
     jpeg_quality: int = setting(95, 'Quality of stored JPEGs.', group=RECORDS, low=1, high=100)
     strict: bool = setting(False, 'Leave out an image of which something would otherwise be repaired.', group=RECORDS)
     num_shards: int = setting(0, f'Files a split; 0 for one to {IMAGES_PER_SHARD} images.', group=WORK, low=0)
-    workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1)
+    workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, may_change=True)
 
 
 @dataclasses.dataclass(frozen=True)

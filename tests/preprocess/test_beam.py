@@ -8,15 +8,16 @@ from conftest import REALDATA, digests
 
 from preprocess import convert, pool
 from preprocess.demo.shapes import write_shapes
+from preprocess.settings import Settings
 from yolo.data import voc_folder
 
 OPTIONS = ['--runner=DirectRunner', '--direct_num_workers=2', '--direct_running_mode=multi_threading']
 
 
-def settings(folder: pathlib.Path, out: str) -> convert.Settings:
+def settings(folder: pathlib.Path, out: str) -> Settings:
     source = voc_folder.Source(str(folder / 'VOC/Annotations'), str(folder / 'VOC/JPEGImages'))
     splits = {name: str(folder / f'VOC/ImageSets/Main/{name}.txt') for name in ('trainval', 'test')}
-    return convert.Settings(
+    return Settings(
         source,
         splits,
         str(folder / out),

@@ -15,6 +15,7 @@ import tensorflow as tf
 from conftest import REALDATA, ROOT, encode_jpeg
 
 from preprocess import convert
+from preprocess.settings import Settings
 from yolo.data import images, parsing, records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED
 from yolo.geometry import letterbox
@@ -243,7 +244,7 @@ def settings(voc_dir, out_dir, **keywords):
         'strict': False,
         **keywords,
     }
-    return convert.Settings(source, splits, str(out_dir), jpeg_quality=90, workers=1, **given)
+    return Settings(source, splits, str(out_dir), jpeg_quality=90, workers=1, **given)
 
 
 def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):

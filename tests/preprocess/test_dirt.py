@@ -10,6 +10,7 @@ import pytest
 
 from preprocess import convert as conversion
 from preprocess.report import summary
+from preprocess.settings import Settings
 from yolo import storage
 from yolo.data import images, labels, records, tfrecord, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED
@@ -93,7 +94,7 @@ def convert(tmp_path, ids, **changes):
         'workers': 1,
         **changes,
     }
-    settings = conversion.Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
+    settings = Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
     description, summaries = conversion.convert(settings, overwrite=True)
     written = {}
     for i in range(description.split('all').num_shards):
@@ -346,7 +347,7 @@ def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
         make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace(">11<", ">-3<")}</annotation>', image_id)
     source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
     (tmp_path / 'list.txt').write_text('\n'.join([*ids, 'missing']))
-    settings = conversion.Settings(
+    settings = Settings(
         source,
         {'all': str(tmp_path / 'list.txt')},
         str(tmp_path / 'out'),

@@ -16,6 +16,7 @@ from conftest import ROOT, digests, write_manifest, write_records
 
 from preprocess import convert, resume, verify
 from preprocess.demo.shapes import write_shapes
+from preprocess.settings import Settings
 from yolo import storage
 from yolo.data import records, tfrecord, voc_folder
 
@@ -257,7 +258,7 @@ def test_paths_of_other_file_systems(tmp_path):
         source = voc_folder.Source(f'{root}/VOC/Annotations', f'{root}/VOC/JPEGImages')
         splits = {name: f'{root}/VOC/ImageSets/Main/{name}.txt' for name in ('trainval', 'test')}
         convert.convert(
-            convert.Settings(
+            Settings(
                 source,
                 splits,
                 f'{root}/out',

@@ -88,8 +88,8 @@ class _NoDoctype(ET.TreeBuilder):
 
 
 def _child(element: ET.Element, name: str) -> ET.Element:
-    found = element.find(name)
-    return ET.Element(name) if found is None else found
+    child = element.find(name)
+    return ET.Element(name) if child is None else child
 
 
 def _number(text: str | None) -> float:

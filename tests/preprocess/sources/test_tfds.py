@@ -9,13 +9,14 @@ from conftest import REALDATA
 
 from preprocess import convert
 from preprocess.demo.shapes import write_shapes
+from preprocess.settings import Settings
 from preprocess.sources import tfds as tfds_source
 from yolo.data import images, records, tfrecord, voc_folder
 
 tfds = pytest.importorskip('tensorflow_datasets', reason='tensorflow-datasets is not installed on Python 3.10')
 
 
-def settings(folder, **changes) -> convert.Settings:
+def settings(folder, **changes) -> Settings:
     source = voc_folder.Source(str(folder / 'VOC/Annotations'), str(folder / 'VOC/JPEGImages'))
     splits = {name: str(folder / f'VOC/ImageSets/Main/{name}.txt') for name in ('trainval', 'test')}
     given = {
@@ -30,7 +31,7 @@ def settings(folder, **changes) -> convert.Settings:
         'workers': 1,
         **changes,
     }
-    return convert.Settings(source, splits, str(folder / 'out'), **given)
+    return Settings(source, splits, str(folder / 'out'), **given)
 
 
 def compare(folder, split: str) -> None:

@@ -1,0 +1,87 @@
+"""Records made with other settings are refused: every setting is compared, or marked with may_change."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from preprocess import convert
+from preprocess.demo.shapes import write_shapes
+from preprocess.settings import Settings
+from yolo import settings as all_settings
+from yolo.data import records, voc_folder
+
+CHANGED = {  # one other value for each setting that may not change; the names in the message
+    'source': (lambda folder: voc_folder.Source(f'{folder}/Annotations', f'{folder}/Copy'), 'images_dir'),
+    'splits': (lambda folder: {'train': f'{folder}/ImageSets/Main/test.txt'}, 'splits'),
+    'labels': (lambda folder: ('square', 'circle'), 'classes'),
+    'image_size': (lambda folder: (64, 96), 'image_size'),
+    'resize': (lambda folder: 'letterbox', 'resize'),
+    'anchors': (lambda folder: 'tiny-voc', 'anchors_from'),
+    'image_format': (lambda folder: 'png', 'image_format'),
+    'jpeg_quality': (lambda folder: 90, 'jpeg_quality'),
+    'strict': (lambda folder: True, 'strict'),
+    'num_shards': (lambda folder: 2, 'num_shards'),
+}
+
+
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+    """The folder with images, and the settings of the records made from it."""
+    folder = tmp_path_factory.mktemp('recorded') / 'VOC'
+    write_shapes(str(folder), num_train=4, num_test=2, seed=0)
+    shutil.copytree(folder / 'JPEGImages', folder / 'Copy')
+    source = voc_folder.Source(f'{folder}/Annotations', f'{folder}/JPEGImages')
+    splits = {'train': f'{folder}/ImageSets/Main/trainval.txt'}
+    settings = Settings(source, splits, f'{folder.parent}/out', image_size=(64, 64), anchors='voc', workers=1)
+    convert.convert(settings)
+    return folder, settings
+
+
+def test_every_setting_is_compared_or_may_change():
+    names = {field.name for field in dataclasses.fields(Settings)}
+    assert all_settings.may_change(Settings) == {'out_dir', 'workers'}
+    assert set(CHANGED) == names - {'out_dir', 'workers'}
+
+
+@pytest.mark.parametrize('name', CHANGED)
+def test_records_made_with_another_setting_are_refused(written, name):
+    folder, settings = written
+    value, recorded_name = CHANGED[name]
+    with pytest.raises(ValueError, match=rf'{recorded_name}: .+ there, .+ now.*--overwrite'):
+        convert.convert(dataclasses.replace(settings, **{name: value(folder)}))
+
+
+def test_settings_that_may_change_are_not_compared(written):
+    folder, settings = written
+    moved = shutil.copytree(settings.out_dir, folder.parent / 'moved')
+    _, summaries = convert.convert(dataclasses.replace(settings, out_dir=str(moved), workers=2))
+    assert summaries is None  # the records are there already
+
+
+def test_a_new_setting_is_recorded_without_further_work(written):
+    @dataclasses.dataclass(frozen=True)
+    class NewSettings(Settings):
+        gamma: float = all_settings.setting(1.0, 'Brightness.')
+
+    _, settings = written
+    with pytest.raises(ValueError, match=r'gamma: null there, 2\.0 now'):
+        convert.convert(NewSettings(**{**vars(settings), 'gamma': 2.0}))
+
+
+def test_manifest_keeps_its_names_and_their_order(written):
+    assert list(records.read_manifest(written[1].out_dir).settings) == [
+        'annotations_dir',
+        'images_dir',
+        'splits',
+        'classes',
+        'image_size',
+        'resize',
+        'anchors',
+        'anchors_from',
+        'image_format',
+        'jpeg_quality',
+        'strict',
+        'num_shards',
+        'tool_version',
+    ]
