@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from preprocess import anchors, scan
+from preprocess.box_sizes import count_sizes
 from yolo.geometry.assignment import sizes_iou
 from yolo.geometry.targets import encode_targets
 
@@ -117,18 +118,21 @@ def test_sizes_that_rounding_made_different_are_one():
         anchors.make_anchors('kmeans:5', sizes, (13, 13))
 
 
+def _scan(sizes, num_unread, reasons, **counts):
+    return scan.Scan(collections.Counter(counts), sizes, count_sizes(sizes), num_unread, reasons)
+
+
 def test_of_very_many_sizes_an_even_part_is_kept_whatever_the_shards():
     sizes = np.arange(150_000, dtype=np.float32).reshape(-1, 2)
     kept = []
     for bounds in ([75_000], [1, 40_001, 75_000], [9_000, 9_000, 30_000, 74_999, 75_000]):
         parts = np.split(sizes, bounds)
-        found = scan.join(scan.Scan(collections.Counter(a=1), part, 0, ()) for part in parts)
+        found = scan.join(_scan(part, 0, (), a=1) for part in parts)
         assert found.counts == {'a': len(parts)}
         kept.append(found.sizes)
     np.testing.assert_array_equal(kept[0], sizes[::8])
     np.testing.assert_array_equal(kept[1], kept[0])
     np.testing.assert_array_equal(kept[2], kept[0])
-    none: collections.Counter = collections.Counter()
-    few = scan.join([scan.Scan(none, sizes[:500], 2, ('x',)), scan.Scan(none, sizes[500:600], 1, ('y',))])
+    few = scan.join([_scan(sizes[:500], 2, ('x',)), _scan(sizes[500:600], 1, ('y',))])
     np.testing.assert_array_equal(few.sizes, sizes[:600])
     assert (few.num_unread, few.reasons) == (3, ('x', 'y'))
