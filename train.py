@@ -17,11 +17,10 @@ from yolo import settings
 from yolo.cli import flags
 from yolo.settings import setting
 from yolo.training import recipes
-from yolo.training.config import TrainConfig
+from yolo.training.config import STRATEGIES, TrainConfig
 
 # Source files of TensorFlow log lines to drop: one for every checkpoint, and retracing warnings for each image size.
 NOISY_SOURCES = ('functional_saver.py', 'polymorphic_function.py')
-STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
 
 
 @dataclasses.dataclass(frozen=True)

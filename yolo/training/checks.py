@@ -7,7 +7,6 @@ import zlib
 import tensorflow as tf
 
 from yolo.data import records
-from yolo.training import losses
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective
 
@@ -19,8 +18,6 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     unresolved = [name for name in RESOLVED if getattr(config, name) is None]
     if unresolved:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
-    if config.loss not in losses.TERMS:
-        raise ValueError(f'unknown loss {config.loss!r}; the losses are {", ".join(losses.TERMS)}')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
     _check_splits(config)
@@ -60,7 +57,7 @@ def _check_splits(config: TrainConfig) -> None:
 
 
 def _check_replicas(config: TrainConfig, replicas: int) -> None:
-    if config.batch_size < 1 or config.batch_size % replicas:
+    if config.batch_size % replicas:
         raise ValueError(f'--batch_size={config.batch_size} is over all replicas and must divide by their {replicas}')
     if config.jit_compile and replicas > 1:
         raise ValueError(f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile')

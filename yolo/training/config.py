@@ -16,6 +16,7 @@ RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
 LOSSES = ('region', 'notebook')
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
+STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
 PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
 RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'
@@ -192,8 +193,9 @@ class TrainConfig:
     jit_compile: bool = setting(None, 'Compile the step with XLA.', group=LOOP, unset='yes on one CPU or GPU')
     deterministic: bool = setting(
         False,
-        'Use only TensorFlow operations that give the same bits on every run, which is slower; on one CPU they do so '
-        'anyway.',
+        'Use only TensorFlow operations that give the same bits on every run, which is slower. On one CPU, steps that '
+        'are compiled with XLA give the same bits anyway; others do with the environment variable '
+        'TF_NUM_INTRAOP_THREADS=1.',
         group=LOOP,
     )
     steps_per_loop: int = setting(1, 'Most steps that one call of the graph takes.', group=LOOP, low=1, may_change=True)
@@ -210,7 +212,10 @@ def write_config(config: TrainConfig, begun: bool) -> None:
     """Writes `config.json` into the run's folder; ValueError, with the differences, if another run has begun there."""
     if begun:
         ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
-        differences = settings.differences(read_config(config.model_dir), config, ignored)
+        before = read_config(config.model_dir)
+        if before.freeze == config.freeze == 0:
+            ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
+        differences = settings.differences(before, config, ignored)
         if differences:
             raise ValueError(
                 f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from absl import logging
 
-STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
+from yolo.training.config import STRATEGIES
+
 TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -134,7 +135,23 @@ class HostCollective:
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:
-    """The strategy, its replicas and its processes in words."""
-    workers = num_workers(strategy)
-    text = f'{type(strategy).__name__} with {strategy.num_replicas_in_sync} replica(s)'
+    """The strategy, its devices and its processes, as `MirroredStrategy on 2 GPUs (NVIDIA H100)`."""
+    workers, count = num_workers(strategy), strategy.num_replicas_in_sync
+    devices = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]  # of this process
+    text = f'{type(strategy).__name__} on {count} {devices[0].device_type}{"s" if count > 1 else ""}'
+    names = _gpu_names([device.device_index or 0 for device in devices if device.device_type == 'GPU'])
+    text += f' ({", ".join(names)})' if names else ''
     return text + (f' in {workers} processes, this is {strategy.cluster_resolver.task_id}' if workers > 1 else '')
+
+
+def _gpu_names(indices: Sequence[int]) -> list[str]:
+    """The different models of some GPUs, as far as TensorFlow knows them."""
+    names = []
+    for index, gpu in enumerate(tf.config.get_visible_devices('GPU') if indices else []):
+        try:
+            name = tf.config.experimental.get_device_details(gpu).get('device_name')
+        except (ValueError, RuntimeError, tf.errors.OpError):  # a run does not depend on the name
+            name = None
+        if index in indices and name:
+            names.append(name)
+    return list(dict.fromkeys(names))

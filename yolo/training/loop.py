@@ -141,6 +141,8 @@ def _take_steps(run: Run, step: int) -> int:
     end = _next_due_step(config, step)
     run.profiler.before(step)
     metrics = run.steps_of_size[size](run.batches, tf.constant(step, tf.int64), tf.constant(end - step, tf.int64))
+    if not is_compiled:
+        run.progress.leave_out(time.perf_counter() - since)
     run.progress.add(step, metrics)
     if is_compiled:
         run.timer.add(end, end - step, size, time.perf_counter() - since)

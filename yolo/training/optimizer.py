@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from yolo.training.config import OPTIMIZERS, TrainConfig
+from yolo.training.config import TrainConfig
 from yolo.training.schedule import Rate
 
 
@@ -51,12 +51,7 @@ def make_rate(config: TrainConfig, factor: tf.Variable | None = None) -> Rate:
 
 
 def make_optimizer(config: TrainConfig, rate_factor: tf.Variable | None = None) -> keras.optimizers.Optimizer:
-    """The optimizer of a run; ValueError for an unknown name. The training step adds the weight decay."""
+    """The optimizer of a run. The training step adds the weight decay."""
     rate = make_rate(config, rate_factor)
-    if config.optimizer == 'sgd':
-        optimizer = MomentumSGD(rate, momentum=config.momentum)
-    elif config.optimizer == 'adam':
-        optimizer = Adam(rate)
-    else:
-        raise ValueError(f'unknown optimizer {config.optimizer!r}; there are {", ".join(OPTIMIZERS)}')
+    optimizer = MomentumSGD(rate, momentum=config.momentum) if config.optimizer == 'sgd' else Adam(rate)
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == 'mixed_float16' else optimizer

@@ -27,11 +27,13 @@ class Progress:
 
     def __init__(self, config: TrainConfig, state: State, rate: Callable, writer, first_step: int = 0):
         self.config, self.state, self.rate, self.writer = config, state, rate, writer
-        self.unread: tuple[int, tf.Tensor] | None = None  # number of the first step, and metrics
+        self.unread: tuple[int, tf.Tensor, bool] | None = None  # number of the first step, metrics, is timed
+        self.is_next_timed = True
         self.since = time.perf_counter()
-        self.seconds = 0.0  # spent on steps since the last line
+        self.seconds = 0.0  # spent on steps since the last line, without those that were compiled in that time
         self.window: list[np.ndarray] = []  # metrics of the steps since the last line
-        self.total_steps, self.total_seconds = 0, 0.0
+        self.timed: list[np.ndarray] = []  # those of `window` that `seconds` contains
+        self.total_steps, self.total_seconds = 0, 0.0  # timed ones
         self.last: dict[str, float] | None = None  # loss and its parts in the last line
         # On a terminal only; elsewhere `disable=None` disables the bar.
         self.bar = tqdm(total=config.num_steps, initial=first_step, unit=' steps', disable=None, dynamic_ncols=True)
@@ -40,13 +42,19 @@ class Progress:
         """Does not count the time since the last `flush`, which was spent on something else than steps."""
         self.since = time.perf_counter()
 
+    def leave_out(self, seconds: float) -> None:
+        """Does not count the next steps that are added, and their call of so many seconds, for speed and time left."""
+        self.since += seconds
+        self.is_next_timed = False
+
     def add(self, step: int, metrics: tf.Tensor) -> None:
         """Takes the metrics of the steps from number `step` on, (n, len(METRICS)).
 
         FloatingPointError, with the images of its batch, if the loss of an earlier step is not finite.
         """
         self._read()
-        self.unread = step, metrics
+        self.unread = step, metrics, self.is_next_timed
+        self.is_next_timed = True
         done = step + len(metrics)
         if done % self.config.log_every == 0 or done == self.config.num_steps:
             self.flush()
@@ -65,13 +73,15 @@ class Progress:
     def _read(self) -> None:
         if self.unread is None:
             return
-        step, metrics = self.unread[0], self.unread[1].numpy()
+        step, metrics, is_timed = self.unread[0], self.unread[1].numpy(), self.unread[2]
         self.unread = None
         losses = metrics[:, : len(TERMS)]
         self._check_finite(step, losses)
         self.state.loss_sum.assign_add(losses[:, 0].astype(np.float64).sum())
         self.state.loss_count.assign_add(len(losses))
         self.window.append(metrics)
+        if is_timed:
+            self.timed.append(metrics)
         self.bar.update(len(metrics))
 
     def _check_finite(self, step: int, losses: np.ndarray) -> None:
@@ -91,24 +101,34 @@ class Progress:
         metrics = np.concatenate(self.window)
         means = dict(zip(METRICS, metrics.mean(0, dtype=np.float64).tolist(), strict=True))
         self.last = {name: means[name] for name in TERMS}
-        waited = metrics[:, METRICS.index('seconds_waited')].sum() / self.seconds
-        speed = len(metrics) * self.config.batch_size / self.seconds
-        rate = float(self.rate(done - 1))
-        self.total_steps, self.total_seconds = self.total_steps + len(metrics), self.total_seconds + self.seconds
-        self._log(done, means, rate, speed)
-        self._write_scalars(
-            done, means, {'learning_rate': rate, 'images_per_second': speed, 'input_wait_fraction': waited}
-        )
-        self.seconds, self.window = 0.0, []
+        scalars = {'learning_rate': float(self.rate(done - 1)), **self._speed()}
+        self._log(done, means, scalars)
+        self._write_scalars(done, means, scalars)
+        self.seconds, self.window, self.timed = 0.0, [], []
 
-    def _log(self, done: int, means: dict[str, float], rate: float, speed: float) -> None:
+    def _speed(self) -> dict[str, float]:
+        """The speed of the timed steps since the last line and their share of waiting; {} if there are none."""
+        if not self.timed:
+            return {}
+        metrics = np.concatenate(self.timed)
+        self.total_steps, self.total_seconds = self.total_steps + len(metrics), self.total_seconds + self.seconds
+        return {
+            'images_per_second': len(metrics) * self.config.batch_size / self.seconds,
+            'input_wait_fraction': metrics[:, METRICS.index('seconds_waited')].sum() / self.seconds,
+        }
+
+    def _log(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:
         parts = ' '.join(f'{name} {means[name]:.3f}' for name in TERMS[1:])
-        line = f'loss {means["loss"]:.3f} ({parts})  rate {rate:.2e}  {speed:.1f} images/s'
+        speed = scalars.get('images_per_second')
+        speed_text = 'images/s not measured (compiling)' if speed is None else f'{speed:.1f} images/s'
+        line = f'loss {means["loss"]:.3f} ({parts})  rate {scalars["learning_rate"]:.2e}  {speed_text}'
         if not self.bar.disable:
             self.bar.set_postfix_str(line)
             return
-        left = (self.config.num_steps - done) * self.total_seconds / self.total_steps
-        logging.info('step %d/%d  %s  %s left', done, self.config.num_steps, line, format_seconds(left))
+        if self.total_steps:
+            left = (self.config.num_steps - done) * self.total_seconds / self.total_steps
+            line = f'{line}  {format_seconds(left)} left'
+        logging.info('step %d/%d  %s', done, self.config.num_steps, line)
 
     def _write_scalars(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:
         weights = [weight.value for weight in self.state.model.weights if weight.name in TRAINED]  # frozen ones too

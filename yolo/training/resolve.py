@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
+from yolo import settings
 from yolo.data import records
 from yolo.models import architectures, spec
 from yolo.training import network, schedule
@@ -91,14 +92,14 @@ def _freeze(config: TrainConfig) -> int:
 
 def unresolved(config: TrainConfig) -> dict[str, str]:
     """In words or numbers, what each setting that is None will be, by name."""
-    by_steps = config.epochs is None
-    steps = config.lr_schedule == 'steps'
-    return {
-        'burn_in': str(burn_in(config)) if by_steps else 'a tenth of the steps, at most 1,000',
-        'decay_steps': ','.join(map(str, voc_decay_steps(config.num_steps)))
-        if steps and by_steps
-        else 'by --lr_schedule and the number of steps',
-        'sizes': "10/13 to 19/13 of the records' size, as 320,608 for 416" if config.multi_scale else 'not given',
-        'unfreeze_at': 'never',
-        'jit_compile': 'on one CPU or GPU',
-    }
+    unset = [field for field in dataclasses.fields(config) if getattr(config, field.name) is None]
+    texts = {field.name: settings.of(field).unset or 'not given' for field in unset}
+    known = {}
+    if config.epochs is None:
+        known['burn_in'] = str(burn_in(config))
+        known['decay_steps'] = ','.join(map(str, voc_decay_steps(config.num_steps)))
+    if config.lr_schedule != 'steps':
+        known['decay_steps'] = 'by --lr_schedule and the number of steps'
+    if not config.multi_scale:
+        known['sizes'] = 'not given'
+    return {name: known.get(name, text) for name, text in texts.items()}

@@ -41,9 +41,17 @@ class StepTimer:
 
 
 def format_estimate(seconds_left: float, images_per_second: float) -> str:
-    """As `about 3 h 20 min left at 14.2 images/s`."""
-    hours, minutes = divmod(round(seconds_left / 60), 60)
-    return f'about {hours:,} h {minutes} min left at {images_per_second:.1f} images/s'
+    """As `about 3 h 20 min left at 14.2 images/s`; days and hours where it is more than two days."""
+    if seconds_left < 60:
+        return f'less than a minute left at {images_per_second:.1f} images/s'
+    if seconds_left > LONG:
+        days, hours = divmod(round(seconds_left / 3600), 24)
+        parts = [(days, 'days'), (hours, 'h')]
+    else:
+        hours, minutes = divmod(round(seconds_left / 60), 60)
+        parts = [(hours, 'h'), (minutes, 'min')]
+    duration = ' '.join(f'{number:,} {unit}' for number, unit in parts if number)
+    return f'about {duration} left at {images_per_second:.1f} images/s'
 
 
 def format_warning(config: TrainConfig, seconds_left: float, has_accelerator: bool) -> str:

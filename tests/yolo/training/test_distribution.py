@@ -1,4 +1,5 @@
 import json
+import types
 
 import pytest
 import tensorflow as tf
@@ -48,3 +49,29 @@ def test_errors_of_this_process_are_not_taken_for_others():
         (tf.errors.ResourceExhaustedError, 'OOM when allocating', False),
     ):
         assert distribution.is_of_others(kind(None, None, message)) == of_others
+
+
+def fake_strategy(*devices):
+    strategy = type('MirroredStrategy', (), {})()
+    strategy.num_replicas_in_sync, strategy.cluster_resolver = len(devices), None
+    strategy.extended = types.SimpleNamespace(worker_devices=devices)
+    return strategy
+
+
+def test_the_description_names_the_devices(monkeypatch):
+    assert distribution.describe(distribution.make_strategy('one_device', ['CPU:0'])) == 'OneDeviceStrategy on 1 CPU'
+    two = distribution.make_strategy('mirrored', ['CPU:0', 'CPU:1'])
+    assert distribution.describe(two) == 'MirroredStrategy on 2 CPUs'
+    gpus = fake_strategy(*(f'/job:localhost/replica:0/task:0/device:GPU:{i}' for i in range(2)))
+    assert distribution.describe(gpus) == 'MirroredStrategy on 2 GPUs'  # no such device, so no name
+    details = {'gpu0': {'device_name': 'NVIDIA H100'}, 'gpu1': {'device_name': 'NVIDIA H100'}, 'gpu2': {}}
+    monkeypatch.setattr(tf.config, 'get_visible_devices', lambda kind: list(details))
+    monkeypatch.setattr(tf.config.experimental, 'get_device_details', details.__getitem__)
+    assert distribution.describe(gpus) == 'MirroredStrategy on 2 GPUs (NVIDIA H100)'
+    assert distribution.describe(fake_strategy('/device:GPU:2')) == 'MirroredStrategy on 1 GPU'
+
+    def fail(device):
+        raise ValueError(device)
+
+    monkeypatch.setattr(tf.config.experimental, 'get_device_details', fail)
+    assert distribution.describe(gpus) == 'MirroredStrategy on 2 GPUs'

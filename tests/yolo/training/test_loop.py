@@ -111,6 +111,15 @@ def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
         write_config(dataclasses.replace(config, batch_size=8), begun=True)
 
 
+@pytest.mark.parametrize(('freeze', 'is_named'), [(0, False), (1, True)])
+def test_a_refusal_names_unfreeze_at_only_where_convolutions_are_frozen(records_dir, tmp_path, freeze, is_named):
+    config = make_config(records_dir, tmp_path, num_steps=30, unfreeze_at=30, freeze=freeze)
+    write_config(config, begun=False)
+    with pytest.raises(ValueError, match='num_steps: 30 there, 31 now') as caught:
+        write_config(dataclasses.replace(config, num_steps=31, unfreeze_at=31), begun=True)
+    assert ('unfreeze_at: 30 there' in str(caught.value)) == is_named
+
+
 def test_bad_settings_are_refused(records_dir, tmp_path):
     config = make_config(records_dir, tmp_path)
     with pytest.raises(ValueError, match=r'batch_size=3.*divide by their 2'):

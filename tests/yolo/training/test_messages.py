@@ -2,11 +2,14 @@
 
 import logging
 import re
+import types
 
 import pytest
+import tensorflow as tf
 from training_runs import make_small_config, one_device
 
-from yolo.training import loop, settings_summary, time_estimate
+from yolo.training import loop, progress, settings_summary, time_estimate
+from yolo.training.step import METRICS
 from yolo.training.time_estimate import StepTimer
 
 DAY = 24 * 3600
@@ -16,9 +19,14 @@ DAY = 24 * 3600
     ('seconds', 'speed', 'text'),
     [
         (3 * 3600 + 20 * 60 + 10, 14.24, 'about 3 h 20 min left at 14.2 images/s'),
-        (3599, 100, 'about 1 h 0 min left at 100.0 images/s'),
-        (59 * 60, 7, 'about 0 h 59 min left at 7.0 images/s'),
-        (100 * DAY, 0.6, 'about 2,400 h 0 min left at 0.6 images/s'),
+        (3599, 100, 'about 1 h left at 100.0 images/s'),
+        (59 * 60, 7, 'about 59 min left at 7.0 images/s'),
+        (29, 7, 'less than a minute left at 7.0 images/s'),
+        (59.9, 7, 'less than a minute left at 7.0 images/s'),
+        (60, 7, 'about 1 min left at 7.0 images/s'),
+        (2 * DAY, 7, 'about 48 h left at 7.0 images/s'),
+        (2.5 * DAY, 7, 'about 2 days 12 h left at 7.0 images/s'),
+        (100 * DAY, 0.6, 'about 100 days left at 0.6 images/s'),
     ],
 )
 def test_the_estimate_in_words(seconds, speed, text):
@@ -48,7 +56,7 @@ def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
         timer.add(12, 1, (64, 64), 0.5)
         timer.add(13, 1, (64, 64), 99.0)
     minutes = round(1000 * 1.25 / 60)
-    assert caplog.messages == [f'about 0 h {minutes} min left at 8.0 images/s']
+    assert caplog.messages == [f'about {minutes} min left at 8.0 images/s']
 
 
 @pytest.mark.parametrize(('num_steps', 'is_long'), [(172_810, False), (172_811, True)])
@@ -66,8 +74,42 @@ def test_a_run_says_once_how_long_it_takes(records_dir, tmp_path, caplog):
         loop.train(config, one_device())
     lines = [i for i, message in enumerate(caplog.messages) if 'images/s' in message and 'left at' in message]
     assert len(lines) == 1
-    assert re.fullmatch(r'about 0 h \d+ min left at \d+\.\d images/s', caplog.messages[lines[0]])
+    assert re.fullmatch(r'less than a minute left at \d+\.\d images/s', caplog.messages[lines[0]])
     assert caplog.messages[lines[0] - 1].startswith('step 12/16 ')
+
+
+def test_calls_that_compile_count_for_neither_the_speed_nor_the_time_left(records_dir, tmp_path, monkeypatch, caplog):
+    """A timed step of 10 images takes 2 s, of which it waits 1 s; calls that compile take 100 s."""
+    config = make_small_config(records_dir, tmp_path, num_steps=8, log_every=2, batch_size=10)
+    clock, scalars = [0.0], []
+    monkeypatch.setattr(progress, 'time', types.SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(tf.summary, 'scalar', lambda name, value: scalars.append((name, value)))
+    weight = types.SimpleNamespace(name='kernel', value=tf.ones(2))
+    state = types.SimpleNamespace(
+        loss_sum=tf.Variable(0.0, dtype=tf.float64),
+        loss_count=tf.Variable(0),
+        model=types.SimpleNamespace(weights=[weight]),
+    )
+    lines = progress.Progress(config, state, lambda step: 0.1, tf.summary.create_noop_writer())
+    with caplog.at_level(logging.INFO, 'absl'):
+        for step, num_steps, is_compiled in ((0, 2, False), (2, 1, False), (3, 1, True), (4, 2, False), (6, 2, True)):
+            seconds = 2.0 * num_steps if is_compiled else 100.0
+            clock[0] += seconds
+            if not is_compiled:
+                lines.leave_out(seconds)
+            lines.add(step, tf.ones((num_steps, len(METRICS))))
+    ends = [message.split('1.00e-01  ')[1] for message in caplog.messages]
+    not_measured = 'images/s not measured (compiling)'
+    assert ends == [
+        not_measured,
+        '5.0 images/s  0:00:08 left',
+        f'{not_measured}  0:00:04 left',
+        '5.0 images/s  0:00:00 left',
+    ]
+    assert [value for name, value in scalars if name == 'images_per_second'] == [5.0, 5.0]
+    assert [value for name, value in scalars if name == 'input_wait_fraction'] == [0.5, 0.5]
+    assert [name for name, _ in scalars].count('loss') == 4
+    assert int(state.loss_count) == 8
 
 
 def test_settings_in_five_lines(records_dir, tmp_path):
@@ -92,5 +134,5 @@ def test_settings_in_five_lines(records_dir, tmp_path):
     assert 'first 2 convolutions frozen until step 1,000' in network
     assert 'recipe small-data, region loss, sgd at rate 0.004 (steps)' in training
     assert '2,000 steps of 8 images (32.0 epochs)' in training
-    assert 'OneDeviceStrategy with 1 replica(s), float32, not compiled with XLA' in devices
+    assert 'OneDeviceStrategy on 1 CPU, float32, not compiled with XLA' in devices
     assert str(tmp_path) in output

@@ -17,6 +17,7 @@ from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
 from yolo.geometry.targets import encode_targets
 from yolo.models import layers, model_folder
 from yolo.training import (
+    config,
     loop,
     losses,
     network,
@@ -247,6 +248,25 @@ def test_recipes_are_printed_in_full_and_read_back(tmp_path):
             assert f'--{name}={value}' in lines
     (tmp_path / 'flags').write_text('\n'.join(lines))
     assert printed(f'--flagfile={tmp_path}/flags')[1][1:] == lines[1:]  # all but the name of the recipe
+
+
+def test_every_choice_of_the_settings_exists(records_dir, tmp_path):
+    assert tuple(recipes.RECIPES) == config.RECIPES
+    assert tuple(losses.TERMS) == config.LOSSES
+    given = TrainConfig(data_dir=records_dir, train_split='train', model_dir=str(tmp_path), num_steps=1000)
+    resolved = resolve.resolve(given)
+    kinds = [
+        type(optimizer.make_optimizer(dataclasses.replace(resolved, optimizer=name))) for name in config.OPTIMIZERS
+    ]
+    assert kinds == [optimizer.MomentumSGD, optimizer.Adam]
+    rates = set()
+    for name in config.SCHEDULES:
+        rate = optimizer.make_rate(resolve.resolve(dataclasses.replace(given, lr_schedule=name)))
+        rates.add(tuple(float(rate(step)) for step in range(0, 1000, 10)))
+    assert len(rates) == len(config.SCHEDULES)
+    for field, values in (('recipe', 'x'), ('loss', 'x'), ('optimizer', 'x'), ('lr_schedule', 'x'), ('batch_size', 0)):
+        with pytest.raises(ValueError, match=f'{field}='):
+            dataclasses.replace(given, **{field: values})
 
 
 # The options of Darknet's cfg/yolov2-voc.cfg that say how it is trained.
