@@ -19,9 +19,6 @@ from yolo.settings import setting
 from yolo.training import recipes
 from yolo.training.config import STRATEGIES, TrainConfig
 
-# Source files of TensorFlow log lines to drop: one for every checkpoint, and retracing warnings for each image size.
-NOISY_SOURCES = ('functional_saver.py', 'polymorphic_function.py')
-
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
@@ -78,7 +75,6 @@ def train(values: FlagValues) -> int:
     if devices.print_config:
         print(format_config(config, devices))
         return 0
-    logging.get_absl_logger().addFilter(lambda record: record.filename not in NOISY_SOURCES)
     if devices.cpu_devices > 1:
         cpu = tf.config.list_physical_devices('CPU')[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * devices.cpu_devices

@@ -18,6 +18,8 @@ from yolo import settings
 
 T = TypeVar('T')
 HELP = {'--help', '-help', '-h', '--helpshort', '--helpfull'}
+# Source files of TensorFlow log lines to drop: one for every checkpoint, and retracing warnings for each image size.
+NOISY_SOURCES = ('functional_saver.py', 'polymorphic_function.py')
 # absl's flags for logging that stay flags of every command.
 LOGGING_FLAGS = ('verbosity', 'stderrthreshold', 'logtostderr', 'alsologtostderr', 'log_dir')
 
@@ -205,6 +207,10 @@ class _Stderr:
         """Does nothing: stderr stays open."""
 
 
+def _is_not_noise(record: python_logging.LogRecord) -> bool:
+    return record.filename not in NOISY_SOURCES
+
+
 def log_plainly() -> None:
     """Log lines on stderr without absl's prefix of level, time, process and source line."""
     flags.FLAGS.mark_as_parsed()
@@ -213,6 +219,7 @@ def log_plainly() -> None:
     handler = logging.get_absl_handler().python_handler
     handler.setFormatter(_PlainFormatter())
     handler.stream = _Stderr()
+    logging.get_absl_logger().addFilter(_is_not_noise)
 
 
 def _apply_logging_flags(values: flags.FlagValues) -> None:

@@ -20,6 +20,8 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
     """
     description = records.read_description(config.data_dir)
     num_images = description.split(config.train_split).num_images
+    if not num_images:
+        raise ValueError(f'split {config.train_split!r} of {config.data_dir!r} has no images to train on')
     if config.unfreeze_at is not None and str(config.freeze) == '0':
         raise ValueError('--unfreeze_at goes with --freeze')
     config = dataclasses.replace(
