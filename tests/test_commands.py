@@ -270,7 +270,7 @@ def test_detections_through_the_devkits_files_have_the_same_ap(call, trained, tm
     assert 'Against the other evaluation' in (tmp_path / 'b/report.html').read_text()
     for more, message in (
         ((f'--data_dir={trained}/data',), '--detections_dir goes with --voc_dir'),
-        (('--score_threshold=0.9', '--batch_size=3'), '--batch_size, --score_threshold: that is for'),
+        (('--score_threshold=0.9', '--batch_size=3'), '--batch_size, --score_threshold: only for evaluating a model'),
         ((f'--compare={tmp_path}/b',), 'is where this report goes; give another --report_dir'),
     ):
         status, text = call(

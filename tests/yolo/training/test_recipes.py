@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import ANCHORS, ROOT
 from training_runs import make_small_config, one_device, run_steps
 
-from yolo.data import augment, pipeline
+from yolo.data import augment, pipeline, records
 from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
 from yolo.geometry.targets import encode_targets
 from yolo.models import layers, model_folder
@@ -305,6 +305,16 @@ def darknet_rate(net, batches: int) -> float:
             return rate
         rate *= float(scale)
     return rate
+
+
+def test_a_split_without_images_is_refused_before_anything_follows_from_it(records_dir, tmp_path, monkeypatch):
+    description = records.read_description(records_dir)
+    empty = dataclasses.replace(description.split('train'), num_images=0)
+    description = dataclasses.replace(description, splits={'train': empty})
+    monkeypatch.setattr(records, 'read_description', lambda data_dir: description)
+    given = recipes.apply('small-data', data_dir=records_dir, model_dir=str(tmp_path), train_split='train')
+    with pytest.raises(ValueError, match="split 'train' of .* has no images to train on"):
+        resolve.resolve(given)
 
 
 def test_the_default_recipe_is_the_papers(records_dir, tmp_path):
