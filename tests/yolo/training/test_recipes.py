@@ -313,7 +313,7 @@ def test_a_split_without_images_is_refused_before_anything_follows_from_it(recor
     description = dataclasses.replace(description, splits={'train': empty})
     monkeypatch.setattr(records, 'read_description', lambda data_dir: description)
     given = recipes.apply('small-data', data_dir=records_dir, model_dir=str(tmp_path), train_split='train')
-    with pytest.raises(ValueError, match="split 'train' of .* has no images to train on"):
+    with pytest.raises(ValueError, match=r"split 'train' of .* has no images to train on"):
         resolve.resolve(given)
 
 
