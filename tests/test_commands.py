@@ -399,6 +399,8 @@ def test_to_darknet_and_back(call, trained, tmp_path):
         check=True,
     )
     assert (tmp_path / 'n.weights').read_bytes() == (tmp_path / 'm.weights').read_bytes()
+    _, text = call('convert', f'--keras={tmp_path}/m.keras', f'--model_dir_out={tmp_path}/nameless', check=True)
+    assert 'no class names: detections will be called class 0' in text
     assert (tmp_path / 'n.cfg').read_bytes() == (tmp_path / 'm.cfg').read_bytes()
     common = ('eval', f'--data_dir={trained}/data', '--score_threshold=0.01')
     call(*common, f'--model_dir={trained}/run', f'--report_dir={tmp_path}/a', check=True)

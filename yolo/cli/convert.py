@@ -7,6 +7,7 @@ python -m yolo convert --model_dir=runs/mine --keras_out=mine.keras
 
 import dataclasses
 
+from absl import logging
 from absl.flags import FlagValues
 
 from yolo.cli import flags
@@ -65,6 +66,8 @@ def convert(values: FlagValues) -> None:
     model, info = conversion.read_model(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)
     classes = labels.read(asked.labels) if asked.labels else info.classes
     conversion.check_classes(model, classes)
+    if asked.model_dir_out and not classes:
+        logging.warning('no class names: detections will be called class 0, class 1 ...; give --labels')
     written = conversion.write_darknet(model, asked.cfg_out, asked.weights_out, asked.num_convolutions)
     if asked.keras_out:
         model.save(asked.keras_out)
