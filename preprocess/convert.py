@@ -14,7 +14,6 @@ import google_crc32c
 import numpy as np
 from tqdm import tqdm
 
-import yolo
 from preprocess import anchors as anchor_tools
 from preprocess import resume, scan, shards, tfds_metadata
 from preprocess.pool import WorkerPool, local
@@ -25,6 +24,7 @@ from preprocess.settings import Settings
 from yolo.data import records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from yolo.settings import of
+from yolo.version import VERSION
 
 Lists = dict[str, list[str]]  # the image ids of each split, each id once
 
@@ -130,7 +130,7 @@ def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str],
     for field in dataclasses.fields(settings):
         if not of(field).may_change:
             recorded |= resolved.get(field.name, {field.name: getattr(settings, field.name)})
-    return json.loads(json.dumps(recorded | {'tool_version': yolo.__version__}))
+    return json.loads(json.dumps(recorded | {'tool_version': VERSION}))
 
 
 def _grid(settings: Settings) -> tuple[int, int]:
@@ -186,7 +186,7 @@ def _describe(
         anchor_tools.mean_iou(sizes, anchors / _grid(settings)[::-1]),  # both relative to the image
         settings.jpeg_quality,
         splits,
-        yolo.__version__,
+        VERSION,
         settings.resize,
         settings.image_format,
     )

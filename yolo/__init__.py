@@ -49,6 +49,8 @@ Models in files:
 import importlib
 from typing import TYPE_CHECKING
 
+from yolo.version import VERSION
+
 if TYPE_CHECKING:
     from yolo.detection.decode import decode
     from yolo.detection.keras_backend import load_detector
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from yolo.models.darknet import load_darknet, save_darknet
     from yolo.training.losses import notebook_loss, region_loss
 
-__version__ = '0.1.0'
+__version__ = VERSION
 
 __all__ = [
     'build_model',

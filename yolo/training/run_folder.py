@@ -12,10 +12,10 @@ from typing import Any
 
 import tensorflow as tf
 
-import yolo
 from yolo import storage
 from yolo.training import distribution
 from yolo.training.config import TrainConfig
+from yolo.version import VERSION
 
 RUN = 'run.json'
 PACKAGES = ('tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'protobuf')
@@ -36,7 +36,7 @@ class RunFile:
             'started': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(self.since)),
             'strategy': distribution.describe(strategy),
             'versions': {
-                'yolov2-tensorflow': yolo.__version__,
+                'yolov2-tensorflow': VERSION,
                 'python': platform.python_version(),
                 **{name: _version(name) for name in PACKAGES},
             },

@@ -1,0 +1,3 @@
+"""The version of the project, which records and runs keep."""
+
+VERSION = '0.1.0'
