@@ -58,7 +58,7 @@ class Settings:
     )
     jpeg_quality: int = setting(95, 'Quality of stored JPEGs.', group=RECORDS, low=1, high=100)
     strict: bool = setting(False, 'Leave out an image of which something would otherwise be repaired.', group=RECORDS)
-    num_shards: int = setting(0, f'Files a split; 0 for one to {IMAGES_PER_SHARD} images.', group=WORK, low=0)
+    num_shards: int = setting(0, f'Files a split; 0 for one file per {IMAGES_PER_SHARD} images.', group=WORK, low=0)
     workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, may_change=True)
 
 
