@@ -27,6 +27,25 @@ SMALL = str(DATA / 'small.cfg')  # a network that is built fast: four convolutio
 REALDATA = ROOT.parent / 'shared' / 'data'
 ANCHORS = ((0.5, 0.5), (1.0, 1.5), (1.6, 0.8))
 CLASSES = ('bright', 'dark')
+# width, height, best anchor, IoU: what the Keras notebook prints for its anchors.
+NOTEBOOK_TABLE = [
+    (0.1, 0.1, 0, 0.63),
+    (0.1, 0.3, 0, 0.38),
+    (0.1, 0.5, 1, 0.42),
+    (0.1, 0.7, 1, 0.35),
+    (0.3, 0.1, 0, 0.25),
+    (0.3, 0.3, 1, 0.57),
+    (0.3, 0.5, 3, 0.57),
+    (0.3, 0.7, 3, 0.65),
+    (0.5, 0.1, 1, 0.19),
+    (0.5, 0.3, 3, 0.44),
+    (0.5, 0.5, 3, 0.70),
+    (0.5, 0.7, 3, 0.75),
+    (0.7, 0.1, 1, 0.16),
+    (0.7, 0.3, 3, 0.37),
+    (0.7, 0.5, 2, 0.56),
+    (0.7, 0.7, 2, 0.78),
+]
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import NOTEBOOK_TABLE
 
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.assignment import responsible_places, sizes_iou
@@ -9,25 +10,6 @@ from yolo.geometry.targets import encode_targets, responsible_objects
 NOTEBOOK_ANCHORS = np.array(
     [[0.08285376, 0.13705531], [0.20850361, 0.39420716], [0.80552421, 0.77665105], [0.42194719, 0.62385487]]
 )
-# width, height, best anchor, IoU: what the notebook prints.
-NOTEBOOK_TABLE = [
-    (0.1, 0.1, 0, 0.63),
-    (0.1, 0.3, 0, 0.38),
-    (0.1, 0.5, 1, 0.42),
-    (0.1, 0.7, 1, 0.35),
-    (0.3, 0.1, 0, 0.25),
-    (0.3, 0.3, 1, 0.57),
-    (0.3, 0.5, 3, 0.57),
-    (0.3, 0.7, 3, 0.65),
-    (0.5, 0.1, 1, 0.19),
-    (0.5, 0.3, 3, 0.44),
-    (0.5, 0.5, 3, 0.70),
-    (0.5, 0.7, 3, 0.75),
-    (0.7, 0.1, 1, 0.16),
-    (0.7, 0.3, 3, 0.37),
-    (0.7, 0.5, 2, 0.56),
-    (0.7, 0.7, 2, 0.78),
-]
 
 
 def encode_slowly(boxes, labels, anchors, grid):
