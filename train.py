@@ -51,10 +51,10 @@ def format_config(config: TrainConfig, devices: Devices) -> str:
 
     lines, follows = [f'# --recipe={config.recipe}'], unresolved(config)
     for values in (config, devices):
-        for field in dataclasses.fields(values):
+        for field in settings.with_flags(type(values)):
             name, value = field.name, getattr(values, field.name)
             is_replaced = name == 'num_steps' and config.epochs is not None
-            if not settings.of(field).flag or name in ('print_config', 'recipe') or is_replaced:
+            if name in ('print_config', 'recipe') or is_replaced:
                 continue
             if value in (None, '', ()):
                 lines.append(f'# --{name}: {follows.get(name, "not given")}')

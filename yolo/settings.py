@@ -59,6 +59,11 @@ def of(field: dataclasses.Field) -> Setting:
     return field.metadata[_KEY]
 
 
+def with_flags(cls: type) -> list[dataclasses.Field]:
+    """The fields of a dataclass that have a flag."""
+    return [field for field in dataclasses.fields(cls) if of(field).flag]
+
+
 def flag_type(cls: type, field: dataclasses.Field) -> Any:
     """The type of a field's flag: str, int, float, bool, or (tuple, type of its items)."""
     kind = of(field).given_as or typing.get_type_hints(cls)[field.name]

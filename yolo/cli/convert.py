@@ -11,6 +11,7 @@ from absl import logging
 from absl.flags import FlagValues
 
 from yolo.cli import flags
+from yolo.detection.options import checkpoint_setting
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -24,12 +25,7 @@ class ConvertSettings:
     cfg: str = setting('', "Darknet's .cfg.", group=READ)
     weights: str = setting('', "Darknet's .weights, with --cfg.", group=READ)
     model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=READ)
-    checkpoint: str = setting(
-        '',
-        'Of --model_dir: best, latest, or the path of a checkpoint.',
-        group=READ,
-        unset='the best if there is one, else the latest',
-    )
+    checkpoint: str = checkpoint_setting(READ)
     keras: str = setting('', '.keras file.', group=READ)
     model_dir_out: str = setting('', 'Folder, for eval.py, yolo predict and train.py --init_weights.', group=WRITE)
     keras_out: str = setting('', '.keras file.', group=WRITE)

@@ -79,9 +79,8 @@ def define(classes: Sequence[type]) -> flags.FlagValues:
     """One flag for each setting of some dataclasses."""
     values = flags.FlagValues()
     for cls in classes:
-        for field in dataclasses.fields(cls):
-            if settings.of(field).flag:
-                _define(values, cls, field)
+        for field in settings.with_flags(cls):
+            _define(values, cls, field)
     for name in LOGGING_FLAGS:
         values[name] = flags.FLAGS[name]
     return values
@@ -136,7 +135,7 @@ class _Serializer(flags.ArgumentSerializer):
 
 def given(values: flags.FlagValues, cls: type[T]) -> dict[str, Any]:
     """The settings of a dataclass that the command line gives itself, by name."""
-    names = [field.name for field in dataclasses.fields(cls) if settings.of(field).flag]  # type: ignore[arg-type]
+    names = [field.name for field in settings.with_flags(cls)]
     return {name: values[name].value for name in names if values[name].present}
 
 
@@ -147,7 +146,7 @@ def read(values: flags.FlagValues, cls: type[T], **defaults: Any) -> T:
 
 def _check_required(command: Command, values: flags.FlagValues) -> None:
     for cls in command.settings:
-        for field in dataclasses.fields(cls):
+        for field in settings.with_flags(cls):
             if settings.of(field).required and values[field.name].value in (None, ''):
                 raise ValueError(f'--{field.name} is missing: {settings.of(field).help} (--help lists all flags)')
 
@@ -156,9 +155,8 @@ def help_text(command: Command) -> str:
     """What --help prints: the command's description, then its flags under the headings of their groups."""
     groups: dict[str, list[str]] = {}
     for cls in command.settings:
-        for field in dataclasses.fields(cls):
-            if settings.of(field).flag:
-                groups.setdefault(settings.of(field).group or 'Flags', []).append(_help_of(cls, field))
+        for field in settings.with_flags(cls):
+            groups.setdefault(settings.of(field).group or 'Flags', []).append(_help_of(cls, field))
     parts = [command.doc.strip(), *(f'{name}:\n' + '\n'.join(lines) for name, lines in groups.items())]
     parts.append('More:\n  --flagfile=FILE\n      Read flags from a file, one a line.')
     return '\n\n'.join(parts)

@@ -12,7 +12,13 @@ import posixpath
 from absl.flags import FlagValues
 
 from yolo.cli import flags
-from yolo.detection import thresholds
+from yolo.detection.options import (
+    checkpoint_setting,
+    max_detections_setting,
+    nms_iou_setting,
+    score_threshold_setting,
+)
+from yolo.detection.thresholds import PHOTO_MAX_DETECTIONS, PHOTO_SCORE_THRESHOLD
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -24,22 +30,13 @@ class PredictSettings:
     model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', required=True)
     images: str = setting(None, 'An image, a folder of images, or a pattern such as photos/a*.jpg.', required=True)
     out_dir: str = setting(None, 'Folder for the drawn images and detections.json.', required=True)
-    checkpoint: str = setting(
-        '', 'best, latest, or the path of a checkpoint.', unset='the best if there is one, else the latest'
-    )
-    score_threshold: float = setting(
-        thresholds.PHOTO_SCORE_THRESHOLD, 'Lowest score (objectness x class) of a detection.', low=0, high=1
-    )
-    nms_iou: float = setting(
-        thresholds.IOU_THRESHOLD,
-        'A box is suppressed by a better one of its class with a higher IoU than this.',
-        low=0,
-        high=1,
-    )
+    checkpoint: str = checkpoint_setting()
+    score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD)
+    nms_iou: float = nms_iou_setting()
     resize: str = setting(
         None, "How images are resized to the network's size.", choices=RESIZES, unset='as the model was trained'
     )
-    max_detections: int = setting(thresholds.PHOTO_MAX_DETECTIONS, 'Most detections an image.', low=1)
+    max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS)
     batch_size: int = setting(8, 'Images at once.', low=1)
     sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0)
 

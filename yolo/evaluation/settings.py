@@ -2,7 +2,13 @@
 
 import dataclasses
 
-from yolo.detection import thresholds
+from yolo.detection.options import (
+    checkpoint_setting,
+    max_detections_setting,
+    nms_iou_setting,
+    score_threshold_setting,
+)
+from yolo.detection.thresholds import MAX_DETECTIONS, SCORE_THRESHOLD
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -17,12 +23,7 @@ class EvalSettings:
     data_dir: str = setting('', 'Folder of records.', group=DATA)
     split: str = setting('test', 'Split to evaluate on.', group=DATA)
     model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=MODEL)
-    checkpoint: str = setting(
-        '',
-        'best, latest, or the path of a checkpoint.',
-        group=MODEL,
-        unset='the best if there is one, else the latest',
-    )
+    checkpoint: str = checkpoint_setting(MODEL)
     cfg: str = setting(
         '', "Darknet's .cfg, in place of --model_dir; its classes are the records', in order.", group=MODEL
     )
@@ -49,17 +50,9 @@ class EvalSettings:
     labels: tuple[str, ...] = setting(
         (), 'Classes to evaluate.', group=FILES, unset='all that the annotations of the split have'
     )
-    score_threshold: float = setting(
-        thresholds.SCORE_THRESHOLD, 'Lowest score (objectness x class) of a detection.', group=DETECTION, low=0, high=1
-    )
-    nms_iou: float = setting(
-        thresholds.IOU_THRESHOLD,
-        'A box is suppressed by a better one of its class with a higher IoU than this.',
-        group=DETECTION,
-        low=0,
-        high=1,
-    )
-    max_detections: int = setting(thresholds.MAX_DETECTIONS, 'Most detections an image.', group=DETECTION, low=1)
+    score_threshold: float = score_threshold_setting(SCORE_THRESHOLD, DETECTION)
+    nms_iou: float = nms_iou_setting(DETECTION)
+    max_detections: int = max_detections_setting(MAX_DETECTIONS, DETECTION)
     match_iou: float = setting(
         0.5, 'Lowest IoU with an object at which a detection is a true positive.', group=DETECTION, low=0, high=1
     )

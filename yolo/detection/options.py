@@ -1,0 +1,32 @@
+"""The settings that several commands share, each written once; the command gives its default and heading."""
+
+from typing import Any
+
+from yolo.detection.thresholds import IOU_THRESHOLD
+from yolo.settings import setting
+
+
+def checkpoint_setting(group: str = '') -> Any:
+    """Which checkpoint of --model_dir to read."""
+    return setting(
+        '',
+        'Of --model_dir: best, latest, or the path of a checkpoint.',
+        group=group,
+        unset='the best if there is one, else the latest',
+    )
+
+
+def score_threshold_setting(default: float, group: str = '') -> Any:
+    """The lowest score of a detection."""
+    return setting(default, 'Lowest score (objectness x class) of a detection.', group=group, low=0, high=1)
+
+
+def nms_iou_setting(group: str = '') -> Any:
+    """The IoU of non-maximum suppression."""
+    help = 'A box is suppressed by a better one of its class with a higher IoU than this.'
+    return setting(IOU_THRESHOLD, help, group=group, low=0, high=1)
+
+
+def max_detections_setting(default: int, group: str = '') -> Any:
+    """How many detections an image may have."""
+    return setting(default, 'Most detections an image.', group=group, low=1)
