@@ -16,7 +16,6 @@ from yolo.cli import flags
 from yolo.data import images
 from yolo.data.pipeline import evaluation_batches
 from yolo.data.voc_xml import SIDES
-from yolo.detection import image_files
 from yolo.evaluation.voc_matching import to_voc_pixels
 
 SMALL_RUN = ('--train_split=train', '--strategy=one_device', '--nojit_compile', f'--model={SMALL}', '--batch_size=4')
@@ -422,7 +421,7 @@ def test_to_darknet_and_back(call, trained, tmp_path):
         ('convert', ('--model_dir={run}', '--labels=a,b,c', '--keras_out=x.keras'), '3 names, but the network has 2'),
         ('eval', ('--model_dir={run}', '--resize=letterbox'), 'preprocess with --resize=letterbox'),
         ('eval', ('--model_dir={run}', '--match_iou=0'), 'every detection would match'),
-        ('eval', ('--model_dir={run}', '--report_dir=setup.cfg'), 'File exists'),
+        ('eval', ('--model_dir={run}', '--report_dir=setup.cfg'), 'setup.cfg is a file, not a folder'),
         ('train', ('--model_dir={run}2', '--lr_schedule=constant', '--decay_steps=1'), '--decay_steps goes with'),
         ('train', ('--model_dir={run}2', '--decay_steps=1,x'), "--decay_steps=1,x: 'x' is not a whole number"),
         ('train', ('--model_dir={run}2', '--scale=a,b'), "--scale=a,b: 'a' is not a number"),
@@ -441,11 +440,6 @@ def test_what_does_not_fit_is_one_line(call, trained, command, flags, message):
     assert status == 1
     assert message in text
     assert 'Traceback' not in text
-
-
-def test_images_of_one_name_are_drawn_to_different_files():
-    found = image_files.drawn_paths('out', ['a/x.jpg', 'b/x.jpg', 'b/y.jpg'])
-    assert found == {'a/x.jpg': 'out/a_x.jpg.png', 'b/x.jpg': 'out/b_x.jpg.png', 'b/y.jpg': 'out/y.jpg.png'}
 
 
 @pytest.mark.slow

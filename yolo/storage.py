@@ -8,6 +8,7 @@ import contextlib
 import glob as local_glob
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,27 +66,72 @@ def reader(path: str) -> Iterator[Any]:
             yield file
 
 
+def printable(text: str) -> str:
+    """A text with each byte that is no UTF-8, as a file's name may have it, written as `\\xff`; others unchanged."""
+    try:
+        return os.fsencode(text).decode(errors='backslashreplace')
+    except UnicodeEncodeError:  # half a pair of UTF-16, which stands for no byte
+        return text.encode(errors='backslashreplace').decode()
+
+
 def write(path: str, data: bytes | str) -> None:
-    """Writes a file atomically: it is there with all of its bytes, or not at all."""
+    """Writes a file atomically: it is there with all of its bytes, or not at all. A text is written in UTF-8."""
     with writer(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        # A path that is no UTF-8 may stand in a report: it is escaped, in JSON so that the same text is read back.
+        file.write(data.encode(errors='backslashreplace') if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
 def writer(path: str) -> Iterator[Any]:
-    """A file, opened for writing bytes under another name; it gets its own name when all of them are on the disk."""
+    """A file, opened for writing bytes under another name; it gets its own name when all of them are on the disk.
+
+    After an error, such as a full disk, nothing of it is left.
+    """
     partial = path + '.partial'
-    if _is_local(path):
-        with _naming(partial), open(partial, 'wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    else:
-        with _gfile(path) as gfile:
-            with gfile.GFile(partial, 'wb') as file:
+    with _removing(partial):
+        if _is_local(path):
+            with _naming(partial), open(partial, 'wb') as file:
                 yield file
-            gfile.rename(partial, path, overwrite=True)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        else:
+            with _gfile(path) as gfile:
+                with gfile.GFile(partial, 'wb') as file:
+                    yield file
+                gfile.rename(partial, path, overwrite=True)
+
+
+@contextlib.contextmanager
+def _removing(partial: str) -> Iterator[None]:
+    """Removes a file that was not finished after an error inside."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # of the two errors the first is the reason
+            remove(partial)
+        raise
+
+
+@contextlib.contextmanager
+def local_writer(path: str, suffix: str) -> Iterator[str]:
+    """A local path for programs that write files by name: what they wrote there becomes the file of `path`.
+
+    suffix: how that path has to end. After an error nothing is left, and `path` is as it was.
+    """
+    if _is_local(path):
+        partial = f'{path}.partial{suffix}'
+        with _removing(partial), _naming(partial):
+            yield partial
+            with open(partial, 'rb') as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            partial = f'{folder}/partial{suffix}'
+            yield partial
+            with open(partial, 'rb') as source, writer(path) as target:
+                shutil.copyfileobj(source, target, 1 << 24)
 
 
 def exists(path: str) -> bool:
@@ -128,12 +174,22 @@ def glob(pattern: str) -> list[str]:
 
 
 def make_folder(path: str) -> None:
-    """Makes a folder and those above it; nothing if it is there."""
+    """Makes a folder and those above it; nothing if it is there. OSError if it or one of those is a file."""
     if _is_local(path):
-        os.makedirs(path, exist_ok=True)
+        try:
+            os.makedirs(path, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise type(error)(f'{path}: {_file_above(path)} is a file, not a folder; give another folder') from error
     else:
         with _gfile(path) as gfile:
             gfile.makedirs(path)
+
+
+def _file_above(path: str) -> str:
+    """The first part of a path that is there and no folder."""
+    parts = path.split('/')
+    starts = ['/'.join(parts[: i + 1]) for i in range(len(parts))]
+    return next((start for start in starts if os.path.lexists(start) and not os.path.isdir(start)), path)
 
 
 def remove_folder(path: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from absl.flags import FlagValues
 
 from preprocess.demo import painting
+from yolo import storage
 from yolo.cli import flags
 from yolo.data import voc_xml
 from yolo.settings import setting
@@ -120,11 +121,6 @@ def _annotation(image_id: str, shape: tuple[int, ...], objects: list[Object]) ->
     return voc_xml.format_annotation(head, elements, declaration=False)
 
 
-def _write(path: str, data: bytes) -> None:
-    with open(path, 'wb') as file:
-        file.write(data)
-
-
 def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict[str, int]:
     """Writes `num_train` images into the split trainval and `num_test` into test; returns the objects of each class.
 
@@ -136,21 +132,23 @@ def write_shapes(out_dir: str, num_train: int, num_test: int, seed: int) -> dict
             'give another --out_dir or empty it'
         )
     for folder in ('Annotations', 'ImageSets/Main', 'JPEGImages'):
-        os.makedirs(os.path.join(out_dir, folder), exist_ok=True)
+        storage.make_folder(os.path.join(out_dir, folder))
     command = f'python -m preprocess shapes --num_train={num_train} --num_test={num_test} --seed={seed}\n'
-    _write(os.path.join(out_dir, MARK), command.encode())
+    storage.write(os.path.join(out_dir, MARK), command)
     counts = dict.fromkeys(CLASSES, 0)
     for split, (name, count) in enumerate((('trainval', num_train), ('test', num_test))):
         image_ids = [f'{name}_{index:05d}' for index in range(1, count + 1)]
         for index, image_id in enumerate(image_ids):
             image, objects = draw_image(seed, split, index)
             encoded = cv2.imencode('.jpg', image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))[1]
-            _write(os.path.join(out_dir, 'JPEGImages', image_id + '.jpg'), encoded.tobytes())
+            storage.write(os.path.join(out_dir, 'JPEGImages', image_id + '.jpg'), encoded.tobytes())
             annotation = _annotation(image_id, image.shape, objects)
-            _write(os.path.join(out_dir, 'Annotations', image_id + '.xml'), annotation)
+            storage.write(os.path.join(out_dir, 'Annotations', image_id + '.xml'), annotation)
             for each in objects:
                 counts[each.name] += 1
-        _write(os.path.join(out_dir, 'ImageSets/Main', name + '.txt'), ''.join(f'{i}\n' for i in image_ids).encode())
+        storage.write(
+            os.path.join(out_dir, 'ImageSets/Main', name + '.txt'), ''.join(f'{i}\n' for i in image_ids).encode()
+        )
     return counts
 
 

@@ -119,7 +119,7 @@ def _tile(record: Record, description: records.Description) -> np.ndarray:
 def _legend(description: records.Description, width: int) -> np.ndarray:
     """What the drawing means, and the classes in their colours; as many lines as they need."""
     words = [('solid: true box   dashed: its anchor   filled: its responsible cell   grid: 32-pixel cells', (0, 0, 0))]
-    words += [(name, class_colour(i)) for i, name in enumerate(description.classes)]
+    words += [(storage.printable(name), class_colour(i)) for i, name in enumerate(description.classes)]
     line, x, placed = 0, 8, []
     for text, colour in words:
         size = cv2.getTextSize(text, FONT, 0.55, 1)[0][0] + 34

@@ -1,5 +1,9 @@
 """The same on the disk and through tf.io.gfile: ram:// is a file system that only the latter opens."""
 
+import json
+import os
+import pathlib
+
 import pytest
 
 from yolo import storage
@@ -31,17 +35,53 @@ def test_what_is_written_is_there(folder):
     assert not storage.is_folder(folder)
 
 
-def test_a_file_is_not_there_before_it_is_whole(folder):
+def test_a_file_is_not_there_before_it_is_whole_and_nothing_is_left_after_an_error(folder):
     storage.make_folder(folder)
 
-    def killed():
+    def write():
         with storage.writer(f'{folder}/x') as file:
             file.write(b'half')
-            raise RuntimeError('killed')
+            assert storage.names(folder) == ['x.partial']
+            raise RuntimeError('the disk is full')
 
-    with pytest.raises(RuntimeError, match='killed'):
-        killed()
-    assert storage.names(folder) == ['x.partial']
+    with pytest.raises(RuntimeError, match='full'):
+        write()
+    assert storage.names(folder) == []
+
+
+def test_files_of_programs_that_write_by_name_are_there_whole_or_as_they_were(folder):
+    storage.make_folder(folder)
+
+    def write(text, error):
+        with storage.local_writer(f'{folder}/x.keras', '.keras') as path:
+            assert path.endswith('.keras')
+            pathlib.Path(path).write_text(text)
+            if error:
+                raise error
+
+    write('first', None)
+    assert storage.read(f'{folder}/x.keras') == b'first'
+    with pytest.raises(OSError, match='full'):
+        write('second', OSError('the disk is full'))
+    assert storage.names(folder) == ['x.keras']
+    assert storage.read(f'{folder}/x.keras') == b'first'
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / 'README.md').write_text('text')
+    (tmp_path / 'nowhere').symlink_to('missing')
+    for name, wanted in (('README.md', ''), ('README.md', '/a/b'), ('nowhere', '')):
+        with pytest.raises(OSError, match=f'{tmp_path}/{name} is a file, not a folder; give another folder'):
+            storage.make_folder(f'{tmp_path}/{name}{wanted}')
+
+
+def test_names_that_are_no_text_are_escaped(tmp_path):
+    name = os.fsdecode(b'caf\xe9 \xc3\xa9')
+    assert storage.printable(name) == 'caf\\xe9 é'
+    assert storage.printable('\ud800') == '\\ud800'
+    assert storage.printable('日本') == '日本'
+    storage.write(str(tmp_path / 'a.json'), json.dumps([name], ensure_ascii=False))
+    assert json.loads((tmp_path / 'a.json').read_text('utf-8')) == [name]
 
 
 def test_what_is_missing_is_named(folder):

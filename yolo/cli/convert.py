@@ -59,15 +59,15 @@ def convert(values: FlagValues) -> None:
     conversion.check_sources(asked.cfg, asked.weights, asked.model_dir, asked.keras)
     if not (asked.model_dir_out or asked.keras_out or asked.cfg_out or asked.weights_out):
         raise ValueError('nothing to write: give --model_dir_out, --keras_out, or --cfg_out and --weights_out')
+    conversion.check_names(asked.cfg_out, asked.weights_out, asked.keras_out, asked.num_convolutions)
     model, info = conversion.read_model(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)
     classes = labels.read(asked.labels) if asked.labels else info.classes
     conversion.check_classes(model, classes)
+    conversion.check_room(model, asked.num_convolutions, asked.model_dir_out)
     if asked.model_dir_out and not classes:
         logging.warning('no class names: detections will be called class 0, class 1 ...; give --labels')
     written = conversion.write_darknet(model, asked.cfg_out, asked.weights_out, asked.num_convolutions)
-    if asked.keras_out:
-        model.save(asked.keras_out)
-        written.append(asked.keras_out)
+    written += conversion.write_keras(model, asked.keras_out)
     written += conversion.write_folder(model, ModelInfo(classes, asked.resize or info.resize), asked.model_dir_out)
     print(conversion.format_layers(model.network))
     print(f'{model.seen:,} images seen in training; written: {", ".join(written)}')

@@ -4,6 +4,7 @@ A command is `run(COMMAND, argv)`: it prints help at once, reads flags, and turn
 """
 
 import dataclasses
+import io
 import logging as python_logging
 import os
 import sys
@@ -210,7 +211,10 @@ def _is_not_noise(record: python_logging.LogRecord) -> bool:
 
 
 def log_plainly() -> None:
-    """Log lines on stderr without absl's prefix of level, time, process and source line."""
+    """Log lines on stderr without absl's prefix; all output escapes what is no text, as a file's name may have it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     flags.FLAGS.mark_as_parsed()
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)

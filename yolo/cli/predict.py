@@ -63,8 +63,8 @@ def predict(values: FlagValues) -> int:
     path = posixpath.join(asked.out_dir, 'detections.json')
     storage.write(path, json.dumps(results, indent=1) + '\n')
     if asked.sheet and results:
-        drawn = image_files.drawn_paths(asked.out_dir, paths)
-        sheet = image_files.draw_sheet([drawn[result['image']] for result in results[: asked.sheet]])
+        shown = [posixpath.join(asked.out_dir, result['drawn']) for result in results[: asked.sheet]]
+        sheet = image_files.draw_sheet(shown)
         storage.write(posixpath.join(asked.out_dir, 'sheet.png'), sheet)
     print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
     return 1 if problems else 0

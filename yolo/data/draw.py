@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from yolo import storage
+
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPTION = 26  # pixels of the strip under a tile of a sheet
 Colour = tuple[int, int, int]  # RGB 0..255
@@ -63,6 +65,7 @@ def draw_tag(image: np.ndarray, text: str, corner: tuple[int, int], colour: Colo
     image (H, W, 3) uint8 RGB; corner x, y: in pixels; below: the box's last row in pixels, so that a box too low for a
     tag inside gets it underneath. The tag stays inside the image; text wider than the image is made smaller.
     """
+    text = storage.printable(text)  # OpenCV crashes on anything else
     height, width = image.shape[:2]
     scale = min(1.6, max(0.36, min(height, width) / 1000))
     natural_width = cv2.getTextSize(text, FONT, scale, 1)[0][0] + 8
@@ -88,7 +91,7 @@ def contact_sheet(tiles: Sequence[np.ndarray], captions: Sequence[str], per_row:
     for tile, text in zip(tiles, captions, strict=True):
         cell = np.full((height + CAPTION + 2 * border, width + 2 * border, 3), 255, np.uint8)
         cell[border : border + tile.shape[0], border : border + tile.shape[1]] = tile
-        cv2.putText(cell, text, (9, tile.shape[0] + 21), FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(cell, storage.printable(text), (9, tile.shape[0] + 21), FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         cells.append(cell)
     per_row = min(len(cells), per_row)
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % per_row)

@@ -1,9 +1,11 @@
 """Detection in image files: boxes drawn on each, and what was detected as data."""
 
 import itertools
+import os
 import posixpath
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from absl import logging
@@ -15,6 +17,8 @@ from yolo.detection.detector import Detector, PhotoDetections
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
+TAKEN = ('sheet',)  # names of drawings that mean something else
+LONGEST_NAME = 230  # bytes of UTF-8; most file systems allow 255
 
 
 def find_images(path: str) -> list[str]:
@@ -37,24 +41,61 @@ def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tupl
             yield path, images.decode(storage.read(path))
         except (ValueError, OSError) as error:
             problems[path] = str(error)
-            logging.error('%s left out: %s', path, error)
+            logging.error('%s left out: %s', storage.printable(path), error)
 
 
 def drawn_paths(out_dir: str, paths: Sequence[str]) -> dict[str, str]:
-    """Where each image goes when it is drawn: under its name, or its whole path where two have the same name."""
-    times = Counter(posixpath.basename(path) for path in paths)
-    names = {
-        path: posixpath.basename(path) if times[posixpath.basename(path)] == 1 else path.strip('./').replace('/', '_')
-        for path in paths
-    }
-    return {path: posixpath.join(out_dir, f'{name}.png') for path, name in names.items()}
+    """Where each image goes when it is drawn, by its path: to a file of its own, which is none of the images.
+
+    Its name is NAME.png if no other image has this name; else that of its whole path, with a number if that is taken.
+    Names differ in more than capitals, since some file systems do not keep these apart, and are valid UTF-8. ValueError
+    if `out_dir` has an image of such a name.
+    """
+    paths = list(dict.fromkeys(paths))
+    names = {path: _as_name(posixpath.basename(path)) for path in paths}
+    times = Counter(map(_folded, names.values()))
+    taken = {_folded(name) for name in TAKEN} | {name for name, count in times.items() if count == 1}
+    drawn, inputs = {}, {_absolute(path) for path in paths}
+    for path in paths:
+        name = names[path]
+        if times[_folded(name)] > 1 or _folded(name) in TAKEN:
+            name = _free_name(_as_name(path.strip('./')), taken)
+            taken.add(_folded(name))
+        drawn[path] = posixpath.join(out_dir, f'{name}.png')
+        if _absolute(drawn[path]) in inputs:
+            raise ValueError(f'{drawn[path]} would be overwritten, which is one of the images; give another --out_dir')
+    return drawn
+
+
+def _as_name(path: str) -> str:
+    """A path as the name of one file: valid UTF-8, and short enough for the endings that follow."""
+    name = storage.printable(path).replace('/', '_')
+    while len(name.encode()) > LONGEST_NAME:
+        name = name[1:]
+    return name
+
+
+def _folded(name: str) -> str:
+    """A name as the least exact file systems compare it."""
+    return unicodedata.normalize('NFC', name).casefold()
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """The name, with the first number from 2 on behind it that makes it another one than those taken."""
+    candidates = itertools.chain([name], (f'{name}-{number}' for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if _folded(candidate) not in taken)
+
+
+def _absolute(path: str) -> str:
+    return path if '://' in path else os.path.realpath(path)
 
 
 def predict_files(detector: Detector, paths: Sequence[str], out_dir: str) -> tuple[list[dict], dict[str, str]]:
     """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
 
-    Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
-    pixels of the file, whose top left corner is 0, 0; and the reason for each file that could not be read, by path.
+    Returns for every image {image, drawn, width, height, detections}, `drawn` the name of its drawing in `out_dir`,
+    detections {label, score, xmin, ymin, xmax, ymax} in pixels of the file, whose top left corner is 0, 0; and the
+    reason for each file that could not be read, by path. Errors: see `drawn_paths`.
     """
     problems: dict[str, str] = {}
     results: list[dict] = []
@@ -65,7 +106,8 @@ def predict_files(detector: Detector, paths: Sequence[str], out_dir: str) -> tup
         for (path, image), result in zip(batch, detections, strict=True):
             pixels = draw_detections(image, result.relative_boxes, result.classes, result.scores, detector.classes)
             storage.write(drawn[path], images.encode_png(pixels))
-            results.append({'image': path, **describe(image, result)})
+            names = {'image': storage.printable(path), 'drawn': posixpath.basename(drawn[path])}
+            results.append({**names, **describe(image, result)})
     return results, problems
 
 

@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
+from yolo import storage
 from yolo.models import model_folder, spec
+from yolo.models import weights as weights_file
 from yolo.models.build import DarknetModel
 from yolo.models.darknet import load_whole, save_darknet
 from yolo.models.model_folder import ModelInfo
@@ -43,25 +45,51 @@ def check_classes(model: DarknetModel, classes: tuple[str, ...]) -> None:
         )
 
 
-def write_darknet(model: DarknetModel, cfg: str, weights: str, num_convolutions: int | None) -> list[str]:
-    """Writes .cfg and .weights where both are given; returns the paths. ValueError for one without the other."""
+def check_names(cfg: str, weights: str, keras: str, num_convolutions: int | None) -> None:
+    """ValueError if the files to write do not go together, or their names say another kind of file."""
     if bool(cfg) != bool(weights):
         raise ValueError('--cfg_out and --weights_out go together')
+    if num_convolutions is not None and not weights:
+        raise ValueError(f'--num_convolutions={num_convolutions} goes with --cfg_out and --weights_out')
+    if keras and not keras.endswith('.keras'):
+        raise ValueError(f'--keras_out={keras}: the name has to end in .keras')
+
+
+def check_room(model: DarknetModel, num_convolutions: int | None, model_dir: str) -> None:
+    """ValueError if a model has not so many convolutions to write, or a folder to write to has a model already."""
+    try:
+        weights_file.check_count(model, num_convolutions)
+    except ValueError as error:
+        raise ValueError(f'--num_convolutions={num_convolutions}: {error}') from error
+    if model_dir and tf.train.latest_checkpoint(model_folder.latest_folder(model_dir)) is not None:
+        raise ValueError(f'--model_dir_out={model_dir}: a model is there already; give another folder')
+
+
+def write_darknet(model: DarknetModel, cfg: str, weights: str, num_convolutions: int | None) -> list[str]:
+    """Writes .cfg and .weights if they are given; returns the paths. ValueError for one without the other."""
+    check_names(cfg, weights, '', num_convolutions)
     if not cfg:
         return []
     save_darknet(model, cfg, weights, num_convolutions)
     return [cfg, weights]
 
 
+def write_keras(model: DarknetModel, path: str) -> list[str]:
+    """Writes a .keras file, atomically, if its path is given; returns it. OSError if that fails."""
+    if not path:
+        return []
+    with storage.local_writer(path, '.keras') as partial:
+        model.save(partial)
+    return [path]
+
+
 def write_folder(model: DarknetModel, info: ModelInfo, model_dir: str) -> list[str]:
     """Writes a model's folder if it is given; returns its path. ValueError if there is a model already."""
     if not model_dir:
         return []
-    folder = model_folder.latest_folder(model_dir)
-    if tf.train.latest_checkpoint(folder) is not None:
-        raise ValueError(f'--model_dir_out={model_dir}: a model is there already; give another folder')
+    check_room(model, None, model_dir)
     model_folder.write_model(model_dir, model.network, info, begun=False)
-    model_folder.save_whole(folder, model, 0)
+    model_folder.save_whole(model_folder.latest_folder(model_dir), model, 0)
     return [model_dir]
 
 

@@ -49,5 +49,7 @@ def save_darknet(model: keras.Model, cfg_path: str, weights_path: str, num_convo
     """
     if not isinstance(model, DarknetModel):
         raise ValueError(f'{type(model).__name__} is not a model of build_model or load_darknet')
-    storage.write(cfg_path, cfg.write(model.network))
-    weights.write(model, weights_path, num_convolutions)
+    with storage.writer(cfg_path) as file:  # there only with its weights
+        file.write(cfg.write(model.network).encode())
+        file.flush()
+        weights.write(model, weights_path, num_convolutions)

@@ -132,15 +132,21 @@ def write(model: DarknetModel, path: str, num_convolutions: int | None = None) -
 
     ValueError if the model has not so many.
     """
+    check_count(model, num_convolutions)
     convolutions = model.convolutions()
-    if num_convolutions is not None and not 0 < num_convolutions <= len(convolutions):
-        raise ValueError(f'{num_convolutions} convolutions cannot be written, the network has {len(convolutions)}')
     with storage.writer(path) as file:
         file.write(np.array(VERSION, '<i4').tobytes() + np.array(model.seen, '<i8').tobytes())
         for _, conv, norm in convolutions[:num_convolutions]:
             for weight in _vectors(conv, norm):
                 file.write(weight.numpy().astype('<f4').tobytes())
             file.write(np.ascontiguousarray(conv.kernel.numpy().transpose(3, 2, 0, 1), '<f4').tobytes())
+
+
+def check_count(model: DarknetModel, num_convolutions: int | None) -> None:
+    """ValueError if a model has not so many convolutions to write."""
+    number = len(model.convolutions())
+    if num_convolutions is not None and not 0 < num_convolutions <= number:
+        raise ValueError(f'{num_convolutions} convolutions cannot be written, the network has {number}')
 
 
 def copy(source: DarknetModel, target: DarknetModel) -> Loaded:
