@@ -19,8 +19,7 @@ from yolo import settings
 
 T = TypeVar('T')
 HELP = {'--help', '-help', '-h', '--helpshort', '--helpfull'}
-# Source files of TensorFlow log lines to drop: one for every checkpoint, and retracing warnings for each image size.
-NOISY_SOURCES = ('functional_saver.py', 'polymorphic_function.py')
+NOISY_SOURCES = ('functional_saver.py',)  # source files of TensorFlow's log lines to drop: one for every checkpoint
 # absl's flags for logging that stay flags of every command.
 LOGGING_FLAGS = ('verbosity', 'stderrthreshold', 'logtostderr', 'alsologtostderr', 'log_dir')
 

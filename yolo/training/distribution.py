@@ -11,6 +11,9 @@ from yolo.training.config import STRATEGIES
 
 TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
 
+# What TensorFlow writes into an error that another process had first, or that came with a call of another process.
+FROM_OTHERS = ('aborted by: ', 'GRPC error information from remote target')
+
 
 def make_strategy(kind: str = 'auto', devices: Sequence[str] = (), tpu: str = '') -> tf.distribute.Strategy:
     """The tf.distribute strategy of a kind, one of STRATEGIES.
@@ -96,15 +99,19 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def is_of_others(error: tf.errors.OpError) -> bool:
-    """Whether an error in one of several processes came from another, and not from its own data, disk or memory."""
+    """Whether an error in one of several processes came from another, and not from its own data, disk or devices.
+
+    Killed with SIGKILL or stopped while they joined, took steps, saved or evaluated, workers leave the others with
+    UnavailableError in all cases. Other codes come from there if the message says so: a failing device of this process
+    is an InternalError too.
+    """
     codes = (
         tf.errors.UnavailableError,
         tf.errors.AbortedError,
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
     )
-    return isinstance(error, codes) or 'aborted by: ' in error.message  # what the others get when one ends
+    return isinstance(error, codes) or any(text in error.message for text in FROM_OTHERS)
 
 
 class HostCollective:

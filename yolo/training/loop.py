@@ -1,9 +1,7 @@
 """The training loop, from top to bottom: start or continue, steps, checkpoints, evaluations, and the reason to end."""
 
-import contextlib
 import dataclasses
 import posixpath
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,11 +13,11 @@ from yolo.data import records
 from yolo.detection import keras_backend
 from yolo.evaluation import inference
 from yolo.models.build import DarknetModel
-from yolo.training import batches, optimizer, run_folder, schedule, start, tensorboard, validation
+from yolo.training import batches, errors, optimizer, run_folder, schedule, start, tensorboard, validation
 from yolo.training.checkpoints import Saver
 from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
-from yolo.training.distribution import HostCollective, is_of_others, num_workers
+from yolo.training.distribution import HostCollective
 from yolo.training.preemption import Interruption
 from yolo.training.progress import LOWER_RATE_HINT, Progress, lines_beside_bars
 from yolo.training.state import State
@@ -71,7 +69,7 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
     collective = HostCollective(strategy)
     run_file = run_folder.RunFile(config, strategy, collective.is_chief)
     with Interruption(config.max_hours) as interruption, lines_beside_bars(), run_file.errors():
-        with _clear_errors(config, strategy):
+        with errors.clear_errors(config, strategy):
             state, saver = start.start_run(config, strategy, collective)
             run_file.begin()
             result = _train(_prepare(config, strategy, collective, interruption, state, saver))
@@ -82,15 +80,14 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
 def _train(run: Run) -> Result:
     """The loop itself. Between steps nothing is fetched from the device, except where something is due."""
     step = run.first_step
-    reason = _evaluate_if_due(run, step)  # already due if the run was stopped after a checkpoint, before its evaluation
-    while not reason:
-        step = _take_steps(run, step)
-        reason = run.interruption.reason(run.collective.sum)
-        _save_if_due(run, step, is_last=bool(reason))
-        if not reason:
-            reason = _evaluate_if_due(run, step)
-    run.profiler.stop()
-    run.progress.close()
+    with errors.closing(run.profiler.stop, run.progress.close, run.writer.close):
+        reason = _evaluate_if_due(run, step)  # due if the run was stopped after a checkpoint, before its evaluation
+        while not reason:
+            step = _take_steps(run, step)
+            reason = run.interruption.reason(run.collective.sum)
+            _save_if_due(run, step, is_last=bool(reason))
+            if not reason:
+                reason = _evaluate_if_due(run, step)
     logging.info('%s: %d of %d steps, checkpoints in %s', reason, step, run.config.num_steps, run.config.model_dir)
     return Result(reason, step, run.metrics, run.progress.last)
 
@@ -222,23 +219,3 @@ def freeze(model: DarknetModel, count: int) -> None:
             layer.trainable = number >= count
     if count:
         logging.info('%d of %d convolutions are frozen', count, len(model.convolutions()))
-
-
-@contextlib.contextmanager
-def _clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Raises OSError in plain words for TensorFlow's errors about TensorBoard's file and lost processes."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        if 'events file' in error.message:  # TensorFlow's own message has several lines
-            raise OSError(
-                f"TensorBoard's file cannot be written to {config.model_dir}/tensorboard: the disk may be full; "
-                'the same command goes on from the last checkpoint'
-            ) from error
-        if num_workers(strategy) == 1 or not is_of_others(error):
-            raise
-        cause = error.message.rpartition('aborted by: ')[2]  # the part before it is a place in the graph
-        raise ConnectionError(
-            'this process lost the others: one of them has ended, or cannot be reached. Start all again with the '
-            f'same commands; they go on from the last checkpoint. ({textwrap.shorten(cause, 300)})'
-        ) from error

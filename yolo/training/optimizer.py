@@ -38,9 +38,12 @@ class MomentumSGD(NormMixin, keras.optimizers.SGD):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        rate = keras.ops.cast(learning_rate, variable.dtype)
+        rate, gradient = (keras.ops.cast(value, variable.dtype) for value in (learning_rate, gradient))
+        if not self.momentum:  # Keras' build has made no velocities then
+            self.assign_sub(variable, rate * gradient)
+            return
         velocity = self.momentums[self._get_variable_index(variable)]
-        self.assign(velocity, self.momentum * velocity + keras.ops.cast(gradient, variable.dtype))
+        self.assign(velocity, self.momentum * velocity + gradient)
         self.assign_sub(variable, rate * velocity)
 
 
@@ -53,5 +56,5 @@ def make_rate(config: TrainConfig, factor: tf.Variable | None = None) -> Rate:
 def make_optimizer(config: TrainConfig, rate_factor: tf.Variable | None = None) -> keras.optimizers.Optimizer:
     """The optimizer of a run. The training step adds the weight decay."""
     rate = make_rate(config, rate_factor)
-    optimizer = MomentumSGD(rate, momentum=config.momentum) if config.optimizer == 'sgd' else Adam(rate)
+    optimizer = MomentumSGD(rate, momentum=float(config.momentum)) if config.optimizer == 'sgd' else Adam(rate)
     return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == 'mixed_float16' else optimizer

@@ -46,7 +46,23 @@ def make_steps(
             metrics = metrics.write(tf.cast(i, tf.int32), tf.stack([terms[name] for name in METRICS]))
         return metrics.stack()
 
-    return steps
+    return _trace_once(steps)
+
+
+def _trace_once(function) -> Callable:
+    """A graph function that is traced at its first call, and never again: other shapes are an error.
+
+    TensorFlow takes a graph for each image size for a function that is traced again and again, and warns; it does not
+    count graphs that are asked for.
+    """
+    graphs: list[Callable] = []
+
+    def call(*args):
+        if not graphs:
+            graphs.append(function.get_concrete_function(*args))
+        return graphs[0](*args)
+
+    return call
 
 
 def _make_replica_step(state: State, config: TrainConfig, size: tuple[int, int], weight_decay: float) -> Callable:

@@ -99,5 +99,5 @@ class Profiler:
     def stop(self) -> None:
         """Ends the profile if one is running."""
         if self.running:
-            tf.profiler.experimental.stop()
             self.running = False
+            tf.profiler.experimental.stop()

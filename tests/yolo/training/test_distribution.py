@@ -7,6 +7,10 @@ import tensorflow as tf
 from yolo.training import distribution
 
 WORKER = {'type': 'worker', 'index': 0}
+REMOTE = (
+    'Additional GRPC error information from remote target /job:worker/replica:0/task:1 while calling '
+    '/tensorflow.WorkerService/RecvBuf:\n:UNKNOWN:Error received from peer'
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,12 @@ def test_errors_of_this_process_are_not_taken_for_others():
         (tf.errors.DataLossError, 'Collective ops is aborted by: corrupted record at 12', True),
         (tf.errors.DataLossError, 'corrupted record at 12', False),
         (tf.errors.ResourceExhaustedError, 'OOM when allocating', False),
+        (tf.errors.InternalError, 'Failed to launch gpu_kernel: CUDA_ERROR_ILLEGAL_ADDRESS', False),
+        (tf.errors.InternalError, 'libdevice not found at ./libdevice.10.bc [Op:__inference_steps_3898]', False),
+        (tf.errors.InternalError, 'Collective ops is aborted by: Failed to launch gpu_kernel', True),
+        (tf.errors.InternalError, f'RST_STREAM with error code 2\n{REMOTE}', True),
+        (tf.errors.UnavailableError, f'recvmsg:Connection reset by peer\n{REMOTE}', True),
+        (tf.errors.UnavailableError, 'Failed to send RPC to coordination service. Either the leader task was', True),
     ):
         assert distribution.is_of_others(kind(None, None, message)) == of_others
 

@@ -1,0 +1,51 @@
+"""Errors that end a run: in plain words, and with everything closed that was open."""
+
+import contextlib
+import textwrap
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from yolo.training.config import TrainConfig
+from yolo.training.distribution import is_of_others, num_workers
+
+
+@contextlib.contextmanager
+def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Raises OSError in plain words for TensorFlow's errors about TensorBoard's file and lost processes."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if 'events file' in error.message:  # TensorFlow's own message has several lines
+            raise OSError(
+                f"TensorBoard's file cannot be written to {config.model_dir}/tensorboard: the disk may be full; "
+                'the same command goes on from the last checkpoint'
+            ) from error
+        if num_workers(strategy) == 1 or not is_of_others(error):
+            raise
+        cause = error.message.rpartition('aborted by: ')[2]  # the part before it is a place in the graph
+        raise ConnectionError(
+            'this process lost the others: one of them has ended, or cannot be reached. Start all again with the '
+            f'same commands; they go on from the last checkpoint. ({textwrap.shorten(cause, 300)})'
+        ) from error
+
+
+@contextlib.contextmanager
+def closing(*closers: Callable[[], object]) -> Iterator[None]:
+    """Calls every one of `closers` when it is left, in this order, also after an error and when one of them fails.
+
+    After an error it raises that one, whatever the closers raise: on a full disk the first says more.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError, OSError):
+            _call_all(closers)
+        raise
+    _call_all(closers)
+
+
+def _call_all(functions: tuple[Callable[[], object], ...]) -> None:
+    with contextlib.ExitStack() as stack:
+        for function in reversed(functions):
+            stack.callback(function)
