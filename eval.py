@@ -36,8 +36,6 @@ def evaluate(values: FlagValues) -> None:
     from yolo.evaluation import report, result, summary, tables
 
     asked = flags.read(values, EvalSettings)
-    if not asked.match_iou > 0:
-        raise ValueError('--match_iou=0: every detection would match every object; give more than 0')
     report_dir = asked.report_dir or f'{asked.model_dir}/report'
     other = _other(asked, report_dir) if asked.compare else None
     if asked.write_detections:

@@ -32,7 +32,7 @@ class Devices:
     )
     tpu: str = setting('', 'Name or address of a TPU, or local.', group='Devices', unset='none')
     cpu_devices: int = setting(
-        1, 'Without a GPU: logical CPU devices to train on, to try several replicas.', group='Devices', low=1
+        1, 'Without a GPU: logical CPU devices to train on, to try several replicas.', group='Devices', low=1, high=64
     )
     print_config: bool = setting(False, 'Print all settings, as a file for --flagfile, and end.', group='The run')
 

@@ -12,6 +12,7 @@ Killed? The same command goes on. Exit status: 0 if every listed image was writt
 
 import importlib
 import posixpath
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +22,7 @@ from absl.flags import FlagValues
 from preprocess.settings import Request, Settings
 from yolo.cli import flags
 from yolo.data import labels
+from yolo.geometry.letterbox import MOST_SIDE
 
 COMMANDS = {
     'show': 'preprocess.report.contact_sheet',
@@ -54,15 +56,15 @@ def read_settings(values: FlagValues) -> Settings:
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
-    """Height, width of '416' or '640x480' (width first); ValueError if they are not multiples of 32."""
-    width, _, height = text.lower().partition('x')
-    try:
-        size = int(height or width), int(width)
-    except ValueError:
-        size = 0, 0
-    if min(size) < 32 or size[0] % 32 or size[1] % 32:
-        raise ValueError(f'--image_size={text}: not a multiple of 32 or WIDTHxHEIGHT of such, as 640x480')
-    return size
+    """Height, width of '416' or '640x480' (width first); ValueError if they are not multiples of 32, or too large."""
+    numbers = re.fullmatch(r'([0-9]{1,9})(?:[xX]([0-9]{1,9}))?', text)
+    width = int(numbers[1]) if numbers else 0
+    height = int(numbers[2] or width) if numbers else 0
+    if min(height, width) < 32 or height % 32 or width % 32:
+        raise ValueError(f'--image_size={text[:60]}: not a multiple of 32 or WIDTHxHEIGHT of such, as 640x480')
+    if max(height, width) > MOST_SIDE:
+        raise ValueError(f'--image_size={text}: at most {MOST_SIDE:,} pixels a side')
+    return height, width
 
 
 def run(values: FlagValues) -> int:

@@ -1,9 +1,13 @@
 """Anchors by name, by list, or fitted to the boxes of a dataset."""
 
+import re
+
 import numpy as np
 
 from yolo.geometry.assignment import sizes_iou
 
+MOST_ANCHORS = 100
+MOST_CELLS = 1000  # of a side of an anchor: the largest image has 512
 # Width, height in cells of a 13 x 13 grid.
 NAMED = {
     'voc': ((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071)),
@@ -28,15 +32,20 @@ def make_anchors(text: str, sizes: np.ndarray, grid: tuple[int, int]) -> np.ndar
         return np.array(NAMED[text])
     kind, _, number = text.partition(':')
     if kind == 'kmeans':
-        if not number.isdigit() or int(number) < 1:
-            raise ValueError(f'--anchors={text}: the number of anchors is missing, as in kmeans:5')
+        if not re.fullmatch('[0-9]{1,9}', number) or not 1 <= int(number) <= MOST_ANCHORS:
+            raise ValueError(
+                f'--anchors={text[:60]}: the number of anchors is missing, as in kmeans:5; at most {MOST_ANCHORS}'
+            )
         return kmeans(sizes * [grid[1], grid[0]], int(number))
     try:
         values = np.array([float(value) for value in text.split(',')])
     except ValueError:
         values = np.zeros(1)
-    if len(values) % 2 or not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError(f'--anchors={text}: not kmeans:K, {", ".join(NAMED)}, or a list w,h, w,h, ... above 0')
+    if len(values) % 2 or not ((values > 0) & (values <= MOST_CELLS)).all() or len(values) > 2 * MOST_ANCHORS:
+        raise ValueError(
+            f'--anchors={text[:60]}: not kmeans:K, {", ".join(NAMED)}, or a list w,h, w,h, ... of at most '
+            f'{MOST_ANCHORS} anchors, numbers above 0 and up to {MOST_CELLS}'
+        )
     return values.reshape(-1, 2)
 
 

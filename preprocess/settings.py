@@ -3,12 +3,15 @@
 import dataclasses
 import os
 
+from yolo import settings
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import Source
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import recorded, setting
 
 IMAGES_PER_SHARD = 512
+MOST_SHARDS = 99_999  # names of shards have five digits
+MOST_WORKERS = max(1024, os.cpu_count() or 1)
 NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
 SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
 
@@ -58,8 +61,13 @@ class Settings:
     )
     jpeg_quality: int = setting(95, 'Quality of stored JPEGs.', group=RECORDS, low=1, high=100)
     strict: bool = setting(False, 'Leave out an image of which something would otherwise be repaired.', group=RECORDS)
-    num_shards: int = setting(0, f'Files a split; 0 for one file per {IMAGES_PER_SHARD} images.', group=WORK, low=0)
-    workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, may_change=True)
+    num_shards: int = setting(
+        0, f'Files a split; 0 for one file per {IMAGES_PER_SHARD} images.', group=WORK, low=0, high=MOST_SHARDS
+    )
+    workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, high=MOST_WORKERS, may_change=True)
+
+    def __post_init__(self) -> None:
+        settings.check(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +101,7 @@ class Request:
     beam_options: tuple[str, ...] = setting(
         (), 'Options of Apache Beam, as --runner=FlinkRunner,--flink_master=HOST:8081.', group=WORK
     )
-    allow_errors: int = setting(0, 'Images that may be left out with exit status 0.', group=WORK, low=0)
+    allow_errors: int = setting(0, 'Images that may be left out with exit status 0.', group=WORK, low=0, high=10**9)
     overwrite: bool = setting(
         False,
         'Replace the records in --out_dir. After a kill go on without this flag: with it everything is written anew.',

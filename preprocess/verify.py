@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from preprocess import pool
 from preprocess.resume import Summary
+from preprocess.settings import MOST_WORKERS
 from yolo import storage
 from yolo.cli import flags
 from yolo.data import images, records, tfrecord
@@ -106,7 +107,7 @@ class VerifySettings:
     """What to check."""
 
     data_dir: str = setting(None, 'Folder of records.', required=True)
-    workers: int = setting(os.cpu_count() or 1, 'Processes.', low=1)
+    workers: int = setting(os.cpu_count() or 1, 'Processes.', low=1, high=MOST_WORKERS)
 
 
 def run(values: FlagValues) -> int:

@@ -18,7 +18,7 @@ from preprocess.demo import painting
 from yolo import storage
 from yolo.cli import flags
 from yolo.data import voc_xml
-from yolo.settings import setting
+from yolo.settings import MOST_SEED, setting
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
 DIFFICULT_COVER, DROPPED_COVER = 0.6, 0.9  # share of a shape under later shapes: difficult, not annotated at all
@@ -157,9 +157,9 @@ class ShapesSettings:
     """What to draw."""
 
     out_dir: str = setting(None, 'Folder to write to.', required=True)
-    num_train: int = setting(640, 'Images of the split trainval.', low=1)
-    num_test: int = setting(120, 'Images of the split test.', low=1)
-    seed: int = setting(0, 'Another seed, another dataset.', low=0)
+    num_train: int = setting(640, 'Images of the split trainval.', low=1, high=10**6)
+    num_test: int = setting(120, 'Images of the split test.', low=1, high=10**6)
+    seed: int = setting(0, 'Another seed, another dataset.', low=0, high=MOST_SEED)
 
 
 def run(values: FlagValues) -> None:

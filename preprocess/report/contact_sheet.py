@@ -16,7 +16,7 @@ from yolo.cli import flags
 from yolo.data import images, records, tfrecord
 from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections
 from yolo.data.records import Record
-from yolo.settings import setting
+from yolo.settings import MOST_SEED, setting
 
 TILE = 480  # pixels of the longer side of a tile
 GRID_COLOUR = (255, 255, 255)
@@ -144,8 +144,10 @@ class ShowSettings:
     data_dir: str = setting(None, 'Folder of records.', required=True)
     split: str = setting('test', 'Split to show.')
     out: str = setting('sheet.png', 'PNG to write.')
-    num: int = setting(12, 'Records to show.', low=1)
-    seed: int = setting(None, 'Show records drawn at random with this seed.', low=0, unset='the first ones')
+    num: int = setting(12, 'Records to show.', low=1, high=1000)
+    seed: int = setting(
+        None, 'Show records drawn at random with this seed.', low=0, high=MOST_SEED, unset='the first ones'
+    )
 
 
 def run(values: FlagValues) -> None:

@@ -32,7 +32,12 @@ class ConvertSettings:
     cfg_out: str = setting('', "Darknet's .cfg.", group=WRITE)
     weights_out: str = setting('', "Darknet's .weights, with --cfg_out.", group=WRITE)
     num_convolutions: int = setting(
-        None, 'Write only the first N convolutions to --weights_out: a backbone.', group=WRITE, low=1, unset='all'
+        None,
+        'Write only the first N convolutions to --weights_out: a backbone.',
+        group=WRITE,
+        low=1,
+        high=1000,
+        unset='all',
     )
     labels: str = setting(
         '',

@@ -91,7 +91,7 @@ def _define(values: flags.FlagValues, cls: type, field: dataclasses.Field) -> No
     if kind is bool:
         flags.DEFINE_bool(field.name, cast(Any, field.default), about.help, values)
     else:
-        flags.DEFINE(_Parser(about, kind), field.name, field.default, about.help, values, _Serializer())
+        flags.DEFINE(_Parser(about, kind, field.default), field.name, field.default, about.help, values, _Serializer())
 
 
 class _Parser(flags.ArgumentParser):
@@ -99,12 +99,13 @@ class _Parser(flags.ArgumentParser):
 
     syntactic_help = ''
 
-    def __init__(self, about: settings.Setting, kind: Any):
-        self.about, self.kind = about, kind
+    def __init__(self, about: settings.Setting, kind: Any, default: Any):
+        self.about, self.kind, self.default = about, kind, default
 
     def parse(self, argument: Any) -> Any:
         value = self._convert(argument) if isinstance(argument, str) else argument
-        problem = settings.find_problem(self.about, value)
+        item = self.kind[1] if isinstance(self.kind, tuple) else self.kind
+        problem = settings.find_problem(self.about, value, self.default, item)
         if problem:
             raise ValueError(problem)
         return value
@@ -112,20 +113,11 @@ class _Parser(flags.ArgumentParser):
     def _convert(self, text: str) -> Any:
         if isinstance(self.kind, tuple):
             parts = [part.strip() for part in text.split(',') if part.strip()]
-            return tuple(_number(part, self.kind[1]) for part in parts)
-        return _number(text, self.kind)
+            return tuple(settings.parse(part, self.kind[1]) for part in parts)
+        return settings.parse(text, self.kind)
 
     def flag_type(self) -> str:
         return 'list' if isinstance(self.kind, tuple) else self.kind.__name__
-
-
-def _number(text: str, kind: type) -> Any:
-    if kind is str:
-        return text
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f'{text!r} is not a {"whole " if kind is int else ""}number') from None
 
 
 class _Serializer(flags.ArgumentSerializer):

@@ -37,8 +37,8 @@ class PredictSettings:
         None, "How images are resized to the network's size.", choices=RESIZES, unset='as the model was trained'
     )
     max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS)
-    batch_size: int = setting(8, 'Images at once.', low=1)
-    sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0)
+    batch_size: int = setting(8, 'Images at once.', low=1, high=1 << 16)
+    sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0, high=1000)
 
 
 def predict(values: FlagValues) -> int:

@@ -5,7 +5,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from yolo.detection import nms
+from yolo import settings
+from yolo.detection import nms, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Detector
 from yolo.models import model_folder
@@ -13,11 +14,17 @@ from yolo.models import model_folder
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Lowest score of a detection, IoU over which a better box suppresses it, and how many an image may have."""
+    """Lowest score of a detection, IoU over which a better box suppresses it, and how many an image may have.
 
-    score: float = usual.SCORE_THRESHOLD
-    suppression_iou: float = usual.IOU_THRESHOLD
-    max_detections: int = usual.MAX_DETECTIONS
+    ValueError for values out of the bounds that the flags have.
+    """
+
+    score: float = options.score_threshold_setting(usual.SCORE_THRESHOLD)
+    suppression_iou: float = options.nms_iou_setting()
+    max_detections: int = options.max_detections_setting(usual.MAX_DETECTIONS)
+
+    def __post_init__(self) -> None:
+        settings.check(self)
 
 
 def load_detector(

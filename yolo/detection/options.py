@@ -29,4 +29,4 @@ def nms_iou_setting(group: str = '') -> Any:
 
 def max_detections_setting(default: int, group: str = '') -> Any:
     """How many detections an image may have."""
-    return setting(default, 'Most detections an image.', group=group, low=1)
+    return setting(default, 'Most detections an image.', group=group, low=1, high=10_000)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from yolo.data import pipeline, records
 from yolo.detection import keras_backend
 from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
 from yolo.evaluation.voc_ap import AveragePrecision, voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
@@ -23,7 +24,7 @@ Predict = Callable[[tf.Tensor], dict[str, tf.Tensor]]  # images (B, H, W, 3) uin
 class Thresholds(keras_backend.Thresholds):
     """What counts as a detection, and from which overlap on a detection matches an object (match_iou)."""
 
-    match_iou: float = 0.5
+    match_iou: float = match_iou_setting()
 
 
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:

@@ -1,6 +1,7 @@
 """The settings of an evaluation, each with its default, bounds and help in one place."""
 
 import dataclasses
+from typing import Any
 
 from yolo.detection.options import (
     checkpoint_setting,
@@ -9,11 +10,17 @@ from yolo.detection.options import (
     score_threshold_setting,
 )
 from yolo.detection.thresholds import MAX_DETECTIONS, SCORE_THRESHOLD
-from yolo.geometry.letterbox import RESIZES
+from yolo.geometry.letterbox import MOST_SIDE, RESIZES
 from yolo.settings import setting
 
 DATA, MODEL, FILES = 'Data', 'Model', 'Detections from files, in place of a model'
 DETECTION, OUTPUT = 'What counts as a detection', 'What to write'
+
+
+def match_iou_setting(group: str = '') -> Any:
+    """From which IoU with an object on a detection is right."""
+    help = 'Lowest IoU with an object at which a detection is a true positive.'
+    return setting(0.5, help, group=group, above=0, high=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +47,11 @@ class EvalSettings:
         'Sizes to resize the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '
         'report of the first. Sizes above that of the records enlarge their images, so make records of the largest.',
         group=MODEL,
+        low=32,
+        high=MOST_SIDE,
         unset='that of the records',
     )
-    batch_size: int = setting(16, 'Images at once.', group=MODEL, low=1)
+    batch_size: int = setting(16, 'Images at once.', group=MODEL, low=1, high=1 << 16)
     detections_dir: str = setting(
         '', "Folder of the devkit's result files, comp4_det_<split>_<class>.txt.", group=FILES
     )
@@ -53,9 +62,7 @@ class EvalSettings:
     score_threshold: float = score_threshold_setting(SCORE_THRESHOLD, DETECTION)
     nms_iou: float = nms_iou_setting(DETECTION)
     max_detections: int = max_detections_setting(MAX_DETECTIONS, DETECTION)
-    match_iou: float = setting(
-        0.5, 'Lowest IoU with an object at which a detection is a true positive.', group=DETECTION, low=0, high=1
-    )
+    match_iou: float = match_iou_setting(DETECTION)
     report_dir: str = setting(
         '',
         'Folder for report.html, metrics.json and detections.npz.',

@@ -3,6 +3,7 @@
 import numpy as np
 
 RESIZES = ('stretch', 'letterbox')
+MOST_SIDE = 1 << 14  # pixels of a side of the images that a network sees
 
 
 def inner_pixels(sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import math
 
 from yolo import storage
+from yolo.geometry.letterbox import MOST_SIDE
 from yolo.models.cfg_sections import CfgSection, parse_float, split
 from yolo.models.spec import (
     ACTIVATIONS,
@@ -46,7 +47,7 @@ def parse(text: str, file: str = 'cfg') -> Network:
         instead = f', not with [{sections[0].kind}]' if sections else '; this one has no sections'
         raise ValueError(f'{file}: a .cfg starts with a [net] section{instead}')
     net, *body = sections
-    size = net.number('height', None, 1, 1 << 14), net.number('width', None, 1, 1 << 14)
+    size = net.number('height', None, 1, MOST_SIDE), net.number('width', None, 1, MOST_SIDE)
     options = net.remaining()
     if not body:
         raise ValueError(f'{file}: no sections after [net]')

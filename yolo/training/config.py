@@ -7,9 +7,11 @@ Defaults are the recipe yolov2-voc. None stands for a value that follows from th
 import dataclasses
 import json
 import posixpath
+from typing import Any
 
 from yolo import settings, storage
-from yolo.settings import recorded, setting
+from yolo.geometry.letterbox import MOST_SIDE
+from yolo.settings import MOST_SEED, MOST_STEPS, recorded, setting
 
 CONFIG = 'config.json'
 RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
@@ -21,6 +23,11 @@ PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
 RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'
 AUGMENTATION, BEST, LOOP = 'Augmentation', 'Best weights and early ends', 'Progress, checkpoints and devices'
+
+
+def counted(default: Any, help: str, low: int = 0, **more: Any) -> Any:
+    """A setting that counts steps, evaluations or files; `more`: as in yolo.settings.Setting."""
+    return setting(default, help, low=low, high=MOST_STEPS, **more)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +62,7 @@ class TrainConfig:
     data_checksum: str = recorded('')
 
     model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)
-    width: float = setting(1.0, 'Factor on the number of filters of every layer but the last.', group=NETWORK, low=0.01)
+    width: float = setting(1.0, 'Factor on the filters of every layer but the last.', group=NETWORK, low=0.01, high=100)
     init_weights: str = setting(
         '',
         'Where the first weights come from, as far as their shapes fit: a Darknet .weights file (or only its first '
@@ -66,20 +73,20 @@ class TrainConfig:
     freeze: int = setting(
         0, 'Convolutions from the start that are not trained: a number, or backbone.', group=NETWORK, given_as=str
     )
-    unfreeze_at: int = setting(
-        None, 'Step from which on frozen convolutions are trained too.', group=NETWORK, low=0, unset='never'
+    unfreeze_at: int = counted(
+        None, 'Step from which on frozen convolutions are trained too.', group=NETWORK, unset='never'
     )
 
     loss: str = setting(
         'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES
     )
-    batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1)
-    num_steps: int = setting(80200, 'Steps to train.', group=LEARNING, low=1)
+    batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1, high=1 << 16)
+    num_steps: int = counted(80200, 'Steps to train.', group=LEARNING, low=1)
     epochs: float = setting(
-        None, 'Passes over --train_split, in place of --num_steps.', group=LEARNING, low=0, may_change=True
+        None, 'Passes over the split, in place of --num_steps.', group=LEARNING, above=0, high=10**6, may_change=True
     )
     optimizer: str = setting('sgd', "sgd has Darknet's momentum.", group=LEARNING, choices=OPTIMIZERS)
-    learning_rate: float = setting(1e-3, 'Highest learning rate.', group=LEARNING, low=0)
+    learning_rate: float = setting(1e-3, 'Highest learning rate.', group=LEARNING, low=0, high=1000)
     lr_schedule: str = setting(
         'steps',
         'steps: the rate is multiplied by 0.1 at each of --decay_steps; cosine: it falls to 0 at the end; notebook: it '
@@ -87,28 +94,28 @@ class TrainConfig:
         group=LEARNING,
         choices=SCHEDULES,
     )
-    decay_steps: tuple[int, ...] = setting(
+    decay_steps: tuple[int, ...] = counted(
         None,
         'Steps at which --lr_schedule=steps multiplies the rate by 0.1.',
         group=LEARNING,
-        low=0,
         unset="50 % and 75 % of all steps, the paper's 40000,60000 of 80200",
     )
-    burn_in: int = setting(
+    burn_in: int = counted(
         None,
         'Steps over which the rate rises as (step / burn_in)^4.',
         group=LEARNING,
-        low=0,
         unset='1000, or a tenth of the steps if they are fewer than 10000',
     )
-    momentum: float = setting(0.9, 'Momentum of sgd.', group=LEARNING, low=0, high=1)
-    weight_decay: float = setting(5e-4, 'L2 penalty on the kernels, added to the gradient.', group=LEARNING, low=0)
+    momentum: float = setting(0.9, 'Momentum of sgd.', group=LEARNING, low=0, below=1)
+    weight_decay: float = setting(5e-4, 'L2 penalty on kernels, added to the gradient.', group=LEARNING, low=0, high=1)
     multi_scale: bool = setting(True, 'Train at another image size every 10 steps.', group=LEARNING, may_change=True)
     sizes: tuple[tuple[int, int], ...] = setting(  # resolved: every height, width in training
         None,
         'Smallest and largest of these sizes: multiples of 32, of the longer side.',
         group=LEARNING,
         given_as=tuple[int, int],
+        low=32,
+        high=MOST_SIDE,
         count=2,
         ascending=True,
         unset="10/13 to 19/13 of the records' size, which is 320,608 for 416",
@@ -118,7 +125,7 @@ class TrainConfig:
         'Use an exponential moving average of the weights with this decay, as 0.999; 0 for the weights themselves.',
         group=LEARNING,
         low=0,
-        high=1,
+        below=1,
     )
 
     augment: bool = setting(True, 'Flip, scale, shift, jitter and recolour the training images.', group=AUGMENTATION)
@@ -127,13 +134,16 @@ class TrainConfig:
         (1.0, 1.0),
         'Smallest and largest scale of the image on its canvas, as 0.8,1.25.',
         group=AUGMENTATION,
-        low=1e-6,
+        low=0.01,
+        high=100,
         count=2,
         ascending=True,
     )
-    hue: float = setting(0.1, 'Largest shift of the hue, as a share of the colour circle.', group=AUGMENTATION, low=0)
-    saturation: float = setting(1.5, 'Largest factor on the saturation.', group=AUGMENTATION, low=1)
-    exposure: float = setting(1.5, 'Largest factor on the brightness.', group=AUGMENTATION, low=1)
+    hue: float = setting(
+        0.1, 'Largest shift of the hue, as a share of the colour circle.', group=AUGMENTATION, low=0, high=0.5
+    )
+    saturation: float = setting(1.5, 'Largest factor on the saturation.', group=AUGMENTATION, low=1, high=100)
+    exposure: float = setting(1.5, 'Largest factor on the brightness.', group=AUGMENTATION, low=1, high=100)
     mosaic: float = setting(
         0.0, 'Share of the images that are put together from four.', group=AUGMENTATION, low=0, high=1
     )
@@ -145,43 +155,38 @@ class TrainConfig:
         group=BEST,
         choices=('map', 'loss'),
     )
-    eval_every: int = setting(
-        1000, 'Steps between evaluations; 0 for a single one, at the end.', group=BEST, low=0, may_change=True
+    eval_every: int = counted(
+        1000, 'Steps between evaluations; 0 for a single one, at the end.', group=BEST, may_change=True
     )
-    early_stopping: int = setting(
-        0,
-        'End after this many evaluations without improvement; 0 for never.',
-        group=BEST,
-        low=0,
-        may_change=True,
+    early_stopping: int = counted(
+        0, 'End after this many evaluations without improvement; 0 for never.', group=BEST, may_change=True
     )
-    plateau: int = setting(
+    plateau: int = counted(
         0,
         'Multiply the rate by --plateau_factor after this many evaluations without improvement; 0 for never.',
         group=BEST,
-        low=0,
     )
-    plateau_factor: float = setting(0.1, 'Factor on the rate at a plateau, see --plateau.', group=BEST, low=0, high=1)
+    plateau_factor: float = setting(
+        0.1, 'Factor on the rate at a plateau, see --plateau.', group=BEST, above=0, below=1
+    )
     max_hours: float = setting(
-        0.0, 'Save and end this many hours after the start; 0 for no limit.', group=BEST, low=0, may_change=True
+        0.0, 'Save and end after this many hours; 0 for no limit.', group=BEST, low=0, high=10**6, may_change=True
     )
 
-    seed: int = setting(0, 'Seed of weights, order and augmentation.', group=LOOP, low=0)
-    checkpoint_every: int = setting(1000, 'Steps between checkpoints.', group=LOOP, low=1, may_change=True)
-    keep: int = setting(3, 'How many of the newest checkpoints to keep.', group=LOOP, low=1, may_change=True)
-    log_every: int = setting(20, 'Steps between progress lines.', group=LOOP, low=1, may_change=True)
-    pictures_every: int = setting(
+    seed: int = setting(0, 'Seed of weights, order and augmentation.', group=LOOP, low=0, high=MOST_SEED)
+    checkpoint_every: int = counted(1000, 'Steps between checkpoints.', group=LOOP, low=1, may_change=True)
+    keep: int = counted(3, 'How many of the newest checkpoints to keep.', group=LOOP, low=1, may_change=True)
+    log_every: int = counted(20, 'Steps between progress lines.', group=LOOP, low=1, may_change=True)
+    pictures_every: int = counted(
         0,
         'Steps between pictures with predictions in TensorBoard, beside those of every evaluation; 0 for none.',
         group=LOOP,
-        low=0,
         may_change=True,
     )
-    profile_steps: tuple[int, ...] = setting(
+    profile_steps: tuple[int, ...] = counted(
         (),
         "First and last step of a profile for TensorBoard's profiler, as 20,25.",
         group=LOOP,
-        low=0,
         count=2,
         ascending=True,
         unset='none',
@@ -198,7 +203,7 @@ class TrainConfig:
         'TF_NUM_INTRAOP_THREADS=1.',
         group=LOOP,
     )
-    steps_per_loop: int = setting(1, 'Most steps that one call of the graph takes.', group=LOOP, low=1, may_change=True)
+    steps_per_loop: int = counted(1, 'Most steps that one call of the graph takes.', group=LOOP, low=1, may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)

@@ -140,7 +140,9 @@ def test_bad_settings_are_refused(records_dir, tmp_path):
 
 @pytest.mark.parametrize('log_every', [1, 3])
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_path, log_every):
-    config = make_small_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50, log_every=log_every)
+    config = make_small_config(
+        records_dir, tmp_path, learning_rate=1000.0, burn_in=0, num_steps=50, log_every=log_every
+    )
     with pytest.raises(FloatingPointError, match=r'loss of step (\d+) is not finite') as caught:
         loop.train(config, one_device())
     message = str(caught.value)

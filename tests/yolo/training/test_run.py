@@ -356,7 +356,7 @@ def test_checkpoints_without_the_file_that_names_them_are_not_lost(records_dir, 
 
 
 def test_errors_are_in_the_runs_file(records_dir, tmp_path):
-    config = make_small_config(records_dir, tmp_path, learning_rate=1e30, burn_in=0, num_steps=50)
+    config = make_small_config(records_dir, tmp_path, learning_rate=1000.0, burn_in=0, num_steps=50)
     with pytest.raises(FloatingPointError):
         loop.train(config, one_device())
     assert 'is not finite' in read_run_file(tmp_path)['reason']
