@@ -5,9 +5,11 @@ offline stage's processes start without it.
 """
 
 import contextlib
+import errno
 import glob as local_glob
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -41,10 +43,15 @@ def _naming(path: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, path) from error
 
 
-def read(path: str) -> bytes:
-    """All bytes of a file."""
+def read(path: str, most_bytes: int | None = None) -> bytes:
+    """All bytes of a file; OSError if it has more than `most_bytes`, with no more of it in memory."""
     with reader(path) as file:
-        return file.read()
+        if most_bytes is None:
+            return file.read()
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f'it has more than {most_bytes:,} bytes', path)
+    return data
 
 
 def size(path: str) -> int:
@@ -57,13 +64,23 @@ def size(path: str) -> int:
 
 @contextlib.contextmanager
 def reader(path: str) -> Iterator[Any]:
-    """A file, opened for reading bytes."""
+    """A file, opened for reading bytes; OSError at once if it is a pipe or a device, which may never end."""
     if _is_local(path):
-        with open(path, 'rb') as file:
+        with open(path, 'rb', opener=_open_regular) as file:
             yield file
     else:
         with _gfile(path) as gfile, gfile.GFile(path, 'rb') as file:
             yield file
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """The opener of files that are read: without waiting for the writer of a pipe; OSError for other than files."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder Python says so itself
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, 'it is not a regular file', path)
+    return descriptor
 
 
 def printable(text: str) -> str:

@@ -88,3 +88,27 @@ def test_what_is_missing_is_named(folder):
     for function in (storage.read, storage.names, storage.remove):
         with pytest.raises(FileNotFoundError, match='nothing'):
             function(f'{folder}/nothing')
+
+
+def test_only_regular_files_are_read_and_at_most_so_many_bytes(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')  # nobody writes to it: whoever opens it as a file waits for ever
+    os.symlink('/dev/zero', tmp_path / 'zero')
+    (tmp_path / 'file').write_bytes(b'1234')
+    os.symlink(tmp_path / 'file', tmp_path / 'link')
+    for name in ('pipe', 'zero'):
+        with pytest.raises(OSError, match='not a regular file') as caught:
+            storage.read(str(tmp_path / name))
+        assert caught.value.filename == str(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        storage.read(str(tmp_path))
+    assert storage.read(str(tmp_path / 'link'), most_bytes=4) == b'1234'
+    with pytest.raises(OSError, match='more than 3 bytes'):
+        storage.read(str(tmp_path / 'file'), most_bytes=3)
+
+
+def test_most_bytes_holds_through_gfile_too(folder):
+    storage.make_folder(folder)
+    storage.write(f'{folder}/x', b'1234')
+    assert storage.read(f'{folder}/x', most_bytes=4) == b'1234'
+    with pytest.raises(OSError, match='more than 3 bytes'):
+        storage.read(f'{folder}/x', most_bytes=3)
