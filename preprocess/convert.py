@@ -52,7 +52,7 @@ def convert(
         recorded = _recorded_settings(settings, lists, classes, anchors)
         if overwrite:
             resume.clear(settings.out_dir, list(lists))
-        if resume.begin(settings.out_dir, recorded):
+        if resume.begin(settings.out_dir, recorded, _defaults(settings)):
             resume.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
         written, summaries = {}, {}
@@ -92,7 +92,16 @@ def _scan_split(settings: Settings, split: str, ids: Sequence[str], workers: Wor
     """The first pass over a split."""
     classes = frozenset(settings.labels) if settings.labels else None
     jobs = [
-        scan.ScanJob(settings.source, part, classes, settings.image_size, settings.resize, path)
+        scan.ScanJob(
+            settings.source,
+            part,
+            classes,
+            settings.image_size,
+            settings.resize,
+            path,
+            settings.max_pixels,
+            settings.damaged,
+        )
         for _, part, path in _parts(settings, split, ids, workers)
     ]
     return scan.join(workers.run(scan.scan, jobs))
@@ -131,6 +140,13 @@ def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str],
         if not of(field).may_change:
             recorded |= resolved.get(field.name, {field.name: getattr(settings, field.name)})
     return json.loads(json.dumps(recorded | {'tool_version': VERSION}))
+
+
+def _defaults(settings: Settings) -> dict:
+    """The defaults of the settings that are recorded as they are, as JSON gives them back."""
+    fields = [field for field in dataclasses.fields(settings) if not of(field).may_change]
+    defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    return json.loads(json.dumps(defaults))
 
 
 def _grid(settings: Settings) -> tuple[int, int]:

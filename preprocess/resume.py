@@ -79,10 +79,11 @@ def _short(value) -> str:
     return text if len(text) <= 100 else f'{text[:97]}...'
 
 
-def begin(out_dir: str, settings: Mapping) -> bool:
+def begin(out_dir: str, settings: Mapping, defaults: Mapping) -> bool:
     """Prepares a folder for records with these settings; returns whether it holds all of them already.
 
-    ValueError, with the differences, if it holds records, whole or not, that were made with other settings.
+    defaults: what settings were before they could be set, for records that were made then. ValueError, with the
+    differences, if it holds records, whole or not, that were made with other settings.
     """
     there = records.read_manifest(out_dir)
     described = storage.exists(posixpath.join(out_dir, records.DESCRIPTION))
@@ -93,10 +94,11 @@ def begin(out_dir: str, settings: Mapping) -> bool:
         end(out_dir)  # the settings of notes without a manifest are unknown
         records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
         return False
-    if there.settings != settings:
+    before = {name: defaults[name] for name in settings if name in defaults} | there.settings
+    if before != settings:
         raise ValueError(
             f'{out_dir!r} holds records that were made with other settings: '
-            f'{differences(there.settings, settings)}; --overwrite replaces them'
+            f'{differences(before, settings)}; --overwrite replaces them'
         )
     return described
 

@@ -14,6 +14,7 @@ from preprocess.box_sizes import SizeCounts, count_sizes
 from preprocess.example import Objects
 from yolo import storage
 from yolo.data import voc_folder
+from yolo.data.images import LEAVE_OUT, MAX_PIXELS
 from yolo.geometry.letterbox import to_canvas
 
 CHUNK = 64  # images whose objects are worked on at once
@@ -31,6 +32,8 @@ class ScanJob:
     image_size: tuple[int, int]
     resize: str
     cache_path: str
+    max_pixels: int = MAX_PIXELS
+    damaged: str = LEAVE_OUT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +76,7 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     for image_id in ids:
         try:
             annotation = voc_folder.read_annotation(job.source, image_id)
-            size = annotation.size or _size_of_image(job.source, image_id, annotation.filename)
+            size = annotation.size or _size_of_image(job, image_id, annotation.filename)
         except ValueError as error:
             reasons.append(str(error))
             continue
@@ -97,9 +100,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     return result, [reason or next(good) for reason in reasons]
 
 
-def _size_of_image(source: voc_folder.Source, image_id: str, filename: str) -> tuple[int, int]:
-    height, width = voc_folder.read_image(source, image_id, filename, None)[0].shape[:2]
-    return height, width
+def _size_of_image(job: ScanJob, image_id: str, filename: str) -> tuple[int, int]:
+    image, _ = voc_folder.read_image(job.source, image_id, filename, None, job.max_pixels, job.damaged)
+    return image.shape[0], image.shape[1]
 
 
 def read_cache(path: str) -> Iterator[list[Scanned | str]]:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from yolo import settings
+from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import Source
 from yolo.geometry.letterbox import RESIZES
@@ -65,6 +66,8 @@ class Settings:
         0, f'Files a split; 0 for one file per {IMAGES_PER_SHARD} images.', group=WORK, low=0, high=MOST_SHARDS
     )
     workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, high=MOST_WORKERS, may_change=True)
+    damaged: str = damaged_setting(group=RECORDS)
+    max_pixels: int = max_pixels_setting(group=RECORDS)
 
     def __post_init__(self) -> None:
         settings.check(self)

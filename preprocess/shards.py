@@ -102,7 +102,9 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     if isinstance(scanned, str):  # why its annotation cannot be read
         raise ValueError(scanned)
     settings, objects = shard.settings, scanned.objects
-    image, problems = voc_folder.read_image(settings.source, image_id, scanned.filename, scanned.size)
+    image, problems = voc_folder.read_image(
+        settings.source, image_id, scanned.filename, scanned.size, settings.max_pixels, settings.damaged
+    )
     size = image.shape[:2]
     if scanned.size != size:
         annotation = voc_folder.read_annotation(settings.source, image_id)

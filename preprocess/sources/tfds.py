@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from yolo import storage
-from yolo.data import images, voc_xml
+from yolo.data import voc_xml
+from yolo.data.image_size import size_in_header
 
 MARK = 'tfds.txt'  # in the VOC folder: the dataset that it holds
 
@@ -96,10 +97,7 @@ def _image_id(example: dict, split: str, number: int) -> str:
 
 def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[str], shift: int) -> str:
     data = example['image']
-    try:
-        height, width = images.decode_bgr(data).shape[:2]
-    except ValueError:  # the conversion will say so
-        height, width = 0, 0
+    height, width = size_in_header(data) or (0, 0)  # 0: the conversion will say so
     suffix = '.jpg' if data[:2] == b'\xff\xd8' else '.png'
     ymin, xmin, ymax, xmax = np.asarray(example['objects']['bbox'], float).reshape(-1, 4).T
     boxes = np.stack([xmin * width + shift, ymin * height + shift, xmax * width, ymax * height], 1)

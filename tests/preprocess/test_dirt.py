@@ -147,7 +147,7 @@ def test_images_of_any_kind_are_written_in_colour(make, tmp_path, image, suffix,
 @pytest.mark.parametrize(
     ('image', 'reason'),
     [
-        (encode(picture(), '.jpg')[:-200], 'cut off'),
+        (encode(picture(), '.jpg')[:-200], 'damaged: Premature end of JPEG file; --damaged=keep'),
         (b'', 'empty'),
         (b'GIF89a', 'not an image'),
         (encode(picture(), '.png')[:-100], 'not an image'),

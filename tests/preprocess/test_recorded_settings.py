@@ -22,6 +22,8 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'jpeg_quality': (lambda folder: 90, 'jpeg_quality'),
     'strict': (lambda folder: True, 'strict'),
     'num_shards': (lambda folder: 2, 'num_shards'),
+    'damaged': (lambda folder: 'keep', 'damaged'),
+    'max_pixels': (lambda folder: 10**6, 'max_pixels'),
 }
 
 
@@ -65,8 +67,20 @@ def test_a_new_setting_is_recorded_without_further_work(written):
         gamma: float = all_settings.setting(1.0, 'Brightness.')
 
     _, settings = written
-    with pytest.raises(ValueError, match=r'gamma: null there, 2\.0 now'):
+    with pytest.raises(ValueError, match=r'gamma: 1\.0 there, 2\.0 now'):
         convert.convert(NewSettings(**{**vars(settings), 'gamma': 2.0}))
+
+
+def test_a_manifest_older_than_a_setting_stands_for_its_default(written):
+    folder, settings = written
+    old = shutil.copytree(settings.out_dir, folder.parent / 'old')
+    manifest = records.read_manifest(str(old))
+    there = {name: value for name, value in manifest.settings.items() if name not in ('damaged', 'max_pixels')}
+    records.write_manifest(str(old), dataclasses.replace(manifest, settings=there))
+    same = dataclasses.replace(settings, out_dir=str(old))
+    assert convert.convert(same)[1] is None  # the records are there already
+    with pytest.raises(ValueError, match='damaged: "leave_out" there, "keep" now; --overwrite'):
+        convert.convert(dataclasses.replace(same, damaged='keep'))
 
 
 def test_manifest_keeps_its_names_and_their_order(written):
@@ -83,5 +97,7 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'jpeg_quality',
         'strict',
         'num_shards',
+        'damaged',
+        'max_pixels',
         'tool_version',
     ]

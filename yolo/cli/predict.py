@@ -2,7 +2,7 @@
 
   python -m yolo predict --model_dir=runs/voc --images=photos --out_dir=predictions
 
-Exit status: 1 if an image could not be read (the others are written), else 0.
+Exit status: 1 if an image could not be read or is damaged (the others are written), else 0.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import posixpath
 from absl.flags import FlagValues
 
 from yolo.cli import flags
+from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
@@ -38,6 +39,8 @@ class PredictSettings:
     )
     max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS)
     batch_size: int = setting(8, 'Images at once.', low=1, high=1 << 16)
+    damaged: str = damaged_setting()
+    max_pixels: int = max_pixels_setting()
     sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0, high=1000)
 
 
@@ -59,7 +62,7 @@ def predict(values: FlagValues) -> int:
         asked.batch_size,
     )
     storage.make_folder(asked.out_dir)
-    results, problems = image_files.predict_files(detector, paths, asked.out_dir)
+    results, problems = image_files.predict_files(detector, paths, asked.out_dir, asked.max_pixels, asked.damaged)
     path = posixpath.join(asked.out_dir, 'detections.json')
     storage.write(path, json.dumps(results, indent=1) + '\n')
     if asked.sheet and results:

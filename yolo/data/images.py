@@ -5,44 +5,70 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from yolo.data import image_size, jpeg, opencv_decoding
 from yolo.geometry.letterbox import inner_pixels
 
 FORMATS = ('jpeg', 'png', 'raw')  # of records: small; exact; read without decoding
 BAR = 127  # grey of a letterbox's bars; Darknet's is 0.5
+DAMAGED = LEAVE_OUT, KEEP = ('leave_out', 'keep')  # what becomes of a damaged image
+MAX_PIXELS = 100_000_000  # of an image that is decoded: 300 MB
+MOST_NOTES = 3  # of one file
 
-# Pixels as they are stored: VOC boxes refer to those, not to a photo rotated as its EXIF orientation says.
-_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+class DamagedError(ValueError):
+    """A file is damaged; with damaged=KEEP, `read` gives what can be decoded."""
+
+
+def read(data: bytes, max_pixels: int = MAX_PIXELS, damaged: str = LEAVE_OUT) -> tuple[np.ndarray, list[str]]:
+    """The image (H, W, 3) uint8 BGR of a file's bytes, as it is stored, and what is odd about the file.
+
+    max_pixels: of an image that is decoded; damaged: one of DAMAGED. ValueError with the reason if the file is empty,
+    not an image of image_size.FORMATS or has more pixels; DamagedError if it is damaged and not to be kept. That is
+    known from what libjpeg, libpng and the others say. Where a format has no checksum (JPEG, WebP, BMP) they may be
+    silent.
+    """
+    _check_size(data, max_pixels)
+    decoded = jpeg.decode(data) if image_size.is_jpeg(data) else _decode_by_opencv(data)
+    notes = list(dict.fromkeys(decoded.notes))[:MOST_NOTES]
+    if not decoded.damage:
+        return decoded.image, notes
+    if damaged != KEEP:
+        raise DamagedError(f'the image is damaged: {decoded.damage}')
+    return decoded.image, [*notes, f'damaged, and kept as far as it could be decoded: {decoded.damage}']
+
+
+def _check_size(data: bytes, max_pixels: int) -> None:
+    """ValueError if a file is empty, or has too many pixels or no size according to its header."""
+    if not data:
+        raise ValueError('the file is empty')
+    size = image_size.size_in_header(data)
+    if size is None:
+        raise ValueError(f'not an image, or its header is cut off: it is no {image_size.FORMATS}')
+    if size[0] * size[1] > max_pixels:
+        pixels = f'{size[1]} x {size[0]} = {size[0] * size[1]} pixels'
+        raise ValueError(f'its header says {pixels}, which is more than --max_pixels={max_pixels}')
+
+
+def _decode_by_opencv(data: bytes) -> jpeg.Decoded:
+    """Decodes anything but a JPEG; ValueError if OpenCV cannot."""
+    image, said = opencv_decoding.decode(data)
+    if image is None:
+        raise ValueError(': '.join(['not an image that OpenCV reads', *said[-1:]]))
+    notes = tuple(each for each in said if opencv_decoding.is_harmless(each))
+    damage = next((each for each in said if not opencv_decoding.is_harmless(each)), '')
+    return jpeg.Decoded(image, notes, damage)
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a file's bytes, in any format that OpenCV reads; errors: see `decode_bgr`."""
-    return cv2.cvtColor(decode_bgr(data), cv2.COLOR_BGR2RGB)
+    """The image (H, W, 3) uint8 RGB of a file's bytes, as it is stored; errors: see `read`, with its defaults."""
+    return cv2.cvtColor(read(data)[0], cv2.COLOR_BGR2RGB)
 
 
-def decode_bgr(data: bytes, apply_exif: bool = False) -> np.ndarray:
-    """The image (H, W, 3) uint8 of a file's bytes in OpenCV's order BGR, for use with `encode_bgr_jpeg`.
-
-    apply_exif: rotate or mirror it as a photo's EXIF orientation says; without, pixels come as they are stored.
-    ValueError if it is empty, not an image, or a JPEG that ends early (which OpenCV would fill up with grey).
-    """
-    if not data:
-        raise ValueError('the file is empty')
-    if data[:2] == b'\xff\xd8' and not _has_end(data):
-        raise ValueError('the JPEG is cut off: it has no end marker')
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if apply_exif else _AS_STORED)
-    except cv2.error as error:  # more pixels than OpenCV takes
-        raise ValueError(f'OpenCV refuses the image: {error}') from error
-    if image is None:
-        raise ValueError('not an image that OpenCV reads')
-    return image
-
-
-def has_exif_rotation(data: bytes) -> bool:
-    """Whether a JPEG has an EXIF orientation by which it is rotated or mirrored for viewing."""
+def exif_orientation(data: bytes) -> int:
+    """The EXIF orientation of a JPEG, 1..8, by which it is to be turned or mirrored for viewing; 1: as it is stored."""
     at = data.find(b'Exif\0\0', 0, 1 << 12)
-    if data[:2] != b'\xff\xd8' or at < 0:
-        return False
+    if not image_size.is_jpeg(data) or at < 0:
+        return 1
     tiff = data[at + 6 : at + 6 + (1 << 16)]
     order: Literal['little', 'big'] = 'little' if tiff[:2] == b'II' else 'big'
 
@@ -51,15 +77,16 @@ def has_exif_rotation(data: bytes) -> bool:
 
     table = number(4, 4)  # entries of tag, type, count, value: 2 + 2 + 4 + 4 bytes
     entries = [table + 2 + 12 * i for i in range(min(number(table, 2), 1000))]
-    return any(number(entry, 2) == 0x0112 and 1 < number(entry + 8, 2) <= 8 for entry in entries)
+    values = [number(entry + 8, 2) for entry in entries if number(entry, 2) == 0x0112]
+    return next((value for value in values if 1 < value <= 8), 1)
 
 
-def _has_end(data: bytes) -> bool:
-    """Whether a JPEG has its end marker after the headers, which may hold a thumbnail with its own end marker."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # header after header, up to the scan
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
-    return data.rfind(b'\xff\xd9', at) >= 0
+def apply_orientation(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An image (H, W, 3) rotated or mirrored as an EXIF orientation 1..8 says."""
+    if orientation >= 5:
+        image = cv2.transpose(image)
+    flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 0: top to bottom, 1: left to right, -1: both
+    return cv2.flip(image, flips[orientation]) if orientation in flips else image
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:

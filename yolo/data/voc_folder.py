@@ -84,30 +84,37 @@ def read_annotation(source: Source, image_id: str) -> Annotation:
 
 
 def read_image(
-    source: Source, image_id: str, filename: str, xml_size: tuple[int, int] | None
+    source: Source,
+    image_id: str,
+    filename: str,
+    xml_size: tuple[int, int] | None,
+    max_pixels: int = images.MAX_PIXELS,
+    damaged: str = images.LEAVE_OUT,
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
 
     xml_size: height, width as the XML says; if the EXIF tag of a photo rotates it, they decide which pixels boxes mean.
-    ValueError if the image is missing or cannot be read.
+    ValueError if the image is missing, cannot be read, has more than `max_pixels`, or is damaged and not to be kept
+    (damaged: one of images.DAMAGED).
     """
     path = find_image(source, image_id, filename)
     try:
         data = read_file(path, 'image')
-        image = images.decode_bgr(data)
-        if not images.has_exif_rotation(data):
-            return image, _compare(image, xml_size)
-        rotated = images.decode_bgr(data, apply_exif=True)
-        if xml_size == rotated.shape[:2] != image.shape[:2]:
-            return rotated, [
-                (REPAIRED, "turned as its EXIF tag says, since the XML's size is that of the turned photo")
-            ]
-        return image, [
-            (NOTED, 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'),
-            *_compare(image, xml_size),
-        ]
+        image, odd = images.read(data, max_pixels, damaged)
+    except images.DamagedError as error:
+        raise ValueError(f'{path}: {error}; --damaged={images.KEEP} writes what can be decoded') from error
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+    notes = [(NOTED, each) for each in odd]
+    orientation = images.exif_orientation(data)
+    if orientation == 1:
+        return image, [*notes, *_compare(image, xml_size)]
+    rotated = images.apply_orientation(image, orientation)
+    if xml_size == rotated.shape[:2] != image.shape[:2]:
+        reason = "turned as its EXIF tag says, since the XML's size is that of the turned photo"
+        return rotated, [*notes, (REPAIRED, reason)]
+    reason = 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'
+    return image, [*notes, (NOTED, reason), *_compare(image, xml_size)]
 
 
 def _compare(image: np.ndarray, xml_size: tuple[int, int] | None) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+import cv2
 import numpy as np
 from absl import logging
 
@@ -34,11 +35,26 @@ def find_images(path: str) -> list[str]:
     return paths
 
 
-def read_images(paths: Sequence[str], problems: dict[str, str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`."""
+def read_images(
+    paths: Sequence[str],
+    problems: dict[str, str],
+    max_pixels: int = images.MAX_PIXELS,
+    damaged: str = images.LEAVE_OUT,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`.
+
+    max_pixels, damaged: as in `images.read`. Warns of what is odd about a file.
+    """
     for path in paths:
         try:
-            yield path, images.decode(storage.read(path))
+            image, notes = images.read(storage.read(path), max_pixels, damaged)
+            for each in notes:
+                logging.warning('%s: %s', storage.printable(path), each)
+            yield path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        except images.DamagedError as error:
+            problems[path] = str(error)
+            reason = f'{error}; --damaged={images.KEEP} takes what can be decoded'
+            logging.error('%s left out: %s', storage.printable(path), reason)
         except (ValueError, OSError) as error:
             problems[path] = str(error)
             logging.error('%s left out: %s', storage.printable(path), error)
@@ -90,17 +106,23 @@ def _absolute(path: str) -> str:
     return path if '://' in path else os.path.realpath(path)
 
 
-def predict_files(detector: Detector, paths: Sequence[str], out_dir: str) -> tuple[list[dict], dict[str, str]]:
+def predict_files(
+    detector: Detector,
+    paths: Sequence[str],
+    out_dir: str,
+    max_pixels: int = images.MAX_PIXELS,
+    damaged: str = images.LEAVE_OUT,
+) -> tuple[list[dict], dict[str, str]]:
     """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
 
-    Returns for every image {image, drawn, width, height, detections}, `drawn` the name of its drawing in `out_dir`,
-    detections {label, score, xmin, ymin, xmax, ymax} in pixels of the file, whose top left corner is 0, 0; and the
-    reason for each file that could not be read, by path. Errors: see `drawn_paths`.
+    Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
+    pixels of the file, whose top left corner is 0, 0; and the reason for each file that could not be read, by path.
+    max_pixels, damaged: as in `images.read`.
     """
     problems: dict[str, str] = {}
     results: list[dict] = []
     drawn = drawn_paths(out_dir, paths)
-    readable = read_images(paths, problems)
+    readable = read_images(paths, problems, max_pixels, damaged)
     while batch := list(itertools.islice(readable, detector.batch_size)):
         detections = detector.detect_batch([image for _, image in batch])
         for (path, image), result in zip(batch, detections, strict=True):

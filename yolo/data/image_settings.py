@@ -1,0 +1,23 @@
+"""The settings of reading image files that several commands share."""
+
+from typing import Any
+
+from yolo.data.images import DAMAGED, KEEP, LEAVE_OUT, MAX_PIXELS
+from yolo.settings import setting
+
+MOST_PIXELS = 1 << 30  # of an image that OpenCV reads
+
+
+def damaged_setting(group: str = '') -> Any:
+    """What becomes of damaged images."""
+    help = (
+        f'What becomes of images whose decoder says that their pixels are damaged: {LEAVE_OUT}, or {KEEP} what can be '
+        'decoded; both with the reason.'
+    )
+    return setting(LEAVE_OUT, help, group=group, choices=DAMAGED)
+
+
+def max_pixels_setting(group: str = '') -> Any:
+    """The largest image that is decoded."""
+    help = 'Leave out images with more pixels than this, by their header, undecoded: 3 bytes of memory a pixel.'
+    return setting(MAX_PIXELS, help, group=group, low=1, high=MOST_PIXELS)
