@@ -312,7 +312,7 @@ def test_an_id_without_xml_and_an_empty_split(make, tmp_path):
     assert convert(tmp_path, [])[0] == {}
 
 
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'iso-8859-1'])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'iso-8859-1', 'gbk', 'euc-jp'])
 def test_encodings_of_xml(make, tmp_path, encoding):
     text = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>\n<annotation>{SIZE}{GOOD}</annotation>'
     make(encode(picture(), '.jpg'), text.encode(encoding))

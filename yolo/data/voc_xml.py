@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from yolo.data import xml_text
+
 MOST_PIXELS = 1 << 20  # of a side; a size that says more is not believed
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -32,13 +34,11 @@ class Annotation:
 
 
 def parse_annotation(data: bytes) -> Annotation:
-    """Reads the bytes of a VOC XML; ValueError if it is not one, or has a document type or entities."""
-    try:
-        root = ET.XML(data, ET.XMLParser(target=_NoDoctype()))
-    except _DoctypeError as error:
-        raise ValueError(f'XML with a document type (and perhaps entities) is refused: {error}') from error
-    except (ET.ParseError, LookupError, ValueError) as error:  # the last two: encodings that expat does not know
-        raise ValueError(f'malformed XML: {error}') from error
+    """Reads the bytes of a VOC XML in any encoding that Python knows.
+
+    ValueError if it is not one, is not in the encoding that it names, or has a document type or entities.
+    """
+    root = _parse(data)
     if root.tag != 'annotation':
         raise ValueError(f'the XML is a <{root.tag}>, not a VOC <annotation>')
     objects = root.findall('object')  # direct children: the parts of an object are no objects
@@ -51,6 +51,15 @@ def parse_annotation(data: bytes) -> Annotation:
         difficult=np.array([_number(each.findtext('difficult')) == 1 for each in objects], bool),
         truncated=np.array([_number(each.findtext('truncated')) == 1 for each in objects], bool),
     )
+
+
+def _parse(data: bytes) -> ET.Element:
+    try:
+        return ET.XML(xml_text.decode(data), ET.XMLParser(target=_NoDoctype()))
+    except _DoctypeError as error:
+        raise ValueError(f'XML with a document type (and perhaps entities) is refused: {error}') from error
+    except (ET.ParseError, ValueError) as error:
+        raise ValueError(f'malformed XML: {error}{xml_text.find_hint(data)}') from error
 
 
 def format_annotation(head: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], declaration: bool) -> bytes:
