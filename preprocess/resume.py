@@ -11,14 +11,16 @@ import dataclasses
 import json
 import posixpath
 import re
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from preprocess import tfds_metadata
-from yolo import storage
+from yolo import descriptions, storage
 from yolo.data import records
 from yolo.data.problems import Problem
+from yolo.settings import recorded
 
 FOLDER = 'progress'
 OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
@@ -28,12 +30,12 @@ OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
 class Summary:
     """What became of the images of a split or a part of it."""
 
-    num_images: int = 0
-    num_difficult: int = 0
-    num_truncated: int = 0
-    max_boxes: int = 0
-    objects: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # by name
-    objects_per_image: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    num_images: int = recorded(0, low=0)
+    num_difficult: int = recorded(0, low=0)
+    num_truncated: int = recorded(0, low=0)
+    max_boxes: int = recorded(0, low=0)
+    objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # by name
+    objects_per_image: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     @property
@@ -62,6 +64,14 @@ class Summary:
     def count(self, kind: str) -> int:
         """Problems of a kind."""
         return sum(problem.kind == kind for problem in self.problems)
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """That a shard is finished."""
+
+    shard: records.ShardFile
+    summary: Summary
 
 
 def differences(before: Mapping, now: Mapping) -> str:
@@ -112,16 +122,40 @@ def note(path: str, shard: records.ShardFile, summary: Summary) -> None:
 
 
 def finished(path: str) -> tuple[records.ShardFile, Summary] | None:
-    """The note on the shard of this path, if the shard is there with the noted checksum; else None."""
+    """The note on the shard of this path, if the shard is there with the noted checksum; else None.
+
+    A note that is damaged is said and counts as none: the shard is written again.
+    """
     if not (storage.exists(_note_path(path)) and storage.exists(path)):
         return None
-    noted = json.loads(storage.read(_note_path(path)))
-    shard, summary = records.ShardFile(**noted['shard']), Summary(**noted['summary'])
-    summary.objects = collections.Counter(summary.objects)
-    per_image = {int(number): count for number, count in summary.objects_per_image.items()}  # JSON has only names
-    summary.objects_per_image = collections.Counter(per_image)
-    summary.problems = [Problem(**problem) for problem in noted['summary']['problems']]
-    return (shard, summary) if records.checksum(path) == (shard.num_bytes, shard.crc32c) else None
+    try:
+        noted = read_note(path)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return None
+    return (
+        (noted.shard, noted.summary) if records.checksum(path) == (noted.shard.num_bytes, noted.shard.crc32c) else None
+    )
+
+
+def read_note(path: str) -> Note:
+    """The note on the shard of this path; ValueError if it is not understood."""
+    return descriptions.read(_note_path(path), Note, 'a note', f'{path} is written again', _check_note)
+
+
+def _check_note(noted: Note) -> None:
+    """ValueError for counts that do not fit each other."""
+    summary, per_image = noted.summary, noted.summary.objects_per_image
+    num_objects = sum(number * times for number, times in per_image.items())
+    most = max([0, *(number for number, times in per_image.items() if times)])
+    for name, value, counted in (
+        ('shard.num_images', noted.shard.num_images, summary.num_images),
+        ('summary.num_images', summary.num_images, per_image.total()),
+        ('summary.objects', summary.num_objects, num_objects),
+        ('summary.max_boxes', summary.max_boxes, most),
+    ):
+        if value != counted:
+            raise ValueError(f'{name} counts {value}, the rest of the note {counted}')
 
 
 def _note_path(path: str) -> str:

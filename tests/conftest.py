@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yolo.data import images, records
+from yolo.data import images, records, tfrecord
 from yolo.geometry.targets import encode_targets
 
 tf.config.set_logical_device_configuration(
@@ -97,8 +97,11 @@ def make_image(rng: np.random.Generator, size: int, num_boxes: int) -> tuple[np.
 
 def write_manifest(folder) -> None:
     """A manifest of the files of records that are in a folder."""
-    paths = sorted(pathlib.Path(folder).glob('*.tfrecord-*'))
-    shards = {path.name: records.ShardFile(0, *records.checksum(str(path))) for path in paths}
+    shards = {}
+    for path in sorted(pathlib.Path(folder).glob('*.tfrecord-*')):
+        with open(path, 'rb') as file:
+            num_images = sum(1 for _ in tfrecord.unframe(file, str(path)))
+        shards[path.name] = records.ShardFile(num_images, *records.checksum(str(path)))
     records.write_manifest(str(folder), records.Manifest({}, shards))
 
 

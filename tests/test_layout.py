@@ -13,6 +13,7 @@ ROOMS = (
     'yolo.version',
     'yolo.storage',
     'yolo.settings',
+    'yolo.descriptions',
     'yolo.geometry',
     'yolo.data',
     'yolo.pages',

@@ -15,10 +15,9 @@ import functools
 import math
 import numbers
 import typing
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator
+from typing import Any
 
-T = TypeVar('T')
 _KEY = 'setting'
 MOST_STEPS = 10**9  # of a run, and of everything that is counted in its steps
 MOST_SEED = 2**32 - 1  # what NumPy's and Keras' generators take
@@ -179,25 +178,6 @@ def parse(text: str, kind: type) -> Any:
 def format_number(value: float) -> str:
     """A number as people write it: 65,536 and 0.5."""
     return f'{value:,}' if isinstance(value, int) else f'{value:g}'
-
-
-def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
-    """The dataclass from the JSON of its `dataclasses.asdict`; missing settings take their defaults.
-
-    ValueError for a name that is not a setting, and for a missing one that has no default.
-    """
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ValueError(f'{", ".join(unknown)}: no such setting in this version')
-    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
-    if missing:
-        raise ValueError(f'{", ".join(missing)}: missing')
-    return cls(**{name: _frozen(value) for name, value in values.items()})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 
 def differences(before: Any, now: Any, ignored: Collection[str] = ()) -> list[str]:

@@ -201,13 +201,7 @@ def test_verify_looks_into_every_record(undisturbed, tmp_path, edit, problem):
     folder = tmp_path / 'data'
     shutil.copytree(undisturbed[0], folder)
     edit_records(folder / 'test.tfrecord-00000-of-00010', edit)
-    manifest = records.read_manifest(str(folder))
     write_manifest(folder)  # so that only what is inside is wrong
-    with_counts = {
-        name: records.ShardFile(manifest.shards[name].num_images, shard.num_bytes, shard.crc32c)
-        for name, shard in records.read_manifest(str(folder)).shards.items()
-    }
-    records.write_manifest(str(folder), records.Manifest(manifest.settings, with_counts))
     problems = verify.verify(str(folder), 1)[1]
     assert any(problem in each for each in problems), problems
 

@@ -1,7 +1,6 @@
-"""Settings: types and bounds, JSON of older versions, differences."""
+"""Settings: types and bounds, differences."""
 
 import dataclasses
-import json
 
 import pytest
 
@@ -61,24 +60,6 @@ def test_unset_and_resolved_values_are_within_bounds():
     made = Example(steps=None, sizes=((96, 64), (32, 32), (64, 64)))
     assert made.steps is None
     assert len(made.sizes) == 3
-
-
-def test_json_gives_the_same_settings_back():
-    made = Example(count=5, steps=(1, 2), sizes=((64, 32), (96, 64)))
-    assert settings.from_json(Example, json.loads(json.dumps(dataclasses.asdict(made)))) == made
-
-
-def test_settings_that_an_old_file_lacks_take_their_default():
-    assert settings.from_json(Example, {'count': 5}) == Example(count=5)
-    with pytest.raises(ValueError, match='speed: no such setting'):
-        settings.from_json(Example, {'speed': 5})
-
-    @dataclasses.dataclass(frozen=True)
-    class Needy:
-        path: str = recorded()
-
-    with pytest.raises(ValueError, match='path: missing'):
-        settings.from_json(Needy, {})
 
 
 def test_differences_name_both_values():

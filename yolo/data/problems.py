@@ -2,10 +2,13 @@
 
 import dataclasses
 
+from yolo.settings import recorded
+
 LEFT_OUT_IMAGE = 'image left out'
 LEFT_OUT_BOX = 'box left out'
 REPAIRED = 'repaired'  # written with a change: a box clipped to its image, a photo rotated by its EXIF tag
 NOTED = 'noted'  # written as it is, but worth a look
+KINDS = (LEFT_OUT_IMAGE, LEFT_OUT_BOX, REPAIRED, NOTED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,5 +17,5 @@ class Problem:
 
     split: str
     image_id: str
-    kind: str
-    reason: str
+    kind: str = recorded(choices=KINDS)
+    reason: str = recorded()

@@ -13,7 +13,9 @@ import google_crc32c
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from yolo import storage
+from yolo import descriptions, storage
+from yolo.data.dataset import Description, Manifest, ShardFile, check_description, check_manifest
+from yolo.data.dataset import Split as Split
 from yolo.data.tf_example import Example
 
 DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
@@ -22,70 +24,6 @@ DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 # object is its responsible cell and anchor: row, column, anchor.
 IMAGE, IMAGE_ID, SIZE = 'image', 'image/id', 'image/size'  # encoded image; its id; original height, width
 BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficult', 'objects/place'
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """What was written for one split: counts of images and objects, and what was left out."""
-
-    num_images: int
-    num_shards: int
-    num_objects: int
-    num_difficult: int
-    objects_per_class: dict[str, int]
-    max_boxes: int  # most objects in one image
-    images_left_out: int
-    boxes_left_out: int
-    num_truncated: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """How a folder of records was made. Training and evaluation read it, so that no flag of theirs can disagree."""
-
-    classes: tuple[str, ...]
-    image_size: tuple[int, int]  # height, width of the stored images in pixels
-    anchors: tuple[tuple[float, float], ...]  # w, h in grid cells
-    anchors_from: str  # the --anchors of preprocess: 'kmeans:5', 'voc', ...
-    anchors_mean_iou: float  # mean over the first split's boxes of the IoU with their best anchor, both at the origin
-    jpeg_quality: int
-    splits: dict[str, Split]
-    tool_version: str
-    resize: str = 'stretch'  # how the images were resized to that size: one of letterbox.RESIZES
-    image_format: str = 'jpeg'  # how they are stored: one of images.FORMATS
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the grid: one cell is 32 x 32 pixels of the stored image."""
-        return self.image_size[0] // 32, self.image_size[1] // 32
-
-    @property
-    def max_boxes(self) -> int:
-        """The most objects in any image of any split, at least 1."""
-        return max([1, *(split.max_boxes for split in self.splits.values())])
-
-    def split(self, name: str) -> Split:
-        """The split of that name; ValueError names those that there are."""
-        if name not in self.splits:
-            raise ValueError(f'no split {name!r} in this folder; it has {", ".join(sorted(self.splits))}')
-        return self.splits[name]
-
-
-@dataclasses.dataclass(frozen=True)
-class ShardFile:
-    """What one file of records holds: its images, its length in bytes and its CRC-32C."""
-
-    num_images: int
-    num_bytes: int
-    crc32c: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """The settings of `preprocess`, and the TFRecord files by name; no files while they are being written."""
-
-    settings: dict
-    shards: dict[str, ShardFile]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,17 +58,8 @@ def read_description(data_dir: str) -> Description:
             f'{data_dir!r} has no {DESCRIPTION}: not a folder of records, or `python -m preprocess` '
             'did not finish there; run it (again) with this --out_dir'
         )
-    try:
-        fields = json.loads(storage.read(path))
-        fields['classes'] = tuple(fields['classes'])
-        fields['image_size'] = tuple(fields['image_size'])
-        fields['anchors'] = tuple((float(w), float(h)) for w, h in fields['anchors'])
-        fields['splits'] = {name: Split(**split) for name, split in fields['splits'].items()}
-        return Description(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f'{path}: not a description that this version reads ({error}); run `python -m preprocess` again'
-        ) from error
+    advice = 'run `python -m preprocess --overwrite`'
+    return descriptions.read(path, Description, 'a description', advice, check_description)
 
 
 def write_manifest(data_dir: str, manifest: Manifest) -> None:
@@ -152,13 +81,7 @@ def read_manifest(data_dir: str) -> Manifest | None:
     path = posixpath.join(data_dir, MANIFEST)
     if not storage.exists(path):
         return None
-    try:
-        fields = json.loads(storage.read(path))
-        return Manifest(fields['settings'], {name: ShardFile(**shard) for name, shard in fields['shards'].items()})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f'{path}: not a manifest that this version reads ({error}); run `python -m preprocess --overwrite`'
-        ) from error
+    return descriptions.read(path, Manifest, 'a manifest', 'run `python -m preprocess --overwrite`', check_manifest)
 
 
 def checksum(path: str) -> tuple[int, int]:
@@ -178,10 +101,10 @@ def shard_path(data_dir: str, split: str, shard: int, num_shards: int) -> str:
 def shard_files(data_dir: str, split: str, description: Description) -> dict[str, ShardFile]:
     """The paths of a split's TFRecord files in order, each with its entry in the manifest.
 
-    ValueError names a file that is missing or has another length than recorded. Only `python -m preprocess verify`
-    reads every byte.
+    ValueError names a file that is missing or has another length than recorded, and images that are counted otherwise
+    than in the description. Only `python -m preprocess verify` reads every byte.
     """
-    num = description.split(split).num_shards
+    num, num_images = description.split(split).num_shards, description.split(split).num_images
     manifest = read_manifest(data_dir) or Manifest({}, {})
     files = {}
     for path in (shard_path(data_dir, split, i, num) for i in range(num)):
@@ -195,6 +118,12 @@ def shard_files(data_dir: str, split: str, description: Description) -> dict[str
                 f'{path} {has}, the {MANIFEST} says {recorded.num_bytes:,}; run `python -m preprocess --overwrite`'
             )
         files[path] = recorded
+    counted = sum(recorded.num_images for recorded in files.values())
+    if counted != num_images:
+        raise ValueError(
+            f'{posixpath.join(data_dir, MANIFEST)} counts {counted} images in split {split!r}, the {DESCRIPTION} says '
+            f'{num_images}; run `python -m preprocess --overwrite`'
+        )
     return files
 
 

@@ -4,16 +4,28 @@ import dataclasses
 import io
 import json
 import posixpath
-import zipfile
-import zlib
 
 import numpy as np
 from absl import logging
 
-from yolo import storage
+from yolo import descriptions, storage
+from yolo.evaluation import npz
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 DETECTIONS_FILE, METRICS_FILE = 'detections.npz', 'metrics.json'
+# The arrays of detections.npz: letters of their NumPy kinds, and dimensions.
+ARRAYS = {
+    'classes': ('U', 1),
+    'image_ids': ('U', 1),
+    'truth_images': ('iu', 1),
+    'truth_classes': ('iu', 1),
+    'truth_boxes': ('fiu', 2),
+    'truth_difficult': ('b', 1),
+    'detections_images': ('iu', 1),
+    'detections_classes': ('iu', 1),
+    'detections_scores': ('fiu', 1),
+    'detections_boxes': ('fiu', 2),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,27 +61,28 @@ def write(report_dir: str, result: EvaluationResult) -> None:
 
 
 def read(metrics_path: str) -> EvaluationResult:
-    """Reads `detections.npz` beside a `metrics.json`, or in a folder that has one; ValueError if there is none."""
+    """Reads `detections.npz` beside a `metrics.json`, or in a folder that has one.
+
+    ValueError if there is none, or it is damaged.
+    """
     path = posixpath.join(folder_of(metrics_path), DETECTIONS_FILE)
     if not storage.exists(metrics_path):
         raise ValueError(f'there is no {metrics_path}')
     if not storage.exists(path):
         raise ValueError(f'there is no {path}: evaluate that detector (again) with this eval.py')
     try:
-        with np.load(io.BytesIO(storage.read(path))) as stored:
-            arrays = dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f'{path}: not a file of detections ({error})') from error
-    try:
+        arrays = npz.read_arrays(path, ARRAYS)
+        names = {name: tuple(arrays.pop(name).tolist()) for name in ('classes', 'image_ids')}
         result = EvaluationResult(
-            tuple(arrays['classes'].tolist()),
-            tuple(arrays['image_ids'].tolist()),
-            GroundTruth(**_starting_with('truth_', arrays)),
-            Detections(**_starting_with('detections_', arrays)),
+            **names,
+            truth=GroundTruth(**_starting_with('truth_', arrays)),
+            detections=Detections(**_starting_with('detections_', arrays)),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'{path}: not a file of detections that this version reads ({error})') from error
-    _check_numbers(path, result)
+        _check(result)
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: not a file of detections that this version reads ({error}); evaluate that detector again'
+        ) from error
     return result
 
 
@@ -77,11 +90,22 @@ def _starting_with(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _check_numbers(path: str, result: EvaluationResult) -> None:
-    for items in (result.truth, result.detections):
-        for numbers, names in ((items.images, result.image_ids), (items.classes, result.classes)):
-            if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(names):
-                raise ValueError(f'{path} is damaged: it numbers {numbers.max()} of {len(names)}')
+def _check(result: EvaluationResult) -> None:
+    """ValueError for arrays that do not fit each other."""
+    descriptions.check_names(result.classes, 'classes')
+    if len(set(result.image_ids)) < len(result.image_ids):
+        raise ValueError('image_ids has an image twice')
+    for kind, items in (('truth', result.truth), ('detections', result.detections)):
+        shapes = {name: array.shape for name, array in vars(items).items()}
+        number = len(items.images)
+        if any(shape != ((number, 4) if name == 'boxes' else (number,)) for name, shape in shapes.items()):
+            raise ValueError(f'the shapes of {kind} do not fit each other: {shapes}')
+        for field, numbers, names in (
+            ('images', items.images, result.image_ids),
+            ('classes', items.classes, result.classes),
+        ):
+            if number and not 0 <= numbers.min() <= numbers.max() < len(names):
+                raise ValueError(f'{kind}_{field} numbers {numbers.min()} to {numbers.max()} of {len(names)}')
 
 
 def folder_of(metrics_path: str) -> str:

@@ -18,11 +18,12 @@ import zipfile
 import keras
 import tensorflow as tf
 
-from yolo import storage
+from yolo import descriptions, storage
 from yolo.geometry.letterbox import RESIZES
 from yolo.models import cfg, weights
 from yolo.models.build import DarknetModel
 from yolo.models.spec import Network
+from yolo.settings import recorded
 
 NETWORK, MODEL = 'network.cfg', 'model.json'
 
@@ -32,7 +33,7 @@ class ModelInfo:
     """What is in model.json. classes: their names, empty if unknown; resize: one of letterbox.RESIZES."""
 
     classes: tuple[str, ...]
-    resize: str
+    resize: str = recorded(choices=RESIZES)
 
 
 def best_folder(model_dir: str) -> str:
@@ -63,14 +64,12 @@ def read_info(model_dir: str) -> ModelInfo:
     path = posixpath.join(model_dir, MODEL)
     if not storage.exists(path):
         raise ValueError(f'{model_dir!r} has no {MODEL}: no model was trained or converted there; check --model_dir')
-    try:
-        fields = json.loads(storage.read(path))
-        info = ModelInfo(tuple(fields['classes']), fields['resize'])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path}: not a description that this version reads ({error})') from error
-    if info.resize not in RESIZES:
-        raise ValueError(f'{path}: unknown resize {info.resize!r}')
-    return info
+    advice = 'restore it, or train or convert the model again'
+
+    def check(info: ModelInfo) -> None:
+        descriptions.check_names(info.classes, 'classes')
+
+    return descriptions.read(path, ModelInfo, 'a description', advice, check)
 
 
 def find_checkpoint(model_dir: str, which: str = '') -> str:

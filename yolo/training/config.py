@@ -9,7 +9,7 @@ import json
 import posixpath
 from typing import Any
 
-from yolo import settings, storage
+from yolo import descriptions, settings, storage
 from yolo.geometry.letterbox import MOST_SIDE
 from yolo.settings import MOST_SEED, MOST_STEPS, recorded, setting
 
@@ -239,7 +239,5 @@ def read_config(model_dir: str) -> TrainConfig:
     path = posixpath.join(model_dir, CONFIG)
     if not storage.exists(path):
         raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
-    try:
-        return settings.from_json(TrainConfig, json.loads(storage.read(path)))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f'{path}: not a configuration that this version reads ({error})') from error
+    advice = 'restore it, or use another --model_dir'
+    return descriptions.read(path, TrainConfig, 'a configuration', advice)

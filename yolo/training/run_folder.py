@@ -12,13 +12,34 @@ from typing import Any
 
 import tensorflow as tf
 
-from yolo import storage
+from yolo import descriptions, storage
+from yolo.settings import recorded
 from yolo.training import distribution
 from yolo.training.config import TrainConfig
 from yolo.version import VERSION
 
 RUN = 'run.json'
 PACKAGES = ('tensorflow', 'keras', 'numpy', 'opencv-python-headless', 'protobuf')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What is in run.json: why the run ended, after which step, and what it was run with."""
+
+    reason: str
+    metrics: dict | None  # of the last evaluation, as in metrics.json
+    step: int | None = recorded(None, low=0)
+    losses: dict[str, float] | None = None
+    seconds: float | None = recorded(None, low=0)
+    started: str = ''
+    strategy: str = ''
+    versions: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    config: dict = dataclasses.field(default_factory=dict)  # as in config.json
+
+
+def read_run(path: str) -> RunRecord:
+    """Reads a run.json; ValueError if it is not understood."""
+    return descriptions.read(path, RunRecord, 'a record of a run', 'remove it')
 
 
 class RunFile:
@@ -47,11 +68,8 @@ class RunFile:
         """Writes that the run has started, with the metrics and losses that an earlier start recorded."""
         self.has_begun = True
         if storage.exists(self.path):
-            try:
-                before = json.loads(storage.read(self.path))
-                self.fields |= {'metrics': before['metrics'], 'losses': before.get('losses')}
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f'{self.path} is damaged ({error}); remove it') from error
+            before = read_run(self.path)
+            self.fields |= {'metrics': before.metrics, 'losses': before.losses}
         self._write()
 
     def _write(self) -> None:

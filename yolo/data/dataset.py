@@ -1,0 +1,127 @@
+"""What `dataset.json` and `manifest.json` of a folder of records hold, and what is true of every such folder."""
+
+import dataclasses
+import re
+
+from yolo import descriptions
+from yolo.data.images import FORMATS
+from yolo.geometry.letterbox import MOST_SIDE, RESIZES
+from yolo.settings import recorded
+
+MOST_SHARDS = 99_999  # of a split: a shard's name has five digits for its number
+MOST_BOXES = 1_000_000  # in one image; annotations of that many objects would not be read
+SHARD_NAME = re.compile(r'[^/]+\.tfrecord-(\d{5})-of-(\d{5})')
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What was written for one split: counts of images and objects, and what was left out."""
+
+    num_images: int = recorded(low=0)
+    num_shards: int = recorded(low=0, high=MOST_SHARDS)
+    num_objects: int = recorded(low=0)
+    num_difficult: int = recorded(low=0)
+    objects_per_class: dict[str, int] = recorded()
+    max_boxes: int = recorded(low=0, high=MOST_BOXES)  # most objects in one image
+    images_left_out: int = recorded(low=0)
+    boxes_left_out: int = recorded(low=0)
+    num_truncated: int = recorded(0, low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """How a folder of records was made. Training and evaluation read it, so that no flag of theirs can disagree."""
+
+    classes: tuple[str, ...]
+    image_size: tuple[int, int] = recorded(low=32, high=MOST_SIDE)  # height, width of the stored images in pixels
+    anchors: tuple[tuple[float, float], ...] = recorded()  # w, h in grid cells
+    anchors_from: str = recorded()  # the --anchors of preprocess: 'kmeans:5', 'voc', ...
+    # mean over the first split's boxes of the IoU with their best anchor, both at the origin
+    anchors_mean_iou: float = recorded(low=0, high=1)
+    jpeg_quality: int = recorded(low=1, high=100)
+    splits: dict[str, Split] = recorded()
+    tool_version: str = recorded()
+    resize: str = recorded('stretch', choices=RESIZES)  # how the images were resized to that size
+    image_format: str = recorded('jpeg', choices=FORMATS)  # how they are stored
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the grid: one cell is 32 x 32 pixels of the stored image."""
+        return self.image_size[0] // 32, self.image_size[1] // 32
+
+    @property
+    def max_boxes(self) -> int:
+        """The most objects in any image of any split, at least 1."""
+        return max([1, *(split.max_boxes for split in self.splits.values())])
+
+    def split(self, name: str) -> Split:
+        """The split of that name; ValueError names those that there are."""
+        if name not in self.splits:
+            raise ValueError(f'no split {name!r} in this folder; it has {", ".join(sorted(self.splits))}')
+        return self.splits[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardFile:
+    """What one file of records holds: its images, its length in bytes and its CRC-32C."""
+
+    num_images: int = recorded(low=0)
+    num_bytes: int = recorded(low=0)
+    crc32c: int = recorded(low=0, high=2**32 - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The settings of `preprocess`, and the TFRecord files by name; no files while they are being written."""
+
+    settings: dict
+    shards: dict[str, ShardFile]
+
+
+def check_description(description: Description) -> None:
+    """ValueError, with field and value, for a description that no folder of records can have."""
+    if not description.classes:
+        raise ValueError('classes is empty')
+    descriptions.check_names(description.classes, 'classes')
+    descriptions.check_names(description.splits, 'splits')
+    if any(side % 32 for side in description.image_size):
+        raise ValueError(f'image_size is {description.image_size}: not multiples of 32')
+    if not description.anchors:
+        raise ValueError('anchors is empty')
+    for number, anchor in enumerate(description.anchors):
+        if not min(anchor) > 0:
+            raise ValueError(f'anchors[{number}] is {anchor}: a side must be more than 0')
+    for name, split in description.splits.items():
+        if '/' in name:
+            raise ValueError(f'splits has {name!r}: a / in a name leaves the folder')
+        problem = _find_wrong_count(split, description.classes)
+        if problem:
+            raise ValueError(f'splits.{name}.{problem}')
+
+
+def _find_wrong_count(split: Split, classes: tuple[str, ...]) -> str:
+    """What of a split's counts cannot be, '' if all fit each other."""
+    if split.objects_per_class.keys() != set(classes):
+        return 'objects_per_class has other names than classes'
+    for name, number in split.objects_per_class.items():
+        if number < 0:
+            return f'objects_per_class.{name} is {number}: must be 0 or more'
+    total = sum(split.objects_per_class.values())
+    if total != split.num_objects:
+        return f'num_objects is {split.num_objects}, but objects_per_class adds up to {total}'
+    for field in ('num_difficult', 'num_truncated', 'max_boxes'):
+        if getattr(split, field) > split.num_objects:
+            return f'{field} is {getattr(split, field)}, of {split.num_objects} objects'
+    if split.num_objects > split.max_boxes * split.num_images:
+        return f'max_boxes is {split.max_boxes}, but {split.num_images} images have {split.num_objects} objects'
+    if split.num_images and not split.num_shards:
+        return f'num_shards is 0, of {split.num_images} images'
+    return ''
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """ValueError for a name in the manifest that is not that of a file of records."""
+    for name in manifest.shards:
+        match = SHARD_NAME.fullmatch(name)
+        if not match or int(match.group(1)) >= int(match.group(2)):
+            raise ValueError(f'shards has {name!r}: not the name of a file of records')
