@@ -34,6 +34,12 @@ class Devices:
     cpu_devices: int = setting(
         1, 'Without a GPU: logical CPU devices to train on, to try several replicas.', group='Devices', low=1, high=64
     )
+    overwrite: bool = setting(
+        False,
+        'If --model_dir holds a run that cannot go on (damaged, or other settings), remove that run and begin anew. A '
+        'run that can go on does.',
+        group='The run',
+    )
     print_config: bool = setting(False, 'Print all settings, as a file for --flagfile, and end.', group='The run')
 
 
@@ -54,7 +60,7 @@ def format_config(config: TrainConfig, devices: Devices) -> str:
         for field in settings.with_flags(type(values)):
             name, value = field.name, getattr(values, field.name)
             is_replaced = name == 'num_steps' and config.epochs is not None
-            if name in ('print_config', 'recipe') or is_replaced:
+            if name in ('print_config', 'overwrite', 'recipe') or is_replaced:
                 continue
             if value in (None, '', ()):
                 lines.append(f'# --{name}: {follows.get(name, "not given")}')
@@ -87,7 +93,7 @@ def train(values: FlagValues) -> int:
     num_images = records.read_description(config.data_dir).split(config.train_split).num_images
     for line in summarize_settings(config, strategy, num_images):
         logging.info('%s', line)
-    result = loop.train(config, strategy)
+    result = loop.train(config, strategy, devices.overwrite)
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 
 

@@ -1,6 +1,6 @@
 """Networks as Keras models, built from their description section by section."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -61,9 +61,7 @@ class DarknetModel(keras.Model):
 
     def check_finite(self) -> None:
         """FloatingPointError, naming one, if weights are not finite."""
-        for weight in self.weights:
-            if not bool(tf.reduce_all(tf.math.is_finite(weight))):
-                raise FloatingPointError(f'the weights {weight.path} are not finite')
+        check_finite(self.weights)
 
     def convolutions(self) -> list[tuple[int, keras.layers.Conv2D, BatchNorm | None]]:
         """The convolutions in order: index of the section, the layer, its batch norm if it has one."""
@@ -72,6 +70,16 @@ class DarknetModel(keras.Model):
             for i, section in enumerate(self.network.sections)
             if isinstance(section, Convolution)
         ]
+
+
+def check_finite(variables: Iterable) -> None:
+    """FloatingPointError, naming the first, if Keras variables are not finite; a bit for each leaves the device."""
+    floating = [variable for variable in variables if tf.as_dtype(variable.dtype).is_floating]
+    if floating:
+        are_finite = tf.stack([tf.reduce_all(tf.math.is_finite(variable)) for variable in floating]).numpy()
+        for variable, is_finite in zip(floating, are_finite, strict=True):
+            if not is_finite:
+                raise FloatingPointError(f'the weights {variable.path} are not finite')
 
 
 def build_model(name: str, num_classes: int, anchors, width: float = 1.0) -> keras.Model:

@@ -1,9 +1,7 @@
 """A trained model from one kind of file to another: Darknet's, a run's folder, a .keras file."""
 
-import tensorflow as tf
-
 from yolo import storage
-from yolo.models import model_folder, spec
+from yolo.models import checkpoint_files, model_folder, spec
 from yolo.models import weights as weights_file
 from yolo.models.build import DarknetModel
 from yolo.models.darknet import load_whole, save_darknet
@@ -61,8 +59,10 @@ def check_room(model: DarknetModel, num_convolutions: int | None, model_dir: str
         weights_file.check_count(model, num_convolutions)
     except ValueError as error:
         raise ValueError(f'--num_convolutions={num_convolutions}: {error}') from error
-    if model_dir and tf.train.latest_checkpoint(model_folder.latest_folder(model_dir)) is not None:
-        raise ValueError(f'--model_dir_out={model_dir}: a model is there already; give another folder')
+    for folder in (model_folder.latest_folder(model_dir), model_folder.best_folder(model_dir)) if model_dir else ():
+        names = checkpoint_files.list_names(folder)  # of whole and of damaged ones
+        if names.pairs or names.lone or checkpoint_files.was_saved(folder):
+            raise ValueError(f'--model_dir_out={model_dir}: a model is there already; give another folder')
 
 
 def write_darknet(model: DarknetModel, cfg: str, weights: str, num_convolutions: int | None) -> list[str]:
@@ -88,7 +88,8 @@ def write_folder(model: DarknetModel, info: ModelInfo, model_dir: str) -> list[s
     if not model_dir:
         return []
     check_room(model, None, model_dir)
-    model_folder.write_model(model_dir, model.network, info, begun=False)
+    model.check_finite()
+    model_folder.write_model(model_dir, model.network, info)
     model_folder.save_whole(model_folder.latest_folder(model_dir), model, 0)
     return [model_dir]
 

@@ -13,19 +13,22 @@ import dataclasses
 import hashlib
 import json
 import posixpath
+import re
 import zipfile
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from yolo import descriptions, storage
 from yolo.geometry.letterbox import RESIZES
-from yolo.models import cfg, weights
+from yolo.models import cfg, checkpoint_files, weights
 from yolo.models.build import DarknetModel
 from yolo.models.spec import Network
 from yolo.settings import recorded
 
 NETWORK, MODEL = 'network.cfg', 'model.json'
+CHECKPOINT = re.compile(r'ckpt-[0-9]+')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +49,17 @@ def latest_folder(model_dir: str) -> str:
     return posixpath.join(model_dir, 'checkpoints')
 
 
-def write_model(model_dir: str, network: Network, info: ModelInfo, begun: bool) -> None:
-    """Writes network.cfg and model.json; begun: the folder has weights already.
-
-    ValueError if those weights belong to another network.
-    """
+def check_network(model_dir: str, network: Network) -> None:
+    """ValueError if the weights in a folder belong to another network."""
     path = posixpath.join(model_dir, NETWORK)
-    if begun and cfg.read(path) != network:
+    if cfg.read(path) != network:
         raise ValueError(f'{path} is another network than the one that is asked for; use another --model_dir')
+
+
+def write_model(model_dir: str, network: Network, info: ModelInfo) -> None:
+    """Writes network.cfg and model.json."""
     storage.make_folder(model_dir)
-    storage.write(path, cfg.write(network))
+    storage.write(posixpath.join(model_dir, NETWORK), cfg.write(network))
     storage.write(posixpath.join(model_dir, MODEL), json.dumps(dataclasses.asdict(info), indent=1) + '\n')
 
 
@@ -73,34 +77,74 @@ def read_info(model_dir: str) -> ModelInfo:
 
 
 def find_checkpoint(model_dir: str, which: str = '') -> str:
-    """The path of a checkpoint; ValueError if there is none.
+    """The path of a checkpoint that reads whole; ValueError, naming those that are damaged, if there is none.
 
-    which: 'best'; 'latest'; '' for the best if there is one, else the latest; or the path of one.
+    which: 'best'; 'latest'; '' for the best if there is one, else the latest; or the path of one. The newest whole one
+    of a folder is taken; a warning names newer ones that are damaged, or are being written just now.
     """
-    best = tf.train.latest_checkpoint(best_folder(model_dir))
-    latest = tf.train.latest_checkpoint(latest_folder(model_dir))
-    path = {'': best or latest, 'best': best, 'latest': latest}.get(which, which)
-    if path is None or not storage.exists(path + '.index'):
-        raise ValueError(
-            f'no {which or "best or latest"} checkpoint in {model_dir!r}; train with this --model_dir '
-            'first (a best one is only kept with --eval_split, or --monitor=loss)'
-        )
-    return path
+    if which not in ('', 'best', 'latest'):
+        _check_whole(which)
+        return which
+    folders = {'best': best_folder(model_dir), 'latest': latest_folder(model_dir)}
+    damaged: list[str] = []
+    for name in (which,) if which else tuple(folders):
+        found = checkpoint_files.read(folders[name], newest_only=True)
+        if found.damaged:
+            damaged.append(found.describe_damage())
+        if found.newest:
+            if damaged:
+                logging.warning('damaged: %s; %s is used instead', '; '.join(damaged), found.newest)
+            return found.newest
+    if damaged:
+        other = {'best': 'latest', 'latest': 'best'}.get(which)
+        way_out = f'; try --checkpoint={other}' if other else ''
+        raise ValueError(f'no {which or "best or latest"} checkpoint is whole: {"; ".join(damaged)}{way_out}')
+    raise ValueError(
+        f'no {which or "best or latest"} checkpoint in {model_dir!r}; train with this --model_dir '
+        'first (a best one is only kept with --eval_split, or --monitor=loss)'
+    )
+
+
+def _check_whole(path: str) -> None:
+    damage = checkpoint_files.find_damage(path)
+    if damage is None:
+        raise ValueError(f'{path}: no checkpoint is there; give best, latest, or a path as .../checkpoints/ckpt-100')
+    if damage:
+        raise ValueError(f'{path} is damaged ({damage}); give another one, or best or latest')
 
 
 def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelInfo, str]:
     """The trained model of a folder, its model.json, and the path of its checkpoint; which: as of `find_checkpoint`."""
     info, path = read_info(model_dir), find_checkpoint(model_dir, which)
     model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK)))
-    seen = new_seen()
-    status = tf.train.Checkpoint(model=model, seen=seen).restore(path)
-    status.assert_existing_objects_matched().expect_partial()
-    model.seen = int(seen.numpy())
+    while not _restore(model, path, posixpath.join(model_dir, NETWORK)):
+        path = find_checkpoint(model_dir, which)  # the run went on meanwhile and removed that one
     try:
         model.check_finite()
     except FloatingPointError as error:
         raise ValueError(f'{path}: {error}: its training diverged') from error
     return model, info, path
+
+
+def _restore(model: DarknetModel, path: str, network: str) -> bool:
+    """Reads weights and `seen`; False if the checkpoint is gone; ValueError if it is one of another network."""
+    seen = new_seen()
+    try:
+        fits = checkpoint_files.restore(tf.train.Checkpoint(model=model, seen=seen), path)
+    except (tf.errors.OpError, IndexError):
+        damage = checkpoint_files.find_damage(path)
+        if damage is None:
+            return False
+        if damage:
+            raise ValueError(f'{path} is damaged ({damage})') from None
+        raise
+    if not fits:
+        raise ValueError(
+            f'{path} does not fit {network}: its weights are those of another network; put back the network.cfg '
+            'with which it was trained'
+        )
+    model.seen = int(seen.numpy())
+    return True
 
 
 def new_seen(value: int = 0) -> tf.Variable:
@@ -109,7 +153,18 @@ def new_seen(value: int = 0) -> tf.Variable:
 
 
 def save_whole(folder: str, model: DarknetModel, number: int) -> None:
-    """Saves a model without an optimizer, replacing the one in this folder; OSError if that fails."""
+    """Saves a model without an optimizer, replacing the one in this folder.
+
+    OSError if that fails; FloatingPointError, with nothing written, if a weight is not finite.
+    """
+    found = checkpoint_files.read(folder)
+    try:
+        model.check_finite()
+    except FloatingPointError as error:
+        raise FloatingPointError(
+            f'{error}: nothing is saved in {folder}; the last good one there is {found.newest or "none yet"}'
+        ) from error
+    checkpoint_files.write_hint(folder, found.whole)
     checkpoint = tf.train.Checkpoint(model=model, seen=new_seen(model.seen))
     try:
         tf.train.CheckpointManager(checkpoint, folder, 1).save(checkpoint_number=number)
@@ -133,7 +188,7 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
     one of its checkpoints; or a .keras file. Its last convolution may be for other classes or anchors. ValueError for
     any other file, and if no convolution fits.
     """
-    if storage.exists(path + '.index'):
+    if storage.exists(path + '.index') or (CHECKPOINT.fullmatch(posixpath.basename(path)) and not storage.exists(path)):
         source = load_trained(posixpath.dirname(posixpath.dirname(path)), path)[0]
     elif storage.is_folder(path):
         source = load_trained(path)[0]

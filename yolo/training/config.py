@@ -213,19 +213,22 @@ class TrainConfig:
 _WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
 
 
-def write_config(config: TrainConfig, begun: bool) -> None:
-    """Writes `config.json` into the run's folder; ValueError, with the differences, if another run has begun there."""
-    if begun:
-        ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
-        before = read_config(config.model_dir)
-        if before.freeze == config.freeze == 0:
-            ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
-        differences = settings.differences(before, config, ignored)
-        if differences:
-            raise ValueError(
-                f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
-                'use its settings to go on with it, or another --model_dir'
-            )
+def check_same_run(config: TrainConfig) -> None:
+    """ValueError, with the differences, if the run that has begun in the folder has other settings."""
+    ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
+    before = read_config(config.model_dir)
+    if before.freeze == config.freeze == 0:
+        ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
+    differences = settings.differences(before, config, ignored)
+    if differences:
+        raise ValueError(
+            f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
+            'use its settings to go on with it, or another --model_dir'
+        )
+
+
+def write_config(config: TrainConfig) -> None:
+    """Writes `config.json` into the run's folder."""
     storage.make_folder(config.model_dir)
     text = json.dumps(dataclasses.asdict(config), indent=1) + '\n'
     storage.write(posixpath.join(config.model_dir, CONFIG), text)

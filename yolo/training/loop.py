@@ -19,7 +19,7 @@ from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective
 from yolo.training.preemption import Interruption
-from yolo.training.progress import LOWER_RATE_HINT, Progress, lines_beside_bars
+from yolo.training.progress import Progress, lines_beside_bars
 from yolo.training.state import State
 from yolo.training.step import make_steps
 from yolo.training.time_estimate import StepTimer
@@ -58,11 +58,12 @@ class Run:
     metrics: dict | None = None  # of the last evaluation
 
 
-def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
-    """Trains to `config.num_steps`, continuing from the newest checkpoint of `config.model_dir` if there is one.
+def train(config: TrainConfig, strategy: tf.distribute.Strategy, overwrite: bool = False) -> Result:
+    """Trains to `config.num_steps`, continuing from the newest whole checkpoint of `config.model_dir` if there is one.
 
+    overwrite: whether to remove a run in that folder that cannot go on: it is damaged, or has other settings.
     ValueError for settings that do not fit each other or the run that is in the folder already; FloatingPointError if
-    the loss is not finite; OSError if a file cannot be written, or another process of the run is gone.
+    the loss or what is to be saved is not finite; OSError if a file cannot be written, or another process is gone.
     """
     config = dataclasses.replace(config, data_checksum=records.data_checksum(config.data_dir))
     check_config(config, strategy)
@@ -70,7 +71,7 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy) -> Result:
     run_file = run_folder.RunFile(config, strategy, collective.is_chief)
     with Interruption(config.max_hours) as interruption, lines_beside_bars(), run_file.errors():
         with errors.clear_errors(config, strategy):
-            state, saver = start.start_run(config, strategy, collective)
+            state, saver = start.start_run(config, strategy, collective, overwrite)
             run_file.begin()
             result = _train(_prepare(config, strategy, collective, interruption, state, saver))
         run_file.end(result.reason, result.step, result.metrics, result.losses)
@@ -162,7 +163,7 @@ def _save_if_due(run: Run, step: int, is_last: bool) -> None:
     if not (wants_pictures or wants_checkpoint):
         return
     run.progress.flush()  # nothing is saved before all losses up to here are known to be finite
-    _check_weights(run.state.model, step, run.saver.latest)
+    run.saver.check_finite(step)
     run.state.set_progress(step, step * config.batch_size)
     if wants_pictures:
         tensorboard.write_pictures(config, run.predict, config.eval_split or config.train_split, run.writer, step)
@@ -199,17 +200,6 @@ def _next_due_step(config: TrainConfig, step: int) -> int:
 
 def _is_multiple(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _check_weights(model: DarknetModel, step: int, latest: str | None) -> None:
-    """FloatingPointError if a weight is not finite."""
-    try:
-        model.check_finite()
-    except FloatingPointError as error:
-        raise FloatingPointError(
-            f'after step {step - 1} {error}; the last checkpoint, {latest or "none yet"}, is from before; '
-            f'{LOWER_RATE_HINT}'
-        ) from error
 
 
 def freeze(model: DarknetModel, count: int) -> None:

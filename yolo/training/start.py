@@ -5,43 +5,48 @@ import tensorflow as tf
 from absl import logging
 
 from yolo.models import model_folder
-from yolo.training import checks, network
-from yolo.training.checkpoints import Saver, repair_checkpoint_file
+from yolo.training import checks, network, resume
+from yolo.training.checkpoints import Saver
 from yolo.training.config import TrainConfig, write_config
 from yolo.training.distribution import HostCollective
 from yolo.training.state import State, make_state
 
+BEGINNING = -1  # the step of no checkpoint
 
-def start_run(config: TrainConfig, strategy: tf.distribute.Strategy, collective: HostCollective) -> tuple[State, Saver]:
+
+def start_run(
+    config: TrainConfig, strategy: tf.distribute.Strategy, collective: HostCollective, overwrite: bool
+) -> tuple[State, Saver]:
     """The state to train from, and the saver of its checkpoints; the chief writes the files that describe the run.
 
-    ValueError if the folder holds another run, or the processes of this one do not agree.
+    overwrite: as of `resume.prepare_folder`. ValueError if the folder holds another run or a damaged one, or the
+    processes of this one do not agree.
     """
     checks.check_same_settings(config, collective)
-    if collective.is_chief:
-        _write_description(config)
+    path = resume.prepare_folder(config, overwrite) if collective.is_chief else None
+    step = int(collective.from_chief(_step_of(path)))
     keras.utils.set_random_seed(config.seed)
     state = make_state(config, strategy)
     split_checksum = int(state.split_checksum.numpy())
     saver = Saver(state, config, collective.is_chief)
-    if saver.restore():
-        logging.info('going on from %s', saver.latest)
-        _set_split(config, state, split_checksum)
-    else:
+    if step == BEGINNING:
         _set_first_weights(config, state)
+    else:
+        saver.restore(step)
+        is_done = step >= config.num_steps
+        logging.info('finished already: %s is of the last step' if is_done else 'going on from %s', saver.latest)
+        _set_split(config, state, split_checksum)
     checks.check_same_step(int(state.step.numpy()), config.model_dir, collective)
+    if collective.is_chief:
+        info = model_folder.ModelInfo(config.classes, config.resize)
+        write_config(config)
+        model_folder.write_model(config.model_dir, network.make_network(config), info)
     return state, saver
 
 
-def _write_description(config: TrainConfig) -> None:
-    """Writes config.json, network.cfg and model.json; ValueError if the run in this folder has other ones."""
-    latest = model_folder.latest_folder(config.model_dir)
-    for folder in (latest, model_folder.best_folder(config.model_dir)):
-        repair_checkpoint_file(folder)
-    begun = tf.train.latest_checkpoint(latest) is not None
-    write_config(config, begun)
-    info = model_folder.ModelInfo(config.classes, config.resize)
-    model_folder.write_model(config.model_dir, network.make_network(config), info, begun)
+def _step_of(path: str | None) -> int:
+    """The step of a checkpoint, by its name."""
+    return BEGINNING if path is None else int(path.rpartition('-')[2])
 
 
 def _set_split(config: TrainConfig, state: State, split_checksum: int) -> None:

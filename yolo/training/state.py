@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from yolo.models import model_folder
-from yolo.models.build import DarknetModel
+from yolo.models.build import DarknetModel, check_finite
 from yolo.training import network
 from yolo.training.config import TrainConfig
 from yolo.training.optimizer import make_optimizer
@@ -59,6 +59,15 @@ class State:
         self.seen.assign(seen)
         for model in filter(None, (self.model, self.averaged)):
             model.seen = seen
+
+    def check_finite(self) -> None:
+        """FloatingPointError, naming the first, if weights or the optimizer's variables are not finite."""
+        for model in filter(None, (self.model, self.averaged)):
+            try:
+                model.check_finite()
+            except FloatingPointError as error:
+                raise FloatingPointError(f'{error}{" in their average" if model is self.averaged else ""}') from error
+        check_finite(self.optimizer.variables)
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """A checkpoint object over everything here, with the keys of CHECKPOINT_KEYS."""

@@ -61,17 +61,19 @@ def same(folder: pathlib.Path, whole: pathlib.Path) -> None:
 
 
 def leave_a_mess(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """What killed saves may leave behind, and files that are none of the run's business."""
+    """What killed saves may leave behind, and what is not proven to be that or is none of the run's business."""
     stray = [
         'checkpoints/ckpt-4_temp/part-00000-of-00001.data-00000-of-00001',
         'checkpoints/ckpt-4.index',
-        'checkpoints/ckpt-4.data-00000-of-00001',
+        'checkpoints/ckpt-7.data-00000-of-00001',
         f'checkpoints/checkpoint.tmp{"0a" * 16}',
         'best/ckpt-4.index',
         'best/ckpt-4_temp/part-00000-of-00001.index',
         'best/metrics.json.partial',
     ]
     others = [
+        'checkpoints/ckpt-8.index',  # a damaged checkpoint
+        'checkpoints/ckpt-8.data-00000-of-00001',
         'checkpoints/mine.txt',
         'checkpoints/mine/ckpt-4.index',
         'checkpoints/mine.tmp',
@@ -202,11 +204,12 @@ def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(records_
     path = pathlib.Path(f'{last}.{part}')
     path.write_bytes(path.read_bytes()[:-9] if part != 'index' else b'')
     loop.train(config, one_device())
-    assert f'{config.model_dir}/checkpoints is damaged; the one before it is {last[:-1]}2' in caplog.text
+    assert f'damaged: {last} (' in caplog.text
+    assert f'the newest whole one is {last[:-1]}2' in caplog.text
     assert model_folder.checksum(last) == before
     for path in (tmp_path / 'checkpoints').glob('*.index'):
         path.write_bytes(b'')
-    with pytest.raises(ValueError, match='ckpt-4 is damaged, and there is none before it'):
+    with pytest.raises(ValueError, match=r'no newest checkpoint that reads whole: .*ckpt-2 is .*ckpt-4 is damaged'):
         loop.train(config, one_device())
 
 

@@ -17,7 +17,7 @@ from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
-from yolo.training.config import read_config, write_config
+from yolo.training.config import check_same_run, read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
 
 
@@ -104,19 +104,18 @@ def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, ca
 
 def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
     config = make_config(records_dir, tmp_path)
-    write_config(dataclasses.replace(config, batch_size=16), begun=False)  # nothing was trained with that
-    write_config(config, begun=False)
-    write_config(dataclasses.replace(config, eval_every=7), begun=True)  # changes nothing that is computed
+    write_config(config)
+    check_same_run(dataclasses.replace(config, eval_every=7))  # changes nothing that is computed
     with pytest.raises(ValueError, match=r'batch_size: 4 there, 8 now.*another --model_dir'):
-        write_config(dataclasses.replace(config, batch_size=8), begun=True)
+        check_same_run(dataclasses.replace(config, batch_size=8))
 
 
 @pytest.mark.parametrize(('freeze', 'is_named'), [(0, False), (1, True)])
 def test_a_refusal_names_unfreeze_at_only_where_convolutions_are_frozen(records_dir, tmp_path, freeze, is_named):
     config = make_config(records_dir, tmp_path, num_steps=30, unfreeze_at=30, freeze=freeze)
-    write_config(config, begun=False)
+    write_config(config)
     with pytest.raises(ValueError, match='num_steps: 30 there, 31 now') as caught:
-        write_config(dataclasses.replace(config, num_steps=31, unfreeze_at=31), begun=True)
+        check_same_run(dataclasses.replace(config, num_steps=31, unfreeze_at=31))
     assert ('unfreeze_at: 30 there' in str(caught.value)) == is_named
 
 
@@ -173,7 +172,11 @@ def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path):
     assert loop.train(good, one_device()).metrics['step'] == 3  # nothing had begun in this folder
     model = model_folder.load_trained(str(tmp_path), 'latest')[0]
     model.weights[0].assign(model.weights[0] * math.nan)
-    model_folder.save_whole(str(tmp_path / 'bad'), model, 1)
+    with pytest.raises(FloatingPointError, match=r'conv_0/kernel are not finite: nothing is saved in .*none yet'):
+        model_folder.save_whole(str(tmp_path / 'bad'), model, 1)
+    assert not (tmp_path / 'bad').exists()
+    checkpoint = tf.train.Checkpoint(model=model, seen=model_folder.new_seen(1))
+    checkpoint.save(f'{tmp_path}/bad/ckpt')  # as another program might
     with pytest.raises(ValueError, match='not finite: its training diverged'):
         model_folder.load_trained(str(tmp_path), f'{tmp_path}/bad/ckpt-1')
 
