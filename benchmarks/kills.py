@@ -96,7 +96,8 @@ def finished(command: Sequence[str]) -> list[str]:
 
 def resumed(lines: Sequence[str]) -> str:
     """The checkpoint from which a run went on, as it said."""
-    return next((line.split('ckpt-')[-1].strip() for line in lines if 'going on from' in line), 'the beginning')
+    matches = map(re.compile(r'(?:going on from|finished already:) .*/ckpt-(\d+)').search, lines)
+    return next((match.group(1) for match in matches if match), 'the beginning')
 
 
 def kill_again_and_again(command: Sequence[str], model_dir: str) -> tuple[int, int]:
