@@ -312,7 +312,7 @@ def test_several_sizes_make_a_table(call, trained, tmp_path):
     [
         (('--split=val',), "no split 'val'"),
         (('--model_dir=/nowhere',), 'no model.json'),
-        (('--checkpoint=/nowhere/ckpt-1',), 'no /nowhere/ckpt-1 checkpoint'),
+        (('--checkpoint=/nowhere/ckpt-1',), '/nowhere/ckpt-1: no checkpoint is there'),
     ],
 )
 def test_eval_says_what_is_wrong(call, trained, flags, message):

@@ -287,8 +287,8 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
         np.testing.assert_array_equal(norm.variance.numpy(), their_norm.variance.numpy())
     caplog.clear()
     with caplog.at_level(logging.INFO, 'absl'):
-        loop.train(run, one_device())  # it goes on, and does not begin again
-    assert 'going on from' in caplog.text
+        loop.train(run, one_device())  # it does not begin again
+    assert 'finished already' in caplog.text
     assert 'loaded' not in caplog.text
 
 
