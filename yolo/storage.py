@@ -48,9 +48,13 @@ def read(path: str, most_bytes: int | None = None) -> bytes:
     with reader(path) as file:
         if most_bytes is None:
             return file.read()
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise OSError(errno.EFBIG, f'it has more than {most_bytes:,} bytes', path)
+        length = os.fstat(file.fileno()).st_size if _is_local(path) else file.size()
+        data = file.read(length + 1) if length <= most_bytes else b''  # a bound as the number would be allocated
+        if len(data) > length:  # it grows, or is in /proc, where all files say that they are empty
+            data += file.read(most_bytes + 1 - len(data))
+            length = len(data)
+    if length > most_bytes:
+        raise OSError(errno.EFBIG, f'it has {length:,} bytes, more than {most_bytes:,}', path)
     return data
 
 

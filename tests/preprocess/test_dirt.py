@@ -281,6 +281,32 @@ def test_links_in_a_circle_and_folders_for_files(make, tmp_path):
     assert 'cannot be read' in problems['folder'][0][1]
 
 
+def test_pipes_devices_and_huge_files_are_left_out_at_once(make, tmp_path):
+    for image_id in ('pipe', 'zero', 'image pipe', 'named pipe', 'huge', 'linked', 'good'):
+        make(None if 'pipe' in image_id else encode(picture(), '.jpg'), image_id=image_id)
+    for path in ('Annotations/pipe.xml', 'JPEGImages/image pipe.jpg', 'JPEGImages/p.bmp'):  # nobody writes to them
+        (tmp_path / path).unlink(missing_ok=True)
+        os.mkfifo(tmp_path / path)
+    make(None, f'<annotation><filename>p.bmp</filename>{SIZE}{GOOD}</annotation>', 'named pipe')
+    (tmp_path / 'Annotations/zero.xml').unlink()
+    os.symlink('/dev/zero', tmp_path / 'Annotations/zero.xml')
+    os.truncate(tmp_path / 'Annotations/huge.xml', voc_folder.MOST_XML_BYTES + 1)
+    (tmp_path / 'Annotations/linked.xml').unlink()
+    os.symlink('good.xml', tmp_path / 'Annotations/linked.xml')
+    written, problems = convert(tmp_path, ['pipe', 'zero', 'image pipe', 'named pipe', 'huge', 'linked', 'good'])
+    assert list(written) == ['linked', 'good']
+    for image_id, name in (
+        ('pipe', 'pipe.xml'),
+        ('zero', 'zero.xml'),
+        ('image pipe', 'pipe.jpg'),
+        ('named pipe', 'p.bmp'),
+    ):
+        [(kind, reason)] = problems[image_id]
+        assert kind == LEFT_OUT_IMAGE
+        assert reason.endswith(f'{name} cannot be read: it is not a regular file')
+    assert problems['huge'][0][1].endswith('it has 67,108,865 bytes, more than 67,108,864')
+
+
 @pytest.mark.parametrize('as_root', [False, True])
 def test_a_file_that_may_not_be_read(make, tmp_path, monkeypatch, as_root):
     make(encode(picture(), '.jpg'))
@@ -288,10 +314,10 @@ def test_a_file_that_may_not_be_read(make, tmp_path, monkeypatch, as_root):
     if as_root:  # for whom nothing is unreadable: then it is played
         read = storage.read
 
-        def refuse(path: str) -> bytes:
+        def refuse(path: str, most_bytes: int | None = None) -> bytes:
             if path.endswith('x.jpg'):
                 raise PermissionError(errno.EACCES, 'Permission denied', path)
-            return read(path)
+            return read(path, most_bytes)
 
         monkeypatch.setattr(storage, 'read', refuse)
     elif os.geteuid() == 0:

@@ -102,7 +102,10 @@ def test_only_regular_files_are_read_and_at_most_so_many_bytes(tmp_path):
     with pytest.raises(IsADirectoryError):
         storage.read(str(tmp_path))
     assert storage.read(str(tmp_path / 'link'), most_bytes=4) == b'1234'
-    with pytest.raises(OSError, match='more than 3 bytes'):
+    assert storage.read('/proc/self/stat', most_bytes=1 << 20).split()[0] == str(os.getpid()).encode()  # says: empty
+    with pytest.raises(OSError, match='it has 4 bytes, more than 3'):
+        storage.read('/proc/self/stat', most_bytes=3)
+    with pytest.raises(OSError, match='it has 4 bytes, more than 3'):
         storage.read(str(tmp_path / 'file'), most_bytes=3)
 
 
@@ -110,5 +113,5 @@ def test_most_bytes_holds_through_gfile_too(folder):
     storage.make_folder(folder)
     storage.write(f'{folder}/x', b'1234')
     assert storage.read(f'{folder}/x', most_bytes=4) == b'1234'
-    with pytest.raises(OSError, match='more than 3 bytes'):
+    with pytest.raises(OSError, match='it has 4 bytes, more than 3'):
         storage.read(f'{folder}/x', most_bytes=3)

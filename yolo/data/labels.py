@@ -2,6 +2,7 @@
 
 from yolo import storage
 
+MOST_BYTES = 1 << 20  # of a file of names
 VOC = (
     'aeroplane',
     'bicycle',
@@ -35,7 +36,9 @@ def read(text: str) -> tuple[str, ...]:
         return VOC
     lines = text.replace(',', '\n')
     if ',' not in text and storage.is_file(text):
-        lines = storage.read(text).decode('utf-8-sig')
+        lines = storage.read(text, MOST_BYTES).decode('utf-8-sig')
+    elif ',' not in text and storage.exists(text) and not storage.is_folder(text):
+        raise ValueError(f'--labels={text}: it is not a regular file')
     elif ',' not in text and ('/' in text or text.endswith(('.txt', '.names'))):
         raise ValueError(f'--labels={text}: there is no such file')
     names = tuple(name.strip() for name in lines.splitlines() if name.strip())

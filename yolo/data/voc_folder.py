@@ -11,6 +11,7 @@ from yolo.data.problems import NOTED, REPAIRED
 from yolo.data.voc_xml import Annotation, parse_annotation
 
 FLAGS = (['-1'], ['0'], ['1'])
+MOST_XML_BYTES, MOST_IMAGE_BYTES, MOST_LIST_BYTES = 64 << 20, 1 << 30, 256 << 20
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
 
 
@@ -31,8 +32,9 @@ def read_split(path: str) -> list[str]:
         folder = posixpath.dirname(path) or '.'
         there = storage.names(folder) if storage.is_folder(folder) else []
         raise ValueError(f'no list {path}; this folder has {", ".join(there) or "nothing"}')
+    data = read_file(path, 'list', MOST_LIST_BYTES)
     try:
-        lines = storage.read(path).decode('utf-8-sig').splitlines()
+        lines = data.decode('utf-8-sig').splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not a list of image ids in UTF-8: {error}') from error
     ids = [line.strip() for line in lines if line.strip()]
@@ -55,23 +57,26 @@ def _check_id(folder: str, image_id: str) -> None:
 def find_image(source: Source, image_id: str, filename: str) -> str:
     """The path of an image: by its id or else by the name in its XML, never outside of the images' folder.
 
-    ValueError if there is none.
+    ValueError if there is none, or no regular file of that name.
     """
     _check_id(source.images_dir, image_id)
     names = [image_id + suffix for suffix in IMAGE_SUFFIXES] + [posixpath.basename(filename.replace('\\', '/'))]
-    for name in names:
-        path = posixpath.join(source.images_dir, name)
-        if name and storage.is_file(path):
+    paths = [posixpath.join(source.images_dir, name) for name in names if name]
+    for path in paths:
+        if storage.is_file(path):
             return path
+    for path in paths:
+        if storage.exists(path) and not storage.is_folder(path):
+            raise ValueError(f'{path} cannot be read: it is not a regular file')
     raise ValueError(
         f'no image {names[0]} (or .jpeg, .png, or {filename or "a filename in the XML"}) in {source.images_dir}'
     )
 
 
-def read_file(path: str, what: str) -> bytes:
-    """The bytes of a file; ValueError if it cannot be read, and if it is not there, calling it `what`."""
+def read_file(path: str, what: str, most_bytes: int) -> bytes:
+    """The bytes of a regular file; ValueError if it cannot be read or is larger, or not there: then it is `what`."""
     try:
-        return storage.read(path)
+        return storage.read(path, most_bytes)
     except FileNotFoundError as error:
         raise ValueError(f'no {what} {path}') from error
     except OSError as error:
@@ -80,7 +85,7 @@ def read_file(path: str, what: str) -> bytes:
 
 def read_annotation(source: Source, image_id: str) -> Annotation:
     """The annotation of an image; ValueError with the reason if there is none or it is malformed."""
-    return parse_annotation(read_file(annotation_path(source, image_id), 'annotation'))
+    return parse_annotation(read_file(annotation_path(source, image_id), 'annotation', MOST_XML_BYTES))
 
 
 def read_image(
@@ -99,7 +104,7 @@ def read_image(
     """
     path = find_image(source, image_id, filename)
     try:
-        data = read_file(path, 'image')
+        data = read_file(path, 'image', MOST_IMAGE_BYTES)
         image, odd = images.read(data, max_pixels, damaged)
     except images.DamagedError as error:
         raise ValueError(f'{path}: {error}; --damaged={images.KEEP} writes what can be decoded') from error

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from yolo.data import labels
@@ -20,3 +22,13 @@ def test_names_come_from_a_list_a_file_or_voc(tmp_path):
 def test_what_gives_no_names_is_refused(text, message):
     with pytest.raises(ValueError, match=f'--labels={text}: .*{message}'):
         labels.read(text)
+
+
+def test_only_a_regular_file_of_names_is_read_and_no_huge_one(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(ValueError, match=r'pipe: it is not a regular file'):
+        labels.read(str(tmp_path / 'pipe'))
+    (tmp_path / 'huge').touch()
+    os.truncate(tmp_path / 'huge', labels.MOST_BYTES + 1)
+    with pytest.raises(OSError, match='more than 1,048,576'):
+        labels.read(str(tmp_path / 'huge'))

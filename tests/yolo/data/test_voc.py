@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,9 @@ def test_bad_lists_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r'nope\.txt; this folder has empty\.txt'):
         voc_folder.read_split('nope.txt')
+    os.mkfifo(tmp_path / 'pipe.txt')
+    with pytest.raises(ValueError, match=r'pipe\.txt cannot be read: it is not a regular file'):
+        voc_folder.read_split(str(tmp_path / 'pipe.txt'))
     (tmp_path / 'binary.txt').write_bytes(b'\xff\xfe\xfa')
     with pytest.raises(ValueError, match=r'binary\.txt is not a list'):
         voc_folder.read_split(str(tmp_path / 'binary.txt'))
