@@ -4,7 +4,8 @@
   python train.py --recipe=finetune --print_config
 
 The same command continues a stopped run. Exit status: 0 when the run is finished (or stopped early, or its time
-is over), 1 after an error, 75 after SIGTERM or SIGINT: it has saved and can be started again.
+is over), 1 after an error, 75 after SIGTERM or SIGINT: it has saved, or had no step to save yet, and can be started
+again.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from absl.flags import FlagValues
 from yolo import settings
 from yolo.cli import flags
 from yolo.settings import setting
-from yolo.training import recipes
+from yolo.training import preemption, recipes
 from yolo.training.config import STRATEGIES, TrainConfig
 
 
@@ -74,7 +75,7 @@ def train(values: FlagValues) -> int:
     import tensorflow as tf
 
     from yolo.data import records
-    from yolo.training import distribution, loop, preemption, resolve
+    from yolo.training import distribution, loop, resolve
     from yolo.training.settings_summary import summarize_settings
 
     config, devices = read_config(values), flags.read(values, Devices)
@@ -97,7 +98,15 @@ def train(values: FlagValues) -> int:
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 
 
-COMMAND = flags.Command('train.py', __doc__ or '', (TrainConfig, Devices), train, prints_only='print_config')
+COMMAND = flags.Command(
+    'train.py',
+    __doc__ or '',
+    (TrainConfig, Devices),
+    train,
+    prints_only='print_config',
+    ended='ended before the first step, so there is nothing to save; the same command begins there again',
+    ended_status=preemption.EXIT_STATUS,
+)
 
 
 def main() -> None:

@@ -97,7 +97,9 @@ def run(values: FlagValues) -> int:
     return 0 if left_out <= asked.allow_errors else 1
 
 
-COMMAND = flags.Command('preprocess', __doc__ or '', (Request, Settings), run, tensorflow=False)
+COMMAND = flags.Command(
+    'preprocess', __doc__ or '', (Request, Settings), run, tensorflow=False, ended='ended; the same command goes on'
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,14 +8,17 @@ import multiprocessing
 import os
 import pickle
 import posixpath
+import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from typing import Any
 
 import cv2
 
-from yolo import storage
+from yolo import signals, storage
 
 # glibc gives the memory of an image back to the system and has it zeroed again for the next one: a fifth of all time.
 KEEP_MEMORY = {'MALLOC_TRIM_THRESHOLD_': str(128 << 20), 'MALLOC_MMAP_THRESHOLD_': str(32 << 20)}
@@ -32,7 +35,7 @@ class WorkerPool:
 @contextlib.contextmanager
 def local(number: int) -> Iterator[WorkerPool]:
     """A pool of `number` processes of this machine; with 1, this process itself."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, signals.at_end(lambda _: _kill_workers(scratch)):
         if number == 1:
             yield WorkerPool(map, scratch)
             return
@@ -41,10 +44,34 @@ def local(number: int) -> Iterator[WorkerPool]:
         for name, value in KEEP_MEMORY.items():
             os.environ.setdefault(name, value)  # read by each process at its start
         executor = concurrent.futures.ProcessPoolExecutor(number, context, _start)
+
+        def run(function: Callable, *columns: Iterable) -> Iterator[Any]:
+            resource_tracker.ensure_running()  # which unblocks them, and would be started in the next line
+            with _blocked_signals():  # which the workers, started here, inherit
+                return executor.map(function, *columns)
+
         try:
-            yield WorkerPool(executor.map, scratch)
+            yield WorkerPool(run, scratch)
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _blocked_signals() -> Iterator[None]:
+    """Keeps SIGTERM and SIGINT from this thread and from the processes that it starts: the command's end is theirs."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill_workers(scratch: str) -> None:
+    """Ends the workers in the middle of their work, which a later run does again, and removes their scratch folder."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -71,7 +98,8 @@ def beam(options: Sequence[str], scratch: str) -> Iterator[WorkerPool]:
 
     storage.make_folder(scratch)
     try:
-        yield WorkerPool(run, scratch)
+        with signals.at_end(lambda _: storage.remove_folder(scratch)):
+            yield WorkerPool(run, scratch)
     finally:
         storage.remove_folder(scratch)
 

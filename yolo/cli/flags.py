@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from absl import flags, logging
 
-from yolo import settings
+from yolo import settings, signals
 
 T = TypeVar('T')
 HELP = {'--help', '-help', '-h', '--helpshort', '--helpfull'}
@@ -30,7 +30,8 @@ class Command:
 
     name: as it is typed; doc: its help text; settings: the dataclasses whose fields are its flags; main: takes their
     values and returns the exit status, None for 0; tensorflow: whether to load TensorFlow before it; prints_only: a
-    flag with which no other flag is required.
+    flag with which no other flag is required; ended: what is said when SIGTERM or SIGINT ends it; ended_status: its
+    exit status then, 128 + the signal's number by default.
     """
 
     name: str
@@ -39,19 +40,30 @@ class Command:
     main: Callable[[flags.FlagValues], int | None]
     tensorflow: bool = True
     prints_only: str = ''
+    ended: str = 'ended'
+    ended_status: int | None = None
 
 
 def run(command: Command, argv: Sequence[str]) -> None:
-    """Runs a command with sys.argv and exits: 0 if all is well, 1 with one line on stderr after an error."""
+    """Runs a command with sys.argv and exits: 0 if all is well, 1 with one line on stderr after an error.
+
+    SIGTERM and SIGINT end it at once, with one line and the command's status for that.
+    """
     if HELP & set(argv[1:]):
         print(help_text(command))
         sys.exit(0)
     log_plainly()
-    try:
-        sys.exit(_run(command, argv) or 0)
-    except _expected_errors() as error:
-        print(f'{command.name}: {" ".join(str(getattr(error, "message", None) or error).split())}', file=sys.stderr)
-        sys.exit(1)
+    with signals.watch(command.name, command.ended, command.ended_status):
+        try:
+            status = _run(command, argv) or 0
+        except _expected_errors() as error:
+            signals.settle()
+            print(f'{command.name}: {" ".join(str(getattr(error, "message", None) or error).split())}', file=sys.stderr)
+            status = 1
+        except BaseException:  # a mistake of the program, with its traceback; unless a signal led to it
+            signals.settle()
+            raise
+    sys.exit(status)
 
 
 def _run(command: Command, argv: Sequence[str]) -> int | None:

@@ -69,10 +69,10 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy, overwrite: bool
     check_config(config, strategy)
     collective = HostCollective(strategy)
     run_file = run_folder.RunFile(config, strategy, collective.is_chief)
-    with Interruption(config.max_hours) as interruption, lines_beside_bars(), run_file.errors():
+    with Interruption(config.max_hours) as interruption, lines_beside_bars(), run_file.errors(interruption):
         with errors.clear_errors(config, strategy):
             state, saver = start.start_run(config, strategy, collective, overwrite)
-            run_file.begin()
+            run_file.begin(int(state.step.numpy()))
             result = _train(_prepare(config, strategy, collective, interruption, state, saver))
         run_file.end(result.reason, result.step, result.metrics, result.losses)
     return result
@@ -85,6 +85,7 @@ def _train(run: Run) -> Result:
         reason = _evaluate_if_due(run, step)  # due if the run was stopped after a checkpoint, before its evaluation
         while not reason:
             step = _take_steps(run, step)
+            run.interruption.begin()
             reason = run.interruption.reason(run.collective.sum)
             _save_if_due(run, step, is_last=bool(reason))
             if not reason:

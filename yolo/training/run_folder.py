@@ -5,6 +5,7 @@ import dataclasses
 import json
 import platform
 import posixpath
+import threading
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -12,10 +13,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from yolo import descriptions, storage
+from yolo import descriptions, signals, storage
 from yolo.settings import recorded
 from yolo.training import distribution
 from yolo.training.config import TrainConfig
+from yolo.training.preemption import Interruption
 from yolo.version import VERSION
 
 RUN = 'run.json'
@@ -47,7 +49,8 @@ class RunFile:
 
     def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy, is_chief: bool):
         self.path, self.is_chief, self.since = posixpath.join(config.model_dir, RUN), is_chief, time.time()
-        self.has_begun = False
+        self.has_begun, self.first_step = False, 0
+        self._writing = threading.Lock()  # a signal's thread writes too
         self.fields: dict[str, Any] = {
             'reason': 'running, or killed',
             'step': None,
@@ -64,16 +67,18 @@ class RunFile:
             'config': dataclasses.asdict(config),
         }
 
-    def begin(self) -> None:
-        """Writes that the run has started, with the metrics and losses that an earlier start recorded."""
-        self.has_begun = True
+    def begin(self, first_step: int) -> None:
+        """Writes that the run has started at a step, with the metrics and losses that an earlier start recorded."""
+        self.has_begun, self.first_step = True, first_step
         if storage.exists(self.path):
             before = read_run(self.path)
             self.fields |= {'metrics': before.metrics, 'losses': before.losses}
         self._write()
 
     def _write(self) -> None:
-        if self.is_chief:
+        if not self.is_chief:
+            return
+        with self._writing:
             storage.make_folder(posixpath.dirname(self.path))
             storage.write(self.path, json.dumps(self.fields, indent=1) + '\n')
 
@@ -91,10 +96,16 @@ class RunFile:
         self._write()
 
     @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Writes the error that ends the run, if the run had started."""
+    def errors(self, interruption: Interruption) -> Iterator[None]:
+        """Writes the error that ends the run, or the signal that ends it before a step; if the run had started."""
+
+        def end_by_signal(name: str) -> None:
+            if self.has_begun and not interruption.has_begun:
+                self.end(name, self.first_step)
+
         try:
-            yield
+            with signals.at_end(end_by_signal):
+                yield
         except Exception as error:
             if self.has_begun:
                 with contextlib.suppress(OSError):  # on a full disk the first error says more
