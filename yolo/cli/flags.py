@@ -45,10 +45,7 @@ class Command:
 
 
 def run(command: Command, argv: Sequence[str]) -> None:
-    """Runs a command with sys.argv and exits: 0 if all is well, 1 with one line on stderr after an error.
-
-    SIGTERM and SIGINT end it at once, with one line and the command's status for that.
-    """
+    """Runs a command with sys.argv and exits: 0 if all is well, 1 after an error: one line, as after a signal."""
     if HELP & set(argv[1:]):
         print(help_text(command))
         sys.exit(0)
@@ -60,7 +57,7 @@ def run(command: Command, argv: Sequence[str]) -> None:
             signals.settle()
             print(f'{command.name}: {" ".join(str(getattr(error, "message", None) or error).split())}', file=sys.stderr)
             status = 1
-        except BaseException:  # a mistake of the program, with its traceback; unless a signal led to it
+        except BaseException:  # a mistake of the program keeps its traceback, unless a signal led to it
             signals.settle()
             raise
     sys.exit(status)
