@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import fixture
 import numpy as np
 
-from yolo.cli import flags
+from yolo.cli import errors
 
 MOST_BYTES = 2 << 30  # of memory, for a case
-LONGEST_LINE = 4000  # characters of an error
+LONGEST_LINE = 1100  # characters of an error
 
 
 class SilentError(Exception):
@@ -104,7 +104,7 @@ def run(name: str, function: Callable[[Case], None], source: pathlib.Path, folde
         outcome, said = 'silent', str(error)
     except MemoryError:
         outcome, said = 'memory', traceback.format_exc()
-    except (RefusedError, *flags._expected_errors()) as error:
+    except (RefusedError, *errors.expected()) as error:
         outcome, said = 'refused', f'{type(error).__name__}: {error}'
     except BaseException:
         outcome, said = 'traceback', traceback.format_exc()

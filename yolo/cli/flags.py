@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from absl import flags, logging
 
 from yolo import settings, signals
+from yolo.cli import errors
 
 T = TypeVar('T')
 HELP = {'--help', '-help', '-h', '--helpshort', '--helpfull'}
@@ -53,9 +54,9 @@ def run(command: Command, argv: Sequence[str]) -> None:
     with signals.watch(command.name, command.ended, command.ended_status):
         try:
             status = _run(command, argv) or 0
-        except _expected_errors() as error:
+        except errors.expected() as error:
             signals.settle()
-            print(f'{command.name}: {" ".join(str(getattr(error, "message", None) or error).split())}', file=sys.stderr)
+            print(f'{command.name}: {errors.one_line(error)}', file=sys.stderr)
             status = 1
         except BaseException:  # a mistake of the program keeps its traceback, unless a signal led to it
             signals.settle()
@@ -74,14 +75,6 @@ def _run(command: Command, argv: Sequence[str]) -> int | None:
     if command.tensorflow:
         load_tensorflow()
     return command.main(values)
-
-
-def _expected_errors() -> tuple[type[BaseException], ...]:
-    """What bad input, a full disk or lost data raise; anything else is a bug here and keeps its traceback."""
-    errors: tuple[type[BaseException], ...] = (ValueError, OSError, FloatingPointError, flags.Error)
-    if 'tensorflow' in sys.modules:
-        errors = (*errors, sys.modules['tensorflow'].errors.OpError)
-    return errors
 
 
 def define(classes: Sequence[type]) -> flags.FlagValues:

@@ -203,10 +203,14 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
 
 
 def load_keras(path: str) -> DarknetModel:
-    """The model in a .keras file; ValueError if it is not a DarknetModel."""
+    """The model in a .keras file; ValueError if it is not a DarknetModel, or a checksum in it fails."""
     try:
+        with storage.reader(path) as file, zipfile.ZipFile(file) as parts:
+            damaged = parts.testzip()
+        if damaged:
+            raise ValueError(f'the checksum of {damaged} fails')
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what Keras and HDF5 raise for a damaged file can be of any class
         raise ValueError(f'{path}: not a .keras file of a model ({error})') from error
     if not isinstance(model, DarknetModel):
         raise ValueError(f'{path} holds a {type(model).__name__}, not a model of this project')

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from yolo.cli import flags
+from yolo.cli import errors, flags
 from yolo.settings import recorded, setting
 
 
@@ -30,6 +30,15 @@ def run(*words: str):
     with pytest.raises(SystemExit) as ended:
         flags.run(command(lambda values: seen.append(flags.read(values, Example))), ['example', *words])
     return ended.value.code, seen[0] if seen else None
+
+
+def test_an_error_is_one_line_that_can_be_read():
+    assert errors.one_line(ValueError('a\n  b\tc')) == 'a b c'
+    line = errors.one_line(ValueError('begin ' + 'x' * 70_000 + ' end'))
+    assert len(line) <= 1000
+    assert line.startswith('begin x')
+    assert line.endswith('x end')
+    assert ' ... ' in line
 
 
 def test_what_is_given_is_read_and_the_rest_are_defaults():

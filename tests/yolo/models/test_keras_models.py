@@ -1,5 +1,8 @@
 """What a model takes (uint8 or float images, anywhere), and the .keras files that it reads."""
 
+import io
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -86,3 +89,24 @@ def test_weights_that_are_not_finite_are_named():
     conv.kernel.assign(kernel)
     with pytest.raises(FloatingPointError, match=f'conv_{index}/kernel are not finite'):
         model.check_finite()
+
+
+def test_a_damaged_keras_file_is_refused_by_path(tmp_path):
+    """A byte of the weights whose checksum fails, and HDF5 that no longer hangs together under a good one."""
+    data = (OLD / 'model.keras').read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+        start = data.find(parts['model.weights.h5'])
+    assert start > 0  # stored, not compressed
+    place = start + len(parts['model.weights.h5']) // 2
+    (tmp_path / 'bit.keras').write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(ValueError, match=r'bit\.keras: .*the checksum of model\.weights\.h5 fails'):
+        model_folder.load_keras(str(tmp_path / 'bit.keras'))
+    weights = bytearray(parts['model.weights.h5'])
+    for at in range(1000, len(weights), 97):
+        weights[at] ^= 0x55
+    with zipfile.ZipFile(tmp_path / 'tree.keras', 'w') as file:
+        for name, part in parts.items():
+            file.writestr(name, bytes(weights) if name == 'model.weights.h5' else part)
+    with pytest.raises(ValueError, match=r'tree\.keras: not a \.keras file of a model'):
+        model_folder.load_keras(str(tmp_path / 'tree.keras'))
