@@ -77,8 +77,9 @@ def test_a_name_that_is_no_text_is_drawn_and_shown_escaped(model_dir, tmp_path):
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert done.stderr.decode() == f'error: {tmp_path}/in/\\xff.jpg left out: not an image that OpenCV reads\n'
-    assert done.stdout.decode().startswith('0 objects in 1 images: ') or b' objects in 1 images: ' in done.stdout
+    assert done.stderr.decode().startswith(f'error: {tmp_path}/in/\\xff.jpg left out: not an image')
+    assert done.stderr.count(b'\n') == 1
+    assert ' objects in 1 images: ' in done.stdout.decode()
     out = tmp_path / os.fsdecode(b'o\xfft')
     entries = json.loads((out / 'detections.json').read_bytes().decode('utf-8', 'strict'))
     assert entries[0]['image'].encode('utf-8', 'strict') == f'{tmp_path}/in/caf\\xe9.png'.encode()
