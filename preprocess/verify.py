@@ -18,7 +18,7 @@ from preprocess.resume import Summary
 from preprocess.settings import MOST_WORKERS
 from yolo import storage
 from yolo.cli import flags
-from yolo.data import images, records, tfrecord
+from yolo.data import damage, records, tfrecord
 from yolo.geometry.assignment import responsible_places
 from yolo.settings import setting
 
@@ -52,9 +52,8 @@ def verify_shard(
 
 def _record_problems(description: records.Description, record: records.Record) -> Iterator[str]:
     """What is wrong with a record."""
-    lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
-    if len(lengths) > 1:
-        yield f'its objects are {sorted(lengths)} in number'
+    yield from damage.unreadable(description, record)
+    if not damage.has_equal_lengths(record):
         return
     if not np.isin(record.labels, range(len(description.classes))).all():
         yield f'a label is not one of the {len(description.classes)} classes'
@@ -66,10 +65,6 @@ def _record_problems(description: records.Description, record: records.Record) -
     places = responsible_places(record.boxes, record.labels, anchors, description.grid)
     if not np.array_equal(places, record.places):
         yield 'a responsible place is not that of its box'
-    try:
-        images.decode_stored(record.image, description.image_format, description.image_size)
-    except ValueError as error:
-        yield str(error)
 
 
 def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[str]]:

@@ -3,11 +3,13 @@
 A training batch is a function of (data, seed, step) alone, so that a resumed run sees the same batches.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-from yolo.data import augment, mosaic, parsing, records
+from yolo.data import augment, damage, mosaic, parsing, records
 
 WINDOW_BYTES = 2 << 30  # of serialized records that are shuffled together; all of VOC fits
 
@@ -117,6 +119,24 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Da
         return {name: _with_batch_size(value, batch_size) for name, value in out.items()}
 
     return images.batch(batch_size).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+@contextlib.contextmanager
+def naming_damage(data_dir: str, split: str) -> Iterator[None]:
+    """Raises ValueError, with file, record and way out, for TensorFlow's error about a damaged record of a split.
+
+    Looks for that record only then.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        found = damage.find(data_dir, split) if 'IteratorGetNext' in error.message else ''
+        if not found:  # the error is not about records
+            raise
+        raise ValueError(
+            f'{found}; `python -m preprocess verify --data_dir={data_dir}` checks all records, `python -m preprocess` '
+            'with --overwrite writes them again'
+        ) from error
 
 
 def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Tensor:

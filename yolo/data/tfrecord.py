@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
+MOST_BYTES = 2**31 - 1  # of a record: protobuf's own limit
+
 
 def frame(serialized: bytes) -> bytes:
     """The bytes of one record in a TFRecord file: length, checksum of the length, the record, its checksum."""
@@ -22,6 +24,8 @@ def unframe(file: BinaryIO, path: str) -> Iterator[bytes]:
         crc, number = file.read(4), int.from_bytes(length, 'little')
         if len(length) < 8 or crc != _masked_crc(length):
             raise ValueError(f'{path} is damaged at byte {position:,}')
+        if number > MOST_BYTES:  # memory for that many would be taken before reading
+            raise ValueError(f'{path} is damaged at byte {position:,}: a record of {number:,} bytes')
         serialized, crc = file.read(number), file.read(4)
         if crc != _masked_crc(serialized):
             raise ValueError(f'{path} is damaged after byte {position:,}')

@@ -56,9 +56,8 @@ def run_inference(
     num_images = description.split(split).num_images
     truths, detections, seconds, at_limit = [], [], [], 0
     image_ids: list[str] = []
-    with tqdm(
-        total=num_images, desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True
-    ) as bar:
+    bar = tqdm(total=num_images, desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
+    with pipeline.naming_damage(data_dir, split), bar:
         for batch in pipeline.evaluation_batches(data_dir, split, batch_size):
             images = batch.pop('image')
             detected, time_taken = _timed(predict, images)

@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from yolo.data import pipeline
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import is_of_others, num_workers
 
 
 @contextlib.contextmanager
 def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Raises OSError in plain words for TensorFlow's errors about TensorBoard's file and lost processes."""
+    """Raises OSError in plain words for TensorFlow's errors about TensorBoard's file and lost processes.
+
+    ValueError for those about damaged records.
+    """
     try:
-        yield
+        with pipeline.naming_damage(config.data_dir, config.train_split):
+            yield
     except tf.errors.OpError as error:
         if 'events file' in error.message:  # TensorFlow's own message has several lines
             raise OSError(

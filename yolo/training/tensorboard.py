@@ -63,7 +63,8 @@ def write_pictures(config: TrainConfig, predict, split: str, writer, step: int) 
 
 def _pictures(config: TrainConfig, predict, split: str) -> np.ndarray:
     """The first images of a split, each with true boxes and with detections: (n, H, 2 W, 3) uint8."""
-    batch = next(iter(pipeline.evaluation_batches(config.data_dir, split, config.batch_size)))
+    with pipeline.naming_damage(config.data_dir, split):
+        batch = next(iter(pipeline.evaluation_batches(config.data_dir, split, config.batch_size)))
     detections = {name: value.numpy() for name, value in predict(batch['image']).items()}
     batch = {name: value.numpy() for name, value in batch.items()}
     pictures = []

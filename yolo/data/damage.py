@@ -1,0 +1,54 @@
+"""Which record of a split cannot be read: TensorFlow's errors name neither the file nor the record."""
+
+from collections.abc import Iterator
+
+from yolo import storage
+from yolo.data import images, records, tfrecord
+
+
+def has_equal_lengths(record: records.Record) -> bool:
+    """Whether all lists of a record have one entry for each object."""
+    return len({len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}) == 1
+
+
+def unreadable(description: records.Description, record: records.Record) -> Iterator[str]:
+    """Why a record cannot be made into tensors: its lists, and the image, which is decoded for that."""
+    if not has_equal_lengths(record):
+        lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
+        yield f'its objects are {sorted(lengths)} in number'
+    if len(record.labels) > description.max_boxes:
+        yield f'it has {len(record.labels)} objects, the {records.DESCRIPTION} says at most {description.max_boxes}'
+    try:
+        images.decode_stored(record.image, description.image_format, description.image_size)
+    except ValueError as error:
+        yield str(error)
+
+
+def find(data_dir: str, split: str) -> str:
+    """The first record of a split that cannot be read, with its file, its number there and the reason; '' if all can.
+
+    Reads and decodes the records up to it. Numbers begin with 0. ValueError if the description
+    itself cannot be read.
+    """
+    description = records.read_description(data_dir)
+    num_shards = description.split(split).num_shards
+    for path in (records.shard_path(data_dir, split, i, num_shards) for i in range(num_shards)):
+        found = _find_in_file(path, description)
+        if found:
+            return found
+    return ''
+
+
+def _find_in_file(path: str, description: records.Description) -> str:
+    number = 0
+    try:
+        with storage.reader(path) as file:
+            for serialized in tfrecord.unframe(file, path):
+                record = records.deserialize(serialized)
+                reason = next(unreadable(description, record), '')
+                if reason:
+                    return f'{path}, record {number} ({record.image_id!r}): {reason}'
+                number += 1
+    except (OSError, ValueError) as error:
+        return f'{path}, record {number}: {str(error).removeprefix(path).lstrip()}'
+    return ''
