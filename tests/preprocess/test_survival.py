@@ -155,7 +155,7 @@ def test_records_without_a_manifest_are_not_taken_for_whole(tmp_path):
     folder = write_records(tmp_path / 'data')
     os.remove(f'{folder}/{records.MANIFEST}')
     with pytest.raises(ValueError, match=r'without a manifest\.json; --overwrite'):
-        resume.begin(folder, {})
+        resume.begin(folder, {}, {})
     assert not os.path.exists(f'{folder}/{records.MANIFEST}')
 
 
@@ -188,7 +188,7 @@ def replaced(**fields):
 @pytest.mark.parametrize(
     ('edit', 'problem'),
     [
-        (replaced(image=lambda r: r.image[: len(r.image) // 2]), 'the JPEG is cut off'),
+        (replaced(image=lambda r: r.image[: len(r.image) // 2]), 'the image is damaged'),
         (replaced(places=lambda r: r.places + 1), 'a responsible place is not that of its box'),
         (replaced(labels=lambda r: r.labels + 9), 'a label is not one of the 5 classes'),
         (replaced(boxes=lambda r: r.boxes + 1), 'a box is not within the image'),

@@ -127,3 +127,17 @@ def test_names_twice_and_unknown_names_and_depth(damaged):
     path.unlink()
     path.mkdir()
     check_refused(path, read, must_fail=True)
+
+
+def test_a_shard_with_a_damaged_note_is_not_finished(tmp_path, capsys):
+    shard = tmp_path / 'a.tfrecord-00000-of-00001'
+    shard.write_bytes(b'records')
+    written = records.ShardFile(0, *records.checksum(str(shard)))
+    resume.note(str(shard), written, resume.Summary())
+    assert resume.finished(str(shard)) == (written, resume.Summary())
+    path = tmp_path / 'progress/a.tfrecord-00000-of-00001.json'
+    path.write_text(path.read_text().replace('"num_images": 0', '"num_images": 7'))
+    assert resume.finished(str(shard)) is None
+    said = capsys.readouterr().err
+    assert said.startswith(f'{path}: not a note that this version reads (summary.num_images counts 7, the rest of ')
+    assert said.endswith(f'; {shard} is written again\n')

@@ -50,10 +50,12 @@ def check_same_step(step: int, model_dir: str, collective: HostCollective) -> No
 
 
 def _check_splits(config: TrainConfig) -> None:
+    """ValueError for a split without images, and one whose files are not those of the manifest."""
     description = records.read_description(config.data_dir)
     for split in filter(None, (config.train_split, config.eval_split)):
         if not description.split(split).num_images:
             raise ValueError(f'split {split!r} of {config.data_dir!r} has no images')
+        records.shard_files(config.data_dir, split, description)
 
 
 def _check_replicas(config: TrainConfig, replicas: int) -> None:
