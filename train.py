@@ -18,7 +18,7 @@ from yolo import settings
 from yolo.cli import flags
 from yolo.settings import setting
 from yolo.training import preemption, recipes
-from yolo.training.config import STRATEGIES, TrainConfig
+from yolo.training.config import JOIN_TIMEOUT, STRATEGIES, TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,13 @@ class Devices:
     tpu: str = setting('', 'Name or address of a TPU, or local.', group='Devices', unset='none')
     cpu_devices: int = setting(
         1, 'Without a GPU: logical CPU devices to train on, to try several replicas.', group='Devices', low=1, high=64
+    )
+    join_timeout: float = setting(
+        JOIN_TIMEOUT,
+        'Minutes to wait for the other workers that TF_CONFIG names.',
+        group='Devices',
+        low=0.01,
+        high=10080,
     )
     overwrite: bool = setting(
         False,
@@ -86,7 +93,7 @@ def train(values: FlagValues) -> int:
         cpu = tf.config.list_physical_devices('CPU')[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * devices.cpu_devices
         tf.config.set_logical_device_configuration(cpu, logical)
-    strategy = distribution.make_strategy(devices.strategy, tpu=devices.tpu)
+    strategy = distribution.make_strategy(devices.strategy, tpu=devices.tpu, join_timeout=devices.join_timeout)
     on_tpu = devices.strategy == 'tpu' or devices.tpu != ''
     config = resolve.resolve(config, strategy.num_replicas_in_sync, on_tpu)
     if config.deterministic:

@@ -19,6 +19,7 @@ LOSSES = ('region', 'notebook')
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
+JOIN_TIMEOUT = 10.0  # minutes to wait for the other processes of a run
 PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
 RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'

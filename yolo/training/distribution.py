@@ -2,31 +2,37 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from absl import logging
 
-from yolo.training.config import STRATEGIES
+from yolo.training import join_watch, rendezvous
+from yolo.training.config import JOIN_TIMEOUT, STRATEGIES
 
 TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
 
+LAST_PORT = 65535
 # What TensorFlow writes into an error that another process had first, or that came with a call of another process.
 FROM_OTHERS = ('aborted by: ', 'GRPC error information from remote target')
 
 
-def make_strategy(kind: str = 'auto', devices: Sequence[str] = (), tpu: str = '') -> tf.distribute.Strategy:
+def make_strategy(
+    kind: str = 'auto', devices: Sequence[str] = (), tpu: str = '', join_timeout: float = JOIN_TIMEOUT
+) -> tf.distribute.Strategy:
     """The tf.distribute strategy of a kind, one of STRATEGIES.
 
     auto: multi_worker_mirrored where TF_CONFIG names several processes, tpu where `tpu` is given, else one_device or,
     where there are several, mirrored. devices: which to take; the default is all GPUs or, where there is none, all
-    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. ValueError if this
-    machine has no such device, ConnectionError if the workers cannot join.
+    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. join_timeout: how many
+    minutes to wait for the other workers. ValueError if this machine has no such device or TF_CONFIG cannot be right,
+    OSError if the workers do not come or cannot join.
     """
     if kind not in STRATEGIES:
         raise ValueError(f'unknown strategy {kind!r}; there are {", ".join(STRATEGIES)}')
     if kind == 'multi_worker_mirrored' or (kind == 'auto' and sum(map(len, _tf_config()[0].values())) > 1):
-        return _multi_worker()
+        return _multi_worker(join_timeout)
     if kind == 'tpu' or (kind == 'auto' and tpu):
         return _tpu(tpu)
     if not devices:
@@ -62,7 +68,23 @@ def _tpu(name: str) -> tf.distribute.Strategy:
         raise ValueError(f'--strategy=tpu: no TPU {name or "local"!r} ({str(error).splitlines()[0]})') from error
 
 
-def _multi_worker() -> tf.distribute.Strategy:
+def _multi_worker(join_timeout: float) -> tf.distribute.Strategy:
+    workers, index = _workers()
+    others = [worker for worker in workers if worker != workers[index]]
+    logging.info('waiting for all of %s; this is %s', ', '.join(workers), workers[index])
+    if others:
+        rendezvous.meet(workers, index, 60 * join_timeout)
+    try:
+        with join_watch.limited(others):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise ConnectionError(
+            f'this process, {workers[index]} in TF_CONFIG, cannot join the others: {" ".join(error.message.split())}'
+        ) from error
+
+
+def _workers() -> tuple[list[str], int]:
+    """The addresses of all workers in TF_CONFIG, and which of them is this process; ValueError if it is not right."""
     cluster, task = _tf_config()
     example = f'as {TF_CONFIG}, with another index on each'
     if not cluster:
@@ -72,17 +94,20 @@ def _multi_worker() -> tf.distribute.Strategy:
     if set(cluster) != {'worker'}:
         raise ValueError(f'TF_CONFIG: every process has to be a worker, {example}; there are {", ".join(cluster)}')
     workers, index = cluster['worker'], str(task.get('index'))
-    are_addresses = all(isinstance(worker, str) and worker.rpartition(':')[2].isdigit() for worker in workers)
-    if not are_addresses or task.get('type') != 'worker' or index not in map(str, range(len(workers))):
+    if task.get('type') != 'worker' or index not in map(str, range(len(workers))):
         raise ValueError(f'TF_CONFIG has to be {example}; it is {os.environ["TF_CONFIG"]}')
-    logging.info('waiting for all of %s; this is %s', ', '.join(workers), workers[int(index)])
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:  # the port is taken, or others did not come
-        raise ConnectionError(
-            f'this process, {workers[int(index)]} in TF_CONFIG, cannot join the others: '
-            f'{" ".join(error.message.split())}'
-        ) from error
+    seen: set[str] = set()
+    for worker in workers:
+        host, _, port = worker.rpartition(':') if isinstance(worker, str) else ('', '', '')
+        if not host or not re.fullmatch('[0-9]+', port):
+            raise ValueError(f'TF_CONFIG has to be {example}; {worker!r} is not an address host:port')
+        if len(port) > 5 or not 1 <= int(port) <= LAST_PORT:
+            raise ValueError(f'TF_CONFIG: {worker}: a port is a number from 1 to {LAST_PORT}')
+        address = f'{host.lower()}:{int(port)}'
+        if address in seen:
+            raise ValueError(f'TF_CONFIG names {worker} twice; every worker needs an address of its own')
+        seen.add(address)
+    return workers, int(index)
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:

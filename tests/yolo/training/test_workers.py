@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -51,11 +53,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start(command, count: int = 2) -> list[subprocess.Popen]:
-    """All workers of a cluster on this machine."""
+def start(command, count: int = 2, indices=None) -> list[subprocess.Popen]:
+    """All workers of a cluster on this machine, or those of some indices."""
     workers = [f'127.0.0.1:{port}' for port in free_ports(count)]
     processes = []
-    for index in range(count):
+    for index in range(count) if indices is None else indices:
         config = json.dumps({'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': index}})
         processes.append(kills.start(command, env={**os.environ, 'TF_CONFIG': config}))
     return processes
@@ -101,6 +103,31 @@ def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
     recorded = json.loads((tmp_path / 'run.json').read_text())
     assert recorded['reason'] == 'another process was told to end'
     assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{recorded["step"]}')
+
+
+@pytest.mark.parametrize('index', [0, 1])
+def test_a_worker_that_does_not_come_is_named(command, tmp_path, index):
+    (process,) = start([*command, f'--model_dir={tmp_path}', '--join_timeout=0.05'], indices=[index])
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 1, text
+    workers = re.search('waiting for all of (.*), (.*); this is', text).groups()
+    last = text.splitlines()[-1]
+    assert last.startswith(f'train.py: {workers[1 - index]} ')
+    assert 'did not come within 0.05 minutes (--join_timeout)' in last
+    assert 'Traceback' not in text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('sent', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_worker_that_waits(command, tmp_path, sent):
+    (process,) = start([*command, f'--model_dir={tmp_path}'], indices=[1])
+    assert 'waiting for all of' in next(line for line in process.stdout if 'waiting' in line)
+    time.sleep(2)
+    since = time.monotonic()
+    process.send_signal(sent)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert time.monotonic() - since < 10
 
 
 @pytest.mark.parametrize(
