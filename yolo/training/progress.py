@@ -16,6 +16,7 @@ from yolo.training.state import State
 from yolo.training.step import METRICS, TERMS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change
+LOWEST_LOSS_SCALE = 1.0  # with which the gradient is that of a loss that is not scaled
 LOWER_RATE_HINT = 'take a lower --learning_rate, in another --model_dir'
 
 
@@ -31,8 +32,9 @@ class Progress:
         self.is_next_timed = True
         self.since = time.perf_counter()
         self.seconds = 0.0  # spent on steps since the last line, without those that were compiled in that time
-        self.window: list[np.ndarray] = []  # metrics of the steps since the last line
-        self.timed: list[np.ndarray] = []  # those of `window` that `seconds` contains
+        self.window: list[np.ndarray] = []  # metrics of the steps since the last line, but for skipped ones
+        self.timed: list[np.ndarray] = []  # metrics of the steps that `seconds` contains
+        self.num_skipped, self.loss_scale = 0, 0.0  # since the last line; of the last step
         self.total_steps, self.total_seconds = 0, 0.0  # timed ones
         self.last: dict[str, float] | None = None  # loss and its parts in the last line
         # On a terminal only; elsewhere `disable=None` disables the bar.
@@ -50,7 +52,8 @@ class Progress:
     def add(self, step: int, metrics: tf.Tensor) -> None:
         """Takes the metrics of the steps from number `step` on, (n, len(METRICS)).
 
-        FloatingPointError, with the images of its batch, if the loss of an earlier step is not finite.
+        FloatingPointError, with the images of its batch, if the loss of an earlier step is not finite. With a scaled
+        loss such a step is skipped, counted and in no mean, as long as the scale can fall.
         """
         self._read()
         self.unread = step, metrics, self.is_next_timed
@@ -75,36 +78,58 @@ class Progress:
             return
         step, metrics, is_timed = self.unread[0], self.unread[1].numpy(), self.unread[2]
         self.unread = None
-        losses = metrics[:, : len(TERMS)]
-        self._check_finite(step, losses)
-        self.state.loss_sum.assign_add(losses[:, 0].astype(np.float64).sum())
-        self.state.loss_count.assign_add(len(losses))
-        self.window.append(metrics)
+        losses, is_skipped = metrics[:, : len(TERMS)], metrics[:, METRICS.index('skipped')] > 0.5
+        self._check_finite(step, losses, is_skipped)
+        self._check_loss_scale(step, metrics[:, METRICS.index('loss_scale')], is_skipped)
+        self.state.loss_sum.assign_add(losses[~is_skipped, 0].astype(np.float64).sum())
+        self.state.loss_count.assign_add(int((~is_skipped).sum()))
+        self.window.append(metrics[~is_skipped])
+        self.num_skipped += int(is_skipped.sum())
         if is_timed:
             self.timed.append(metrics)
         self.bar.update(len(metrics))
 
-    def _check_finite(self, step: int, losses: np.ndarray) -> None:
-        bad = np.flatnonzero(~np.isfinite(losses).all(1))
-        if not len(bad):
-            return
-        config, bad_step = self.config, step + int(bad[0])
-        ids = pipeline.training_ids(config.data_dir, config.train_split, config.batch_size, config.seed, bad_step)
-        values = dict(zip(TERMS, losses[bad[0]].tolist(), strict=True))
-        raise FloatingPointError(
-            f'the loss of step {bad_step} is not finite: {values}; its images: {", ".join(ids)}. The last checkpoint '
-            f'is from before; look at these images (python -m preprocess show), or {LOWER_RATE_HINT}'
+    def _check_finite(self, step: int, losses: np.ndarray, is_skipped: np.ndarray) -> None:
+        bad = np.flatnonzero(~np.isfinite(losses).all(1) & ~is_skipped)
+        if len(bad):
+            values = dict(zip(TERMS, losses[bad[0]].tolist(), strict=True))
+            raise self._not_finite(step + int(bad[0]), f'the loss of step {step + int(bad[0])} is not finite: {values}')
+
+    def _check_loss_scale(self, step: int, loss_scales: np.ndarray, is_skipped: np.ndarray) -> None:
+        """FloatingPointError for a step that was skipped though its loss was not scaled up any more."""
+        self.loss_scale = float(loss_scales[-1])
+        bad = np.flatnonzero(is_skipped & (loss_scales <= LOWEST_LOSS_SCALE))
+        if len(bad):
+            number = step + int(bad[0])
+            raise self._not_finite(
+                number,
+                f'the loss or the gradient of step {number} is not finite, though so many steps were skipped that the '
+                f'loss is not scaled any more (--precision={self.config.precision})',
+            )
+
+    def _not_finite(self, step: int, what: str) -> FloatingPointError:
+        config = self.config
+        ids = pipeline.training_ids(config.data_dir, config.train_split, config.batch_size, config.seed, step)
+        return FloatingPointError(
+            f'{what}; its images: {", ".join(ids)}. The last checkpoint is from before; look at these images '
+            f'(python -m preprocess show), or {LOWER_RATE_HINT}'
         )
 
     def _report(self, done: int) -> None:
         """Writes the log line and the scalars of the steps since the last line."""
-        metrics = np.concatenate(self.window)
-        means = dict(zip(METRICS, metrics.mean(0, dtype=np.float64).tolist(), strict=True))
-        self.last = {name: means[name] for name in TERMS}
         scalars = {'learning_rate': float(self.rate(done - 1)), **self._speed()}
-        self._log(done, means, scalars)
-        self._write_scalars(done, means, scalars)
-        self.seconds, self.window, self.timed = 0.0, [], []
+        if self.loss_scale:
+            scalars |= {'skipped_steps': self.num_skipped, 'loss_scale': self.loss_scale}
+        if self.num_skipped:
+            steps = 'step' if self.num_skipped == 1 else 'steps'
+            logging.info('step %d: %d %s skipped, the loss scale is %g', done, self.num_skipped, steps, self.loss_scale)
+        metrics = np.concatenate(self.window)
+        if len(metrics):
+            means = dict(zip(METRICS, metrics.mean(0, dtype=np.float64).tolist(), strict=True))
+            self.last = {name: means[name] for name in TERMS}
+            self._log(done, means, scalars)
+            self._write_scalars(done, means, scalars)
+        self.seconds, self.window, self.timed, self.num_skipped = 0.0, [], [], 0
 
     def _speed(self) -> dict[str, float]:
         """The speed of the timed steps since the last line and their share of waiting; {} if there are none."""

@@ -7,15 +7,17 @@ import keras
 import tensorflow as tf
 
 from yolo.data import pipeline
-from yolo.models.layers import MaxPool2D
+from yolo.models.layers import BatchNorm, MaxPool2D
 from yolo.training import losses
 from yolo.training.config import TrainConfig
 from yolo.training.state import State
 
 # The metrics of a step, in the order in which it returns them: the loss and its parts (averaged over the batch), the
-# sums of `losses.statistics`, and two more.
+# sums of `losses.statistics`, and four more. `skipped` is 1 for a step that changed nothing but the scale of the loss,
+# and `loss_scale` the one that it had; both are 0 without such a scale.
 TERMS = ('loss', 'box', 'objectness', 'class')
-METRICS = (*TERMS, *losses.STATISTICS, 'gradient_norm', 'seconds_waited')
+SCALING = ('skipped', 'loss_scale')
+METRICS = (*TERMS, *losses.STATISTICS, 'gradient_norm', 'seconds_waited', *SCALING)
 
 
 def make_steps(
@@ -42,6 +44,7 @@ def make_steps(
             batch, seconds_waited = _next_batch(iterator)
             terms = strategy.run(replica_step, args=(batch, step + i))
             terms = {name: strategy.reduce('SUM', term, axis=None) for name, term in terms.items()}
+            terms = dict.fromkeys(SCALING, 0.0) | terms
             terms |= {'gradient_norm': _gradient_norm(state.optimizer), 'seconds_waited': seconds_waited}
             metrics = metrics.write(tf.cast(i, tf.int32), tf.stack([terms[name] for name in METRICS]))
         return metrics.stack()
@@ -73,6 +76,7 @@ def _make_replica_step(state: State, config: TrainConfig, size: tuple[int, int],
         images = pipeline.augment_images(batch, size)  # (B, H, W, 3) float32
         places = _stored_places(batch, size)
         loss_scale = optimizer.dynamic_scale if _scales_loss(optimizer) else 1.0
+        restore = _moving_statistics(state.model) if _scales_loss(optimizer) else None
         with tf.GradientTape() as tape:
             raw = state.model(images, training=True)  # (B, GH, GW, A, 5 + C)
             terms = _loss_terms(config, raw, batch, places, seen=step * config.batch_size)
@@ -80,12 +84,16 @@ def _make_replica_step(state: State, config: TrainConfig, size: tuple[int, int],
         statistics = losses.statistics(raw, batch['boxes'], batch['labels'], config.anchors, places)
         gradients = tape.gradient(scaled_loss, weights)
         gradients = _add_weight_decay(gradients, state.model, weight_decay * loss_scale)
-        if _scales_loss(optimizer):
-            gradients = _spread_non_finite(gradients)
+        skipped, scaling = None, {}
+        if restore is not None:
+            skipped = _is_skipped(gradients, terms)
+            gradients = [tf.where(skipped, float('nan'), gradients[0]), *gradients[1:]]  # what Keras looks at
+            scaling = _scaling_metrics(skipped, loss_scale)
+            restore(skipped)
         optimizer.apply(gradients, weights)
         if state.averaged is not None:
-            _update_average(state, config.ema, step)
-        return {**terms, **statistics}
+            _update_average(state, config.ema, step, skipped)
+        return {**terms, **statistics, **scaling}
 
     return tf.function(replica_step, jit_compile=True) if config.jit_compile else replica_step
 
@@ -139,26 +147,53 @@ def _gradient_norm(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
     return tf.convert_to_tensor(getattr(optimizer, 'inner_optimizer', optimizer).gradient_norm)
 
 
-def _spread_non_finite(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Makes the gradients of all replicas non-finite if those of one are, so that all of them skip the step.
+def _is_skipped(gradients: list[tf.Tensor], terms: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Whether a gradient or a part of the loss is not finite in any replica, so that all of them skip the step.
 
-    Keras' LossScaleOptimizer looks at the first replica alone.
+    Keras' LossScaleOptimizer looks at the gradients of the first replica alone.
     """
-    is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    values = [*gradients, *terms.values()]
+    is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
     num_bad = tf.cast(~is_finite, tf.float32)
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
         num_bad = context.all_reduce(tf.distribute.ReduceOp.SUM, num_bad)
-    return [tf.where(num_bad > 0, float('nan'), gradients[0]), *gradients[1:]]
+    return num_bad > 0
 
 
-def _update_average(state: State, ema: float, step: tf.Tensor) -> None:
+def _scaling_metrics(skipped: tf.Tensor, loss_scale) -> dict[str, tf.Tensor]:
+    """This replica's share of the metrics SCALING."""
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    values = tf.cast(skipped, tf.float32), tf.convert_to_tensor(loss_scale)
+    return {name: value / replicas for name, value in zip(SCALING, values, strict=True)}
+
+
+def _moving_statistics(model: keras.Model) -> Callable[[tf.Tensor], None]:
+    """A function that gives batch norm the moving statistics of now, where a step that changed them is skipped.
+
+    In float16 activations overflow, and their mean and variance would stay so for good.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, BatchNorm) and layer.trainable]
+    weights = [weight for layer in layers for weight in (layer.mean, layer.variance)]
+    before = [tf.identity(weight) for weight in weights]
+
+    def restore(skipped: tf.Tensor) -> None:
+        for weight, value in zip(weights, before, strict=True):
+            weight.assign(tf.where(skipped, value, tf.convert_to_tensor(weight)))
+
+    return restore
+
+
+def _update_average(state: State, ema: float, step: tf.Tensor, skipped: tf.Tensor | None) -> None:
     """Moves the averaged weights, batch norm's moving statistics among them, towards the trained ones.
 
-    As tf.train.ExponentialMovingAverage with num_updates: the memory is shorter in the beginning.
+    Not where the step is skipped; None: steps never are. As tf.train.ExponentialMovingAverage with num_updates: the
+    memory is shorter in the beginning.
     """
     done = tf.cast(step, tf.float32)
     keep = tf.minimum(ema, (1 + done) / (10 + done))
+    if skipped is not None:
+        keep = tf.where(skipped, 1.0, keep)
 
     def move(strategy: tf.distribute.Strategy, keep) -> None:
         for average, weight in zip(state.export_model.weights, state.model.weights, strict=True):

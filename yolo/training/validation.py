@@ -1,5 +1,6 @@
 """Evaluations during training: which weights are the best, when the rate falls, when the run ends early."""
 
+import math
 from collections.abc import Callable
 
 from absl import logging
@@ -46,8 +47,9 @@ def evaluate(
 
 
 def mean_loss(state: State) -> float:
-    """The mean training loss over the steps since the last evaluation."""
-    return float(state.loss_sum.numpy()) / max(int(state.loss_count.numpy()), 1)
+    """The mean training loss over the steps since the last evaluation; infinite if all of them were skipped."""
+    count = int(state.loss_count.numpy())
+    return float(state.loss_sum.numpy()) / count if count else math.inf
 
 
 def _measure_map(config: TrainConfig, state: State, predict: Callable, writer, step: int) -> dict:

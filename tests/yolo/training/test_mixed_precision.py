@@ -1,6 +1,9 @@
 """Mixed precision: nearly the same losses, a loss that is scaled, and everything else as before."""
 
 import dataclasses
+import json
+import logging
+import re
 
 import keras
 import numpy as np
@@ -8,10 +11,11 @@ import pytest
 import tensorflow as tf
 from training_runs import make_config, make_small_config, one_device, run_steps, two_devices
 
+from yolo.data import pipeline
 from yolo.detection import keras_backend
 from yolo.evaluation import inference
 from yolo.models import model_folder
-from yolo.training import loop, network, state, step
+from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
 
 
@@ -44,37 +48,120 @@ def test_weights_stay_float32(records_dir, tmp_path):
     assert keras.config.dtype_policy().name == 'float32'  # of others' models
 
 
+def spoil_gradient(monkeypatch, is_spoiled, is_last) -> None:
+    """Makes the first gradient infinite; Keras alone would look at that of the first replica."""
+    checked = step._is_skipped
+
+    def check(gradients, terms):
+        return checked([tf.where(is_spoiled & is_last(), float('inf'), gradients[0]), *gradients[1:]], terms)
+
+    monkeypatch.setattr(step, '_is_skipped', check)
+
+
+def spoil_images(monkeypatch, is_spoiled, is_last) -> None:
+    """Makes pixels so large that activations overflow float16, and batch norm's mean and variance with them."""
+    augment = pipeline.augment_images
+    monkeypatch.setattr(
+        pipeline, 'augment_images', lambda *args: tf.where(is_spoiled & is_last(), 1e30, 1.0) * augment(*args)
+    )
+
+
+@pytest.mark.parametrize('spoil', [spoil_gradient, spoil_images])
 @pytest.mark.parametrize('make_strategy', [one_device, two_devices])
-def test_a_gradient_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path, monkeypatch, make_strategy):
-    """The last replica's first gradient is spoiled, once; Keras alone would look at the first replica's."""
-    config = make_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0)
+def test_a_step_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path, monkeypatch, make_strategy, spoil):
+    """What the last replica computes is spoiled, once: no weight changes, nor moving statistics nor averages."""
+    config = make_small_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0, ema=0.5)
     strategy = make_strategy()
     run_state = state.make_state(config, strategy)
-    checked = step._spread_non_finite
+    is_spoiled = tf.Variable(True)
 
-    def spoiled(gradients):
+    def is_last():
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        last = tf.cast(replica, tf.int32) == strategy.num_replicas_in_sync - 1
-        return checked([tf.where(last, float('inf'), gradients[0]), *gradients[1:]])
+        return tf.cast(replica, tf.int32) == strategy.num_replicas_in_sync - 1
 
-    before = run_state.model.get_weights()
-    scale = float(run_state.optimizer.dynamic_scale.numpy())
-    monkeypatch.setattr(step, '_spread_non_finite', spoiled)
+    def weights():
+        return [
+            value.numpy()
+            for model in (run_state.model, run_state.averaged)
+            for weight in model.weights
+            for value in strategy.experimental_local_results(weight.value)
+        ]
+
+    spoil(monkeypatch, is_spoiled, is_last)
+    before = weights()
+    scale = 512.0  # with which no gradient overflows by itself
+    run_state.optimizer.dynamic_scale.assign(scale)
+    steps = step.make_steps(run_state, config, strategy, (96, 96))
     iterator = iter(distribute_batches(config, strategy, 0))
     zero, one = tf.constant(0, tf.int64), tf.constant(1, tf.int64)
-    step.make_steps(run_state, config, strategy, (96, 96))(iterator, zero, one)
-    trained = {id(weight) for weight in run_state.model.trainable_variables}
-    for weight, old in zip(run_state.model.weights, before, strict=True):
-        if id(weight) in trained:
-            np.testing.assert_array_equal(weight.numpy(), old)
+
+    def take(number):
+        return dict(zip(step.METRICS, steps(iterator, number, one).numpy()[0], strict=True))
+
+    metrics = take(zero)
+    assert (metrics['skipped'], metrics['loss_scale']) == (1, scale)
+    for weight, old in zip(weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
     assert float(run_state.optimizer.dynamic_scale.numpy()) == scale / 2
     assert int(run_state.optimizer.iterations.numpy()) == 0
-    monkeypatch.undo()
-    step.make_steps(run_state, config, strategy, (96, 96))(iterator, one, one)
+    is_spoiled.assign(False)
+    metrics = take(one)
+    assert (metrics['skipped'], metrics['loss_scale']) == (0, scale / 2)
+    assert np.isfinite(metrics['loss'])
     assert int(run_state.optimizer.iterations.numpy()) == 1
-    assert any(
-        not np.array_equal(weight.numpy(), old) for weight, old in zip(run_state.model.weights, before, strict=True)
+    assert any(not np.array_equal(weight, old) for weight, old in zip(weights(), before, strict=True))
+    assert all(np.isfinite(weight).all() for weight in weights())
+
+
+def spoil_loss(monkeypatch, first: int, last: int) -> None:
+    """Makes the loss of some steps of four images infinite."""
+    region_terms = losses.TERMS['region']
+
+    def terms(raw, boxes, labels, anchors, seen, places=None):
+        is_bad = (seen >= 4 * first) & (seen <= 4 * last)
+        return region_terms(tf.where(is_bad, float('inf'), raw), boxes, labels, anchors, seen, places)
+
+    monkeypatch.setitem(losses.TERMS, 'region', terms)
+
+
+def test_a_run_goes_on_after_a_skipped_step(records_dir, tmp_path, monkeypatch, caplog):
+    """It is counted in the log, and in no mean: neither in that of a line nor in the one since the last evaluation."""
+    spoil_loss(monkeypatch, 4, 5)
+    config = make_small_config(
+        records_dir, tmp_path, precision='mixed_float16', num_steps=8, log_every=2, monitor='loss', learning_rate=1e-6
     )
+    with caplog.at_level(logging.INFO, 'absl'):
+        result = loop.train(config, one_device())
+    assert (result.reason, result.step) == ('finished', 8)
+    (skipped,) = [message for message in caplog.messages if message.startswith('step 6: 2 steps skipped')]
+    assert re.fullmatch(r'step 6: 2 steps skipped, the loss scale is \d+', skipped)
+    lines = [message for message in caplog.messages if re.match(r'step \d/8  loss', message)]
+    assert {'step 4', 'step 8'} <= {line.split('/')[0] for line in lines} <= {'step 2', 'step 4', 'step 8'}
+    assert not [line for line in lines if 'nan' in line or 'inf' in line]
+    assert np.isfinite(list(result.losses.values())).all()
+    best = json.loads((tmp_path / 'best/metrics.json').read_text())
+    assert 0 < best['loss'] < 100
+    for weights in model_folder.load_trained(str(tmp_path))[0].get_weights():
+        assert np.isfinite(weights).all()
+
+
+def test_a_run_ends_when_the_scale_of_the_loss_cannot_fall_any_more(records_dir, tmp_path, monkeypatch):
+    """From 2^15, fifteen skipped steps bring it to 1; the sixteenth ends the run, with its images."""
+    spoil_loss(monkeypatch, 0, 100)
+    config = make_small_config(records_dir, tmp_path, precision='mixed_float16', num_steps=50, checkpoint_every=50)
+    with pytest.raises(FloatingPointError, match=r'gradient of step 15 is not finite, though .*not scaled') as caught:
+        loop.train(config, one_device())
+    for image_id in pipeline.training_ids(records_dir, 'train', 4, config.seed, 15):
+        assert image_id in str(caught.value)
+    assert not list(tmp_path.glob('*/ckpt*'))
+
+
+@pytest.mark.parametrize('precision', ['float32', 'mixed_bfloat16'])
+def test_without_a_scaled_loss_the_first_such_step_ends_the_run(records_dir, tmp_path, monkeypatch, precision):
+    spoil_loss(monkeypatch, 4, 5)
+    config = make_small_config(records_dir, tmp_path, precision=precision, num_steps=8)
+    with pytest.raises(FloatingPointError, match='the loss of step 4 is not finite'):
+        loop.train(config, one_device())
 
 
 def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
