@@ -4,12 +4,17 @@
 
 Makes a VOC folder of `--num_images` links to the images of the split, and converts it in turn with the command and with
 a bare loop in as many processes as there are cores; both are whole processes, started from nothing. Prints images/s
-and the ratio command / bare: the median over the rounds.
+and the ratio command / bare: the median over the rounds. With another checkout of this project, that is measured too:
+
+  git worktree add --detach ../before HEAD~1
+  python benchmarks/preprocessing.py --voc_dir=VOCdevkit/VOC2012 --before=../before
 """
 
 import concurrent.futures
+import itertools
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +31,7 @@ flags.DEFINE_string('split', 'trainval', 'Its list.')
 flags.DEFINE_integer('num_images', 20_000, 'Images to convert.')
 flags.DEFINE_integer('image_size', 416, 'Pixels of the stored images.')
 flags.DEFINE_integer('rounds', 3, 'Rounds, each measuring both.')
+flags.DEFINE_string('before', None, 'Another checkout of this project, to be compared with this one.')
 flags.DEFINE_string('bare', None, 'Folder of images to convert with the bare loop: what the benchmark starts itself.')
 
 
@@ -61,6 +67,22 @@ def run_bare(folder: str, size: int) -> None:
         print(sum(pool.map(convert_bare, parts, [size] * len(parts))))
 
 
+def measure(command: list[str], checkout: str) -> tuple[float, float]:
+    """Seconds, and seconds of all cores together, that a Python command with the code of a checkout takes."""
+    start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = os.environ | {'PYTHONPATH': checkout}
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=checkout, env=environment)
+    seconds, done = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, done.ru_utime + done.ru_stime - used.ru_utime - used.ru_stime
+
+
+def compare(times: dict[str, list[tuple[float, float]]], name: str, other: str) -> None:
+    """Prints the ratios of the speeds of two commands, by the clock and by the time of all cores."""
+    pairs = list(zip(times[name], times[other], strict=True))
+    for i, clock in enumerate(('clock', 'time of all cores')):
+        print(f'{name} / {other}, {clock}: {in_turn.spread([theirs[i] / ours[i] for ours, theirs in pairs])}')
+
+
 def main(_) -> None:
     """Measures in turn and prints."""
     if FLAGS.bare:
@@ -68,23 +90,22 @@ def main(_) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder, out = pathlib.Path(scratch, 'VOC'), pathlib.Path(scratch, 'records')
         link_images(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, FLAGS.num_images, folder)
-        size = f'--image_size={FLAGS.image_size}'
-        commands = {
-            'bare': [__file__, f'--voc_dir={folder}', f'--bare={folder}/JPEGImages', size],
-            'preprocess': ['-m', 'preprocess', f'--voc_dir={folder}', '--splits=all', f'--out_dir={out}', size],
-        }
-        ratios = []
+        size, here = f'--image_size={FLAGS.image_size}', str(pathlib.Path(__file__).resolve().parent.parent)
+        convert = ['-m', 'preprocess', f'--voc_dir={folder}', '--splits=all', f'--out_dir={out}', size]
+        bare = [str(pathlib.Path(__file__).resolve()), f'--voc_dir={folder}', f'--bare={folder}/JPEGImages', size]
+        commands = {'bare': (bare, here), 'preprocess': (convert, here)}
+        if FLAGS.before:
+            commands['before'] = (convert, str(pathlib.Path(FLAGS.before).resolve()))
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for number in range(FLAGS.rounds):
-            seconds = {}
-            for name, command in commands.items():
-                start = time.perf_counter()
-                subprocess.run([sys.executable, *command], check=True, capture_output=True)
-                seconds[name] = time.perf_counter() - start
-            shutil.rmtree(out)
-            ratios.append(seconds['bare'] / seconds['preprocess'])
-            speeds = {name: FLAGS.num_images / value for name, value in seconds.items()}
+            for name in itertools.islice(itertools.cycle(commands), number, number + len(commands)):  # each is first
+                times[name].append(measure(*commands[name]))
+                shutil.rmtree(out, ignore_errors=True)
+            speeds = {name: FLAGS.num_images / values[-1][0] for name, values in times.items()}
             print(f'round {number}: ' + ', '.join(f'{name} {speed:.0f} images/s' for name, speed in speeds.items()))
-    print(f'preprocess / bare: {in_turn.spread(ratios)}')
+    compare(times, 'preprocess', 'bare')
+    if FLAGS.before:
+        compare(times, 'preprocess', 'before')
 
 
 if __name__ == '__main__':

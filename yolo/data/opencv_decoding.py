@@ -6,6 +6,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ _LIBJPEG = (  # what it warns of: jerror.h
 _DECODERS = ('libpng warning: ', 'libpng error: ', *_LIBJPEG)
 _HARMLESS = re.compile(r'libpng warning: |TIFF(ReadDirectory|Fetch\w+): ')  # odd metadata; the pixels were read
 
+MOST_PRINTED = 1 << 16  # bytes of one file that are read
 _lock = threading.Lock()  # a process has one standard error
 
 
@@ -57,17 +59,22 @@ def _caught(said: list[str]) -> Iterator[None]:
         yield
         return
     try:
-        with tempfile.TemporaryFile() as file:
+        with _buffer() as file:
             os.dup2(file.fileno(), 2)
             try:
                 yield
             finally:
                 os.dup2(terminal, 2)
             file.seek(0)
-            for line in file.read().decode(errors='replace').splitlines(keepends=True):
+            for line in file.read(MOST_PRINTED).decode(errors='replace').splitlines(keepends=True):
                 _sort(line, said, terminal)
     finally:
         os.close(terminal)
+
+
+def _buffer() -> IO[bytes]:
+    """A file in memory if the system has such, else on disk."""
+    return os.fdopen(os.memfd_create('decoder'), 'r+b') if hasattr(os, 'memfd_create') else tempfile.TemporaryFile()
 
 
 def _sort(line: str, said: list[str], terminal: int) -> None:
