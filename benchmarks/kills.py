@@ -17,12 +17,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import app, flags
 
-from yolo.models import model_folder
+from yolo.models import checkpoint_files, model_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('data_dir', None, 'Folder of records.')
@@ -83,6 +83,59 @@ def killed_at(command: Sequence[str], step: int, wait: float, saving: str = '', 
     process.kill()
     reader.join()
     return lines, process.returncode == -signal.SIGKILL
+
+
+def saving(model_dir: str) -> str:
+    """The checkpoint that is being written, '' between two saves."""
+    return ' '.join(path.name for path in pathlib.Path(model_dir).glob('checkpoints/*_temp'))
+
+
+def saving_best(model_dir: str) -> str:
+    """The same for the best one."""
+    return ' '.join(path.name for path in pathlib.Path(model_dir).glob('best/*_temp'))
+
+
+def evaluating(model_dir: str, every: int) -> str:
+    """The newest checkpoint if an evaluation follows it, so many steps after the last one; else ''."""
+    try:
+        named = pathlib.Path(model_folder.latest_folder(model_dir), 'checkpoint').read_text().splitlines()[0]
+    except (FileNotFoundError, IndexError):  # not there yet
+        return ''
+    return named if int(named.rpartition('-')[2].strip('"')) % every == 0 else ''
+
+
+def killed_when(command: Sequence[str], moment: Callable[[], str], skip: int, wait: float, **options) -> bool:
+    """Starts a run and kills it so many seconds after a moment has come that is not one of the first `skip`.
+
+    moment: what is going on, '' for nothing. Returns whether the process was still alive.
+    """
+    before = moment()
+    process = start(command, **options)
+    reader = threading.Thread(target=process.communicate)  # lest a full pipe holds it up
+    reader.start()
+    while process.poll() is None:
+        now = moment()
+        skip -= bool(now and now != before)
+        before = now
+        if skip < 0:
+            time.sleep(wait)
+            break
+        time.sleep(0.0002)  # a save takes some milliseconds
+    process.kill()
+    reader.join()
+    return process.returncode == -signal.SIGKILL
+
+
+def left_behind(model_dir: str) -> list[str]:
+    """What a kill left of a save that was not finished: parts, lone files, checkpoints that nothing lists yet."""
+    left = []
+    for folder in (model_folder.latest_folder(model_dir), model_folder.best_folder(model_dir)):
+        names = checkpoint_files.list_names(folder)
+        left += [*names.temporary, *names.lone]
+        listed = checkpoint_files.read_hint(folder) or []
+        paths = [checkpoint_files.path_of(folder, step) for step in names.pairs]
+        left += [f'{path} is not listed' for path in paths if path not in listed]
+    return left
 
 
 def finished(command: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """What a run's folder holds when training starts: a run to go on with, nothing yet, or one that is not to be lost."""
 
-import json
 import os
 import posixpath
 import re
@@ -110,8 +109,8 @@ def _recorded_step(model_dir: str) -> str:
     if not storage.exists(path):
         return ''
     try:
-        step = json.loads(storage.read(path))['step']
-    except (ValueError, KeyError, TypeError):
+        step = run_folder.read_run(path).step
+    except ValueError:
         return f'{path} is damaged'
     return f'{path} says that step {step} was reached' if step else ''
 

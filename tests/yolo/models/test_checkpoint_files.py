@@ -4,6 +4,7 @@ import logging
 import os
 import pathlib
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -160,6 +161,24 @@ def test_a_run_that_saves_and_removes_meanwhile_is_read(run, monkeypatch):
 
     monkeypatch.setattr(model_folder, '_restore', removed_before)
     assert model_folder.load_trained(str(run), 'latest')[2] == f'{folder}/ckpt-12'
+
+
+@pytest.mark.slow
+def test_a_best_that_is_replaced_again_and_again_can_be_loaded_meanwhile(run):
+    """A run that keeps one checkpoint; whichever is the newest whole one at that moment is read."""
+    model = model_folder.load_trained(str(run))[0]
+
+    def save_often():
+        for number in range(7, 37):
+            model_folder.save_whole(f'{run}/best', model, number)
+
+    thread, loaded = threading.Thread(target=save_often), []
+    thread.start()
+    while thread.is_alive():
+        loaded.append(model_folder.load_trained(str(run), 'best')[2])
+    thread.join()
+    assert len(set(loaded)) >= 3
+    assert model_folder.find_checkpoint(str(run)) == f'{run}/best/ckpt-36'
 
 
 def cut(path: str) -> None:

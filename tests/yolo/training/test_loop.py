@@ -152,24 +152,11 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
         model_folder.find_checkpoint(str(tmp_path), 'latest')
 
 
-def test_weights_that_are_not_finite_are_never_saved(records_dir, tmp_path):
-    config = make_small_config(
-        records_dir,
-        tmp_path,
-        learning_rate=math.inf,
-        burn_in=0,
-        num_steps=3,
-        checkpoint_every=1,
-        eval_split='test',
-        eval_every=1,
-    )
+def test_a_model_that_is_not_finite_is_neither_saved_nor_loaded(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path, num_steps=1)
     with pytest.raises(ValueError, match='learning_rate=nan'):
         dataclasses.replace(config, learning_rate=math.nan)
-    with pytest.raises(FloatingPointError, match=r'after step 0 the weights .* not finite.*in another --model_dir'):
-        loop.train(config, one_device())
-    assert not list(tmp_path.glob('*/ckpt*'))
-    good = dataclasses.replace(config, learning_rate=1e-3)
-    assert loop.train(good, one_device()).metrics['step'] == 3  # nothing had begun in this folder
+    loop.train(config, one_device())
     model = model_folder.load_trained(str(tmp_path), 'latest')[0]
     model.weights[0].assign(model.weights[0] * math.nan)
     with pytest.raises(FloatingPointError, match=r'conv_0/kernel are not finite: nothing is saved in .*none yet'):
