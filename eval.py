@@ -79,6 +79,7 @@ def _detect(asked: EvalSettings) -> tuple:
     from yolo.data import records
     from yolo.detection import keras_backend
     from yolo.evaluation import inference, summary
+    from yolo.models.memory import check_forward
 
     if not asked.data_dir or asked.voc_dir or asked.labels:
         raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
@@ -89,6 +90,7 @@ def _detect(asked: EvalSettings) -> tuple:
     thresholds = inference.Thresholds(asked.score_threshold, asked.nms_iou, asked.max_detections, asked.match_iou)
     results, table = [], {}
     sizes = _image_sizes(asked, description)
+    check_forward(model.network, sizes, asked.batch_size)
     for size in sizes:
         predict = keras_backend.make_predict(model, model.network.region.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(

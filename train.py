@@ -82,7 +82,7 @@ def train(values: FlagValues) -> int:
     import tensorflow as tf
 
     from yolo.data import records
-    from yolo.training import distribution, loop, resolve
+    from yolo.training import distribution, loop, memory, resolve
     from yolo.training.settings_summary import summarize_settings
 
     config, devices = read_config(values), flags.read(values, Devices)
@@ -98,6 +98,7 @@ def train(values: FlagValues) -> int:
     config = resolve.resolve(config, strategy.num_replicas_in_sync, on_tpu)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    memory.check_memory(config, strategy)
     num_images = records.read_description(config.data_dir).split(config.train_split).num_images
     for line in summarize_settings(config, strategy, num_images):
         logging.info('%s', line)

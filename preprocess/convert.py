@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from preprocess import anchors as anchor_tools
 from preprocess import resume, scan, shards, tfds_metadata
+from preprocess.limits import check_workers
 from preprocess.pool import WorkerPool, local
 from preprocess.report import page
 from preprocess.report import summary as report_summary
@@ -43,7 +44,10 @@ def convert(
     """
     lists, problems = _read_lists(settings)
     num_files = sum(shards.num_shards(settings, ids) for ids in lists.values())
-    with pool or local(min(settings.workers, max(num_files, 1))) as workers:
+    number = min(settings.workers, max(num_files, 1))
+    if pool is None:
+        check_workers(number, settings.image_size)
+    with pool or local(number) as workers:
         scans = {split: _scan_split(settings, split, ids, workers) for split, ids in lists.items()}
         classes = _choose_classes(settings, scans)
         first_scan = next(iter(scans.values()))

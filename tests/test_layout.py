@@ -15,6 +15,7 @@ ROOMS = (
     'yolo.signals',
     'yolo.settings',
     'yolo.descriptions',
+    'yolo.memory',
     'yolo.geometry',
     'yolo.data',
     'yolo.pages',

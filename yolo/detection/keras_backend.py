@@ -10,6 +10,7 @@ from yolo.detection import nms, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Detector
 from yolo.models import model_folder
+from yolo.models.memory import check_forward
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ def load_detector(
     there is no trained detector in the folder.
     """
     model, info, _ = model_folder.load_trained(run_folder, checkpoint)
+    check_forward(model.network, [model.network.image_size], batch_size)
     region = model.network.region
     classes = info.classes or tuple(f'class {i}' for i in range(region.classes))
     thresholds = Thresholds(score_threshold, iou_threshold, max_detections)

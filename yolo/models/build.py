@@ -9,6 +9,7 @@ import tensorflow as tf
 from yolo.models import cfg
 from yolo.models.architectures import build_spec
 from yolo.models.layers import BatchNorm, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
+from yolo.models.memory import check_weights
 from yolo.models.spec import (
     AveragePool,
     Convolution,
@@ -41,6 +42,7 @@ class DarknetModel(keras.Model):
 
     def __init__(self, network: Network, seen: int = 0, name: str = 'darknet'):
         shapes(network)  # refuses a network that cannot be built
+        check_weights(network)
         x = images = keras.Input((None, None, 3), name='images')
         outputs: list = []
         for index, section in enumerate(network.sections):

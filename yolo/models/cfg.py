@@ -24,7 +24,14 @@ from yolo.models.spec import (
 )
 
 MOST_BYTES = 1 << 20  # of a .cfg
-MOST_WEIGHTS = 1 << 31  # of a network: 8 GiB; more is a typing error
+# More than networks of Darknet have; what is over is a typing error. (yolov3.cfg has 107 sections, yolo9000.cfg
+# 28,269 filters. Keras fails at some 1,000 layers, and a section can be three of them.)
+MOST_SECTIONS = 300
+MOST_FILTERS = 1 << 16  # of a convolution, and classes of a region
+MOST_SOURCES = 100  # layers of a route, and anchors of a region
+MOST_WINDOW = 63  # pixels of a kernel's side, stride and padding
+MOST_WEIGHTS = 1 << 31  # of a network: 8 GiB
+MOST_VALUES = 1 << 31  # of the output of one section for one image
 
 
 def read(path: str) -> Network:
@@ -51,6 +58,10 @@ def parse(text: str, file: str = 'cfg') -> Network:
     options = net.remaining()
     if not body:
         raise ValueError(f'{file}: no sections after [net]')
+    if len(body) > MOST_SECTIONS:
+        raise ValueError(
+            f'{body[MOST_SECTIONS].place}: {len(body):,} sections; a network has at most {MOST_SECTIONS:,}'
+        )
     network = Network(tuple(_section(section, index) for index, section in enumerate(body)), size, options)
     _check(network, body, file)
     return network
@@ -62,10 +73,14 @@ def _check(network: Network, body: list[CfgSection], file: str) -> None:
         if section.kind == 'region':
             raise ValueError(f'{section.place}: [region] must be the last section')
     try:
-        shapes(network)
+        outputs = shapes(network)
     except SectionError as error:
         section = body[error.index]
         raise ValueError(f'{section.place}: [{section.kind}] {error}') from error
+    for section, output in zip(body, outputs, strict=True):
+        if math.prod(output) > MOST_VALUES:
+            size = ' x '.join(map(str, output))
+            raise ValueError(f'{section.place}: [{section.kind}] gives {size} numbers an image; is a number wrong?')
     total = sum(num_weights(network))
     if total > MOST_WEIGHTS:
         raise ValueError(
@@ -79,13 +94,13 @@ def _section(section: CfgSection, index: int) -> Section:
         case 'convolutional':
             return _convolution(section)
         case 'maxpool':
-            stride = section.number('stride', 1, 1)
-            size = section.number('size', stride, 1)
-            return MaxPool(size, stride, section.number('padding', size - 1, 0), section.remaining())
+            stride = section.number('stride', 1, 1, MOST_WINDOW)
+            size = section.number('size', stride, 1, MOST_WINDOW)
+            return MaxPool(size, stride, section.number('padding', size - 1, 0, MOST_WINDOW), section.remaining())
         case 'route':
             return Route(_layers(section, index), section.remaining())
         case 'reorg':
-            return Reorg(section.number('stride', 1, 1), section.remaining())
+            return Reorg(section.number('stride', 1, 1, MOST_WINDOW), section.remaining())
         case 'avgpool':
             return AveragePool(section.remaining())
         case 'softmax':
@@ -96,13 +111,13 @@ def _section(section: CfgSection, index: int) -> Section:
             section.number('coords', 4, 4, 4)
             if section.number('softmax', 0, 0, 1) != 1:
                 raise ValueError(f'{section.place}: [region] only softmax=1 is understood, which is not the default')
-            return Region(_anchors(section), section.number('classes', 20, 1), section.remaining())
+            return Region(_anchors(section), section.number('classes', 20, 1, MOST_FILTERS), section.remaining())
 
 
 def _convolution(section: CfgSection) -> Convolution:
-    filters, size = section.number('filters', 1, 1), section.number('size', 1, 1, 63)
-    stride, pad = section.number('stride', 1, 1), section.number('pad', 0, 0)
-    padding = section.number('padding', 0, 0)
+    filters, size = section.number('filters', 1, 1, MOST_FILTERS), section.number('size', 1, 1, MOST_WINDOW)
+    stride, pad = section.number('stride', 1, 1, MOST_WINDOW), section.number('pad', 0, 0)
+    padding = section.number('padding', 0, 0, MOST_WINDOW)
     norm = section.number('batch_normalize', 0, 0, 1)
     activation, place = section.options.pop('activation', ('logistic', section.place))
     if activation not in (*ACTIVATIONS, 'linear'):
@@ -118,11 +133,13 @@ def _layers(section: CfgSection, index: int) -> tuple[int, ...]:
         layers = [int(layer) for layer in text.split(',')]
     except ValueError:
         raise ValueError(f'{place}: [route] layers={text}: not a list of whole numbers') from None
+    if len(layers) > MOST_SOURCES:
+        raise ValueError(f'{place}: [route] has {len(layers):,} layers; at most {MOST_SOURCES} are allowed')
     return tuple(layer if layer < 0 else layer - index for layer in layers)  # from 0 on: counted from the start
 
 
 def _anchors(section: CfgSection) -> tuple[tuple[float, float], ...]:
-    number = section.number('num', 1, 1)
+    number = section.number('num', 1, 1, MOST_SOURCES)
     text, place = section.options.pop('anchors', ('', section.place))
     values = [parse_float(value) for value in text.split(',')]
     if not all(0 < value < math.inf for value in values) or len(values) != 2 * number:

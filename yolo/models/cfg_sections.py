@@ -55,7 +55,7 @@ class CfgSection:
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            raise ValueError(f'{place}: [{self.kind}] {name}={text}: not a whole number from {low} to {high}')
+            raise ValueError(f'{place}: [{self.kind}] {name}={text[:60]}: not a whole number from {low:,} to {high:,}')
         return value
 
     def remaining(self) -> Options:

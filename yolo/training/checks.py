@@ -9,6 +9,7 @@ import tensorflow as tf
 from yolo.data import records
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective
+from yolo.training.memory import check_memory
 
 RESOLVED = ('decay_steps', 'burn_in', 'sizes', 'unfreeze_at', 'jit_compile')
 
@@ -20,6 +21,7 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
+    check_memory(config, strategy)
     _check_splits(config)
     _check_replicas(config, strategy.num_replicas_in_sync)
     _check_evaluations(config)

@@ -2,17 +2,19 @@
 
 import tensorflow as tf
 
+from yolo.training import memory
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import describe
 
 
 def summarize_settings(config: TrainConfig, strategy: tf.distribute.Strategy, num_images: int) -> list[str]:
-    """Five lines: data, network, training, devices, output. num_images: of the split to train on."""
+    """Six lines: data, network, training, devices, memory, output. num_images: of the split to train on."""
     return [
         f'data: {_data(config, num_images)}',
         f'network: {_network(config)}',
         f'training: {_training(config, num_images)}',
         f'devices: {describe(strategy)}, {config.precision}, {"" if config.jit_compile else "not "}compiled with XLA',
+        f'memory: {memory.describe(config, strategy)}',
         f'output: {config.model_dir}, a checkpoint every {config.checkpoint_every:,} steps',
     ]
 

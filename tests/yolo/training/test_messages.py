@@ -127,8 +127,9 @@ def test_settings_in_five_lines(records_dir, tmp_path):
         learning_rate=4e-3,
     )
     lines = settings_summary.summarize_settings(config, one_device(), num_images=500)
-    assert [line.split(':')[0] for line in lines] == ['data', 'network', 'training', 'devices', 'output']
-    data, network, training, devices, output = lines
+    assert [line.split(':')[0] for line in lines] == ['data', 'network', 'training', 'devices', 'memory', 'output']
+    data, network, training, devices, needed, output = lines
+    assert needed.startswith('memory: about ')
     assert f'500 images of train in {records_dir}, 2 classes; evaluation on test every 500 steps' in data
     assert '96 x 96 pixels, in training 64 to 128, 3 anchors, random weights' in network
     assert 'first 2 convolutions frozen until step 1,000' in network

@@ -1,0 +1,91 @@
+"""How much memory a training step needs, estimated from the settings of a run.
+
+What counts: weights, gradients, the optimizer's averages, averaged weights; for every image what the backward pass
+needs of the forward pass, at the largest size, and its pixels in some batches that are ready; and the program itself.
+
+Peak resident memory of processes that took two steps on a CPU, in GB, beside what `estimate` says is likely:
+
+| network | batch, pixels | compiled | measured | likely |
+| --- | --- | --- | --- | --- |
+| yolov2-tiny | 4, 416 | yes | 1.57 | 1.60 |
+| yolov2-tiny | 16, 416 | yes | 2.19 | 2.29 |
+| yolov2-tiny | 8, 608 | yes | 2.26 | 2.33 |
+| yolov2 | 4, 416 | yes | 2.55 | 2.38 |
+| yolov2-tiny | 8, 416 | no | 1.71 | 1.70 |
+"""
+
+import math
+
+import tensorflow as tf
+
+from yolo import memory
+from yolo.memory import Estimate, format_bytes
+from yolo.models import memory as network_memory
+from yolo.training import network
+from yolo.training.config import TrainConfig
+
+SLOTS = {'sgd': 1, 'adam': 2}  # numbers that an optimizer holds for each weight
+COMPILER = int(0.4 * memory.GIB)  # of XLA for a step
+# Numbers that are there at the busiest moment for each that a convolution gives: compiled and not.
+KEPT_COMPILED, KEPT = 2.2, 3.8
+BATCHES_READY = 4  # of stored images, that the input makes ahead
+
+
+def estimate(config: TrainConfig, batch_size: int) -> Estimate:
+    """Memory of a step of a resolved run on one device with its share of `batch_size` images.
+
+    At the very least: what each weight has, and the output of every convolution, which its batch norm's or its own
+    gradient needs.
+    """
+    built, size = network.make_network(config), largest_size(config)
+    _, kept = network_memory.outputs(built, size)
+    slots = SLOTS[config.optimizer] if config.momentum or config.optimizer == 'adam' else 0
+    weights = network_memory.weights_bytes(built) * (2 + slots + (config.ema > 0))
+    item = 4 if config.precision == 'float32' else 2
+    image = 3 * math.prod(size)
+    least = weights + batch_size * (item * sum(kept) + 4 * image)
+    factor = KEPT_COMPILED if config.jit_compile else KEPT
+    stored = BATCHES_READY * 3 * math.prod(config.image_size)
+    likely = weights + batch_size * int(item * factor * sum(kept) + 2 * 4 * image + stored)
+    return Estimate(least, network_memory.PROGRAM + (COMPILER if config.jit_compile else 0) + likely)
+
+
+def largest_size(config: TrainConfig) -> tuple[int, int]:
+    """The largest height, width of a run's images."""
+    return max(config.sizes or (config.image_size,), key=math.prod)
+
+
+def on_each_device(config: TrainConfig, strategy: tf.distribute.Strategy) -> Estimate:
+    """The memory of a run's step on each of its devices."""
+    return estimate(config, math.ceil(config.batch_size / strategy.num_replicas_in_sync))
+
+
+def of_each_device(strategy: tf.distribute.Strategy) -> int | None:
+    """Bytes of memory for each device: CPUs of one process share the machine's; None where it is not known."""
+    devices = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]
+    if any(device.device_type != 'CPU' for device in devices):
+        return None
+    return memory.host_memory() // len(devices)
+
+
+def describe(config: TrainConfig, strategy: tf.distribute.Strategy) -> str:
+    """In words what a step will need: 'about 5.1 GiB of 23.4 GiB on each device'."""
+    there = of_each_device(strategy)
+    of = '' if there is None else f' of {format_bytes(there)}'
+    where = ' on each device' if strategy.num_replicas_in_sync > 1 or there is None else ''
+    return f'about {format_bytes(on_each_device(config, strategy).likely)}{of}{where}'
+
+
+def check_memory(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
+    """ValueError, with what would fit, if a step needs more memory than its devices have at the very least."""
+    there, needed = of_each_device(strategy), on_each_device(config, strategy).least
+    if there is None or needed <= there:
+        return
+    height, width = largest_size(config)
+    fits = network_memory.most_that_fit(lambda number: estimate(config, number), there)
+    way_out = f'use --batch_size={fits * strategy.num_replicas_in_sync}, or ' if fits else ''
+    raise ValueError(
+        f'--batch_size={config.batch_size}: a step at {width} x {height} pixels needs at least {format_bytes(needed)} '
+        f'of memory on each device, there are {format_bytes(there)}; {way_out}use a smaller network '
+        '(--model, --width) or smaller images (--sizes)'
+    )
