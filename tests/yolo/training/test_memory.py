@@ -34,6 +34,7 @@ MEASURED = {
     ('yolov2', 4, 416, True): 2_548_000_000,
     ('yolov2-tiny', 8, 608, True): 2_258_000_000,
     ('yolov2-tiny', 8, 416, False): 1_711_000_000,
+    ('yolov2-tiny', 16, 416, False): 2_329_000_000,
 }
 
 
