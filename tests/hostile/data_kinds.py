@@ -300,7 +300,7 @@ def _begin_again(case: Case, run: pathlib.Path) -> None:
     config = read_config(str(case.source / 'run'))
     file = RunFile(config, tf.distribute.OneDeviceStrategy('/cpu:0'), is_chief=True)
     file.path = str(run / 'run.json')
-    file.begin()
+    file.begin(first_step=4)
     file.end('finished')
 
 
