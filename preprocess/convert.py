@@ -7,7 +7,7 @@ import collections
 import dataclasses
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import google_crc32c
@@ -22,6 +22,7 @@ from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
+from yolo import lock
 from yolo.data import records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from yolo.settings import of
@@ -40,8 +41,18 @@ def convert(
     Returns the description and a summary of each split; None for these if all records had been written before.
     Continues where a killed run with the same settings stopped; ValueError, with the differences, for a folder that
     holds records made with other settings. overwrite: replaces these, after the settings have been checked against
-    the data. pool: the workers; the default is `settings.workers` processes.
+    the data. pool: the workers; the default is `settings.workers` processes. OSError if another command writes there.
     """
+    with lock.hold(settings.out_dir, 'preprocess', '--out_dir') as check_lock:
+        return _convert(settings, overwrite, pool, check_lock)
+
+
+def _convert(
+    settings: Settings,
+    overwrite: bool,
+    pool: AbstractContextManager[WorkerPool] | None,
+    check_lock: Callable[[], None],
+) -> tuple[records.Description, dict[str, Summary] | None]:
     lists, problems = _read_lists(settings)
     num_files = sum(shards.num_shards(settings, ids) for ids in lists.values())
     number = min(settings.workers, max(num_files, 1))
@@ -67,6 +78,7 @@ def convert(
                 for i, part, path in _parts(settings, split, ids, workers)
             ]
             written.update(_write_split(jobs, summaries[split], workers))
+            check_lock()
     description = _describe(settings, classes, anchors, sizes, lists, summaries)
     _write_metadata(settings, description, records.Manifest(recorded, written), summaries, first_scan)
     return description, summaries

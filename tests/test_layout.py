@@ -13,6 +13,7 @@ ROOMS = (
     'yolo.version',
     'yolo.storage',
     'yolo.signals',
+    'yolo.lock',
     'yolo.settings',
     'yolo.descriptions',
     'yolo.memory',

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def _is_local(path: str) -> bool:
+def is_local(path: str) -> bool:
+    """Whether Python opens a path, and not tf.io.gfile."""
     return '://' not in path
 
 
@@ -48,7 +49,7 @@ def read(path: str, most_bytes: int | None = None) -> bytes:
     with reader(path) as file:
         if most_bytes is None:
             return file.read()
-        length = os.fstat(file.fileno()).st_size if _is_local(path) else file.size()
+        length = os.fstat(file.fileno()).st_size if is_local(path) else file.size()
         data = file.read(length + 1) if length <= most_bytes else b''  # a bound as the number would be allocated
         if len(data) > length:  # it grows, or is in /proc, where all files say that they are empty
             data += file.read(most_bytes + 1 - len(data))
@@ -60,7 +61,7 @@ def read(path: str, most_bytes: int | None = None) -> bytes:
 
 def size(path: str) -> int:
     """The length of a file in bytes."""
-    if _is_local(path):
+    if is_local(path):
         return os.path.getsize(path)
     with _gfile(path) as gfile:
         return gfile.stat(path).length
@@ -69,7 +70,7 @@ def size(path: str) -> int:
 @contextlib.contextmanager
 def reader(path: str) -> Iterator[Any]:
     """A file, opened for reading bytes; OSError at once if it is a pipe or a device, which may never end."""
-    if _is_local(path):
+    if is_local(path):
         with open(path, 'rb', opener=_open_regular) as file:
             yield file
     else:
@@ -110,7 +111,7 @@ def writer(path: str) -> Iterator[Any]:
     """
     partial = path + '.partial'
     with _removing(partial):
-        if _is_local(path):
+        if is_local(path):
             with _naming(partial), open(partial, 'wb') as file:
                 yield file
                 file.flush()
@@ -140,7 +141,7 @@ def local_writer(path: str, suffix: str) -> Iterator[str]:
 
     suffix: how that path has to end. After an error nothing is left, and `path` is as it was.
     """
-    if _is_local(path):
+    if is_local(path):
         partial = f'{path}.partial{suffix}'
         with _removing(partial), _naming(partial):
             yield partial
@@ -157,7 +158,7 @@ def local_writer(path: str, suffix: str) -> Iterator[str]:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder."""
-    if _is_local(path):
+    if is_local(path):
         return os.path.exists(path)
     with _gfile(path) as gfile:
         return gfile.exists(path)
@@ -165,14 +166,14 @@ def exists(path: str) -> bool:
 
 def is_file(path: str) -> bool:
     """Whether there is a file."""
-    if _is_local(path):
+    if is_local(path):
         return os.path.isfile(path)
     return exists(path) and not is_folder(path)
 
 
 def is_folder(path: str) -> bool:
     """Whether there is a folder."""
-    if _is_local(path):
+    if is_local(path):
         return os.path.isdir(path)
     with _gfile(path) as gfile:
         return gfile.isdir(path)
@@ -180,7 +181,7 @@ def is_folder(path: str) -> bool:
 
 def names(folder: str) -> list[str]:
     """The names in a folder, sorted."""
-    if _is_local(folder):
+    if is_local(folder):
         return sorted(os.listdir(folder))
     with _gfile(folder) as gfile:
         return sorted(name.rstrip('/') for name in gfile.listdir(folder))
@@ -188,7 +189,7 @@ def names(folder: str) -> list[str]:
 
 def glob(pattern: str) -> list[str]:
     """The paths that match a pattern with * and ?, sorted."""
-    if _is_local(pattern):
+    if is_local(pattern):
         return sorted(local_glob.glob(pattern))
     with _gfile(pattern) as gfile:
         return sorted(gfile.glob(pattern))
@@ -196,7 +197,7 @@ def glob(pattern: str) -> list[str]:
 
 def make_folder(path: str) -> None:
     """Makes a folder and those above it; nothing if it is there. OSError if it or one of those is a file."""
-    if _is_local(path):
+    if is_local(path):
         try:
             os.makedirs(path, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -215,7 +216,7 @@ def _file_above(path: str) -> str:
 
 def remove_folder(path: str) -> None:
     """Removes a folder with all that is in it."""
-    if _is_local(path):
+    if is_local(path):
         shutil.rmtree(path)
     else:
         with _gfile(path) as gfile:
@@ -224,7 +225,7 @@ def remove_folder(path: str) -> None:
 
 def remove(path: str) -> None:
     """Removes a file."""
-    if _is_local(path):
+    if is_local(path):
         os.remove(path)
     else:
         with _gfile(path) as gfile:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from yolo import storage
+from yolo import lock, storage
 from yolo.data import voc_xml
 from yolo.data.image_size import size_in_header
 
@@ -29,6 +29,12 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
     _check_folder(name, voc_dir, some_are_there=len(missing) < len(splits))
     if not missing:
         return
+    with lock.hold(voc_dir, 'preprocess', '--voc_dir'):
+        missing = [split for split in missing if not storage.exists(_list_path(voc_dir, split))]  # of another command
+        _export(name, missing, voc_dir, data_dir)
+
+
+def _export(name: str, missing: Sequence[str], voc_dir: str, data_dir: str | None) -> None:
     builder = _builder(name, data_dir)
     builder.download_and_prepare()
     for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):

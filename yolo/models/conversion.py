@@ -1,6 +1,6 @@
 """A trained model from one kind of file to another: Darknet's, a run's folder, a .keras file."""
 
-from yolo import storage
+from yolo import lock, storage
 from yolo.models import checkpoint_files, model_folder, spec
 from yolo.models import weights as weights_file
 from yolo.models.build import DarknetModel
@@ -84,13 +84,17 @@ def write_keras(model: DarknetModel, path: str) -> list[str]:
 
 
 def write_folder(model: DarknetModel, info: ModelInfo, model_dir: str) -> list[str]:
-    """Writes a model's folder if it is given; returns its path. ValueError if there is a model already."""
+    """Writes a model's folder if it is given; returns its path.
+
+    ValueError if there is a model already, OSError if another command writes to the folder.
+    """
     if not model_dir:
         return []
-    check_room(model, None, model_dir)
-    model.check_finite()
-    model_folder.write_model(model_dir, model.network, info)
-    model_folder.save_whole(model_folder.latest_folder(model_dir), model, 0)
+    with lock.hold(model_dir, 'yolo convert', '--model_dir_out'):
+        check_room(model, None, model_dir)
+        model.check_finite()
+        model_folder.write_model(model_dir, model.network, info)
+        model_folder.save_whole(model_folder.latest_folder(model_dir), model, 0)
     return [model_dir]
 
 

@@ -4,11 +4,13 @@ import dataclasses
 import posixpath
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
+from yolo import lock
 from yolo.data import records
 from yolo.detection import keras_backend
 from yolo.evaluation import inference
@@ -63,28 +65,32 @@ def train(config: TrainConfig, strategy: tf.distribute.Strategy, overwrite: bool
 
     overwrite: whether to remove a run in that folder that cannot go on: it is damaged, or has other settings.
     ValueError for settings that do not fit each other or the run that is in the folder already; FloatingPointError if
-    the loss or what is to be saved is not finite; OSError if a file cannot be written, or another process is gone.
+    the loss or what is to be saved is not finite; OSError if a file cannot be written, another process is gone, or
+    another run uses the folder.
     """
     config = dataclasses.replace(config, data_checksum=records.data_checksum(config.data_dir))
     check_config(config, strategy)
     collective = HostCollective(strategy)
     run_file = run_folder.RunFile(config, strategy, collective.is_chief)
-    with Interruption(config.max_hours) as interruption, lines_beside_bars(), run_file.errors(interruption):
-        with errors.clear_errors(config, strategy):
+    locked = lock.hold(config.model_dir, 'train.py', '--model_dir') if collective.is_chief else nullcontext()
+    with locked as check_lock, Interruption(config.max_hours) as interruption, lines_beside_bars():
+        with run_file.errors(interruption), errors.clear_errors(config, strategy):
             state, saver = start.start_run(config, strategy, collective, overwrite)
             run_file.begin(int(state.step.numpy()))
-            result = _train(_prepare(config, strategy, collective, interruption, state, saver))
+            result = _train(_prepare(config, strategy, collective, interruption, state, saver), check_lock)
         run_file.end(result.reason, result.step, result.metrics, result.losses)
     return result
 
 
-def _train(run: Run) -> Result:
+def _train(run: Run, check_lock: Callable[[], None] | None) -> Result:
     """The loop itself. Between steps nothing is fetched from the device, except where something is due."""
     step = run.first_step
     with errors.closing(run.profiler.stop, run.progress.close, run.writer.close):
         reason = _evaluate_if_due(run, step)  # due if the run was stopped after a checkpoint, before its evaluation
         while not reason:
             step = _take_steps(run, step)
+            if check_lock is not None:  # another run may have taken the folder over: nothing is saved there
+                check_lock()
             run.interruption.begin()
             reason = run.interruption.reason(run.collective.sum)
             _save_if_due(run, step, is_last=bool(reason))

@@ -17,7 +17,7 @@ from yolo import descriptions, signals, storage
 from yolo.settings import recorded
 from yolo.training import distribution
 from yolo.training.config import TrainConfig
-from yolo.training.preemption import Interruption
+from yolo.training.preemption import REASONS, Interruption
 from yolo.version import VERSION
 
 RUN = 'run.json'
@@ -100,7 +100,7 @@ class RunFile:
         """Writes the error that ends the run, or the signal that ends it before a step; if the run had started."""
 
         def end_by_signal(name: str) -> None:
-            if self.has_begun and not interruption.has_begun:
+            if name in REASONS and self.has_begun and not interruption.has_begun:
                 self.end(name, self.first_step)
 
         try:

@@ -173,7 +173,7 @@ def test_a_start_that_fails_leaves_no_folder(records_dir, tmp_path):
         loop.train(config, one_device())
     assert not (tmp_path / 'new').exists()
     (tmp_path / 'file').write_text('a file')
-    with pytest.raises(ValueError, match=f'--model_dir={tmp_path}/file is a file; give the folder of the run'):
+    with pytest.raises(ValueError, match=f'--model_dir={tmp_path}/file is a file; give'):
         loop.train(dataclasses.replace(config, model_dir=f'{tmp_path}/file'), one_device())
 
 
