@@ -12,7 +12,7 @@ from conftest import SMALL, end_at, write_records
 from training_runs import make_small_config, one_device
 
 from benchmarks import kills
-from yolo import signals
+from yolo import lock, signals
 from yolo.cli import flags
 from yolo.models import model_folder
 from yolo.training import loop, preemption, progress
@@ -114,3 +114,13 @@ def test_a_second_signal_ends_the_library_too(records_dir, tmp_path, monkeypatch
     monkeypatch.setattr(progress.Progress, 'add', added)
     with pytest.raises(KeyboardInterrupt):
         loop.train(make_small_config(records_dir, tmp_path), one_device())
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_written(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path, num_steps=1)
+    with lock.hold(str(tmp_path), 'another', '--model_dir'):
+        with pytest.raises(lock.InUseError, match='in use by another'):
+            loop.train(config, one_device())
+        assert [path.name for path in tmp_path.iterdir()] == [lock.NAME]
+    assert loop.train(config, one_device()).reason == 'finished'
+    assert not (tmp_path / lock.NAME).exists()
