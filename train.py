@@ -44,8 +44,8 @@ class Devices:
     )
     overwrite: bool = setting(
         False,
-        'If --model_dir holds a run that cannot go on (damaged, or other settings), remove that run and begin anew. A '
-        'run that can go on does.',
+        'Remove the run in --model_dir, if there is one, and begin anew. After a kill go on without this flag: with it '
+        'everything is trained anew.',
         group='The run',
     )
     print_config: bool = setting(False, 'Print all settings, as a file for --flagfile, and end.', group='The run')

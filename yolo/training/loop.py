@@ -63,7 +63,7 @@ class Run:
 def train(config: TrainConfig, strategy: tf.distribute.Strategy, overwrite: bool = False) -> Result:
     """Trains to `config.num_steps`, continuing from the newest whole checkpoint of `config.model_dir` if there is one.
 
-    overwrite: whether to remove a run in that folder that cannot go on: it is damaged, or has other settings.
+    overwrite: whether to remove a run in that folder and begin anew.
     ValueError for settings that do not fit each other or the run that is in the folder already; FloatingPointError if
     the loss or what is to be saved is not finite; OSError if a file cannot be written, another process is gone, or
     another run uses the folder.

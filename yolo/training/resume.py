@@ -24,24 +24,20 @@ def prepare_folder(config: TrainConfig, overwrite: bool) -> str | None:
     """The checkpoint from which a run goes on, None if it begins; cleans up what killed saves left.
 
     The newest checkpoint that reads whole is taken, and a warning names those that do not. ValueError, with nothing
-    changed, if the folder holds a run with other settings, or one of which no checkpoint is whole; with `overwrite`
-    that run is removed. A run that can go on is never removed, so that a command with `overwrite` can be started again.
+    changed, if the folder holds a run with other settings, or one of which no checkpoint is whole. overwrite: removes
+    any run that is in the folder, also one that could go on.
     """
     if storage.exists(config.model_dir) and not storage.is_folder(config.model_dir):
         raise ValueError(f'--model_dir={config.model_dir} is a file; give the folder of the run')
+    if overwrite:
+        _remove_run(config)
+        return None
     folders = (model_folder.latest_folder(config.model_dir), model_folder.best_folder(config.model_dir))
     latest, best = (checkpoint_files.read(folder) for folder in folders)
-    built = network.make_network(config)
     try:
-        _check(config, built, latest, best)
+        _check(config, network.make_network(config), latest, best)
     except (ValueError, FileNotFoundError) as error:
-        if not overwrite:
-            raise ValueError(f'{error}; or give --overwrite to remove that run and begin anew') from error
-        _remove_run(config)
-        logging.warning('--overwrite: the run in %s was removed (%s)', config.model_dir, error)
-        return None
-    if overwrite and latest.newest:
-        logging.warning('--overwrite: the run in %s can go on, so it does; nothing is removed', config.model_dir)
+        raise ValueError(f'{error}; or give --overwrite to remove that run and begin anew') from error
     _warn(latest, best)
     for folder, found in zip(folders, (latest, best), strict=True):
         removed = checkpoint_files.remove_leftovers(folder, found)
@@ -135,11 +131,14 @@ def _remove_run(config: TrainConfig) -> None:
     paths += [posixpath.join(events, name) for name in names if EVENTS.fullmatch(name) or name == PROFILES]
     for name in ('init_weights', 'model'):
         _check_stays(name, getattr(config, name), config.model_dir, paths)
-    for path in paths:
+    there = [path for path in paths if storage.exists(path)]
+    for path in there:
         if storage.is_folder(path):
             storage.remove_folder(path)
-        elif storage.exists(path):
+        else:
             storage.remove(path)
+    if there:
+        logging.warning('--overwrite: the run in %s was removed', config.model_dir)
 
 
 def _check_stays(name: str, value: str, model_dir: str, paths: list[str]) -> None:

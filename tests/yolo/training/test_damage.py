@@ -159,12 +159,14 @@ def test_overwrite_removes_a_run_with_other_settings_and_nothing_else(run):
     assert not [name for name in kept if 'ckpt-' in name or 'events' in name]
 
 
-def test_overwrite_does_not_remove_a_run_that_can_go_on(run, caplog):
-    """So that a command with it can be started again after a signal."""
-    before = digests(run)
-    assert resume.prepare_folder(config_of(run), overwrite=True) == f'{run}/checkpoints/ckpt-4'
-    assert 'can go on, so it does; nothing is removed' in caplog.text
-    assert digests(run) == before
+def test_overwrite_begins_a_run_that_could_go_on_anew(run, caplog):
+    config = config_of(run)
+    assert resume.prepare_folder(config, overwrite=True) is None
+    assert 'the run in' in caplog.text
+    assert not list(run.glob('checkpoints/ckpt-*'))
+    caplog.clear()
+    assert resume.prepare_folder(config, overwrite=True) is None
+    assert caplog.text == ''  # nothing was there any more
 
 
 def test_a_start_that_fails_leaves_no_folder(records_dir, tmp_path):
