@@ -16,7 +16,7 @@ ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
 class Objects:
     """The usable objects of an image: names, boxes (N, 4) relative float32, difficult and truncated (N,) bool.
 
-    problems: (kind, reason) of each object that was left out or repaired.
+    problems: (kind, reason) of what is odd in the annotation, and of each object that was left out or repaired.
     """
 
     names: tuple[str, ...]
@@ -52,13 +52,14 @@ def usable_objects_of(
     checks.append((REPAIRED, 'clipped to the image of {width} x {height}', was_clipped))
     fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
     kept: np.ndarray = np.logical_not(fails[:-1].any(0))
-    problems: list[list[tuple[str, str]]] = [[] for _ in annotations]
+    problems = [list(annotation.problems) for annotation in annotations]
     starts = np.cumsum(counts) - counts
     for i in np.flatnonzero(fails.any(0)).tolist():
         image = int(owners[i])
         kind, reason, _ = checks[int(fails[:, i].argmax())]  # the first that it fails
         height, width = sizes[image]
-        name = _describe(annotations[image], i - int(starts[image]))
+        annotation = annotations[image]
+        name = voc_xml.describe_object(annotation.names, annotation.boxes, i - int(starts[image]))
         problems[image].append((kind, f'{name}: {reason.format(width=width, height=height)}'))
     ranges = [slice(start, start + count) for start, count in zip(starts.tolist(), counts, strict=True)]
     return [
@@ -91,8 +92,3 @@ def _select(
 ) -> Objects:
     names = tuple(name for name, keep in zip(annotation.names, kept, strict=True) if keep)
     return Objects(names, boxes[kept], annotation.difficult[kept], annotation.truncated[kept], tuple(problems))
-
-
-def _describe(annotation: voc_xml.Annotation, index: int) -> str:
-    box = ', '.join(f'{value:g}' for value in annotation.boxes[index])
-    return f'object {index + 1} {annotation.names[index]!r} ({box})'

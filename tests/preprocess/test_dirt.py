@@ -232,6 +232,35 @@ def test_bad_objects_are_named_and_the_others_stay(make, tmp_path, box, name, ki
         assert len(written['x'].labels) == 1
 
 
+@pytest.mark.parametrize(
+    ('old', 'new', 'kind', 'reason'),
+    [
+        ('</name>', '</name><name>dog</name>', REPAIRED, 'it has 2 elements <name>; the first was taken'),
+        (
+            '</bndbox>',
+            '</bndbox>' + BOX.format(1, 1, 9, 9),
+            REPAIRED,
+            'it has 2 elements <bndbox>; the first was taken',
+        ),
+        ('</xmin>', '</xmin><xmin>3</xmin><xmin/>', REPAIRED, 'it has 3 elements <xmin>; the first was taken'),
+        ('</name>', '</name><difficult>yes</difficult>', REPAIRED, "its <difficult> is 'yes', not 0 or 1"),
+        ('</name>', '</name><truncated/>', NOTED, "its <truncated> is '', not 0 or 1; it was taken for 0"),
+    ],
+)
+def test_what_is_there_twice_or_unreadable_is_said_and_counted(make, tmp_path, old, new, kind, reason):
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD}{GOOD.replace(old, new)}</annotation>')
+    written, problems = convert(tmp_path, ['x'])
+    np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]] * 2, atol=1e-6)
+    assert (written['x'].labels.tolist(), written['x'].difficult.tolist()) == ([0, 0], [False, False])
+    [(said_kind, said)] = problems['x']
+    assert said_kind == kind
+    assert said.startswith(f"object 2 'cat' (11, 9, 60, 48): {reason}")
+    assert said in (tmp_path / 'out/report.json').read_text().replace('\\"', '"')
+    written, problems = convert(tmp_path, ['x'], strict=True)
+    assert list(written) == ([] if kind == REPAIRED else ['x'])
+    assert problems['x'] == ([(LEFT_OUT_IMAGE, f'--strict: {said}')] if kind == REPAIRED else [(kind, said)])
+
+
 def test_thousands_of_objects_and_none(make, tmp_path):
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD * 4000}</annotation>', 'many')
     make(encode(picture(), '.jpg'), f'<annotation>{SIZE}</annotation>', 'none')
@@ -402,7 +431,9 @@ def test_a_size_that_cannot_be_is_not_believed(make, tmp_path):
         make(encode(picture(), '.jpg'), f'<annotation>{SIZE.replace("100", width)}{GOOD}</annotation>', str(number))
     written, problems = convert(tmp_path, ['0', '1'])
     assert {record.size for record in written.values()} == {(80, 100)}
-    assert problems == {'0': [], '1': []}
+    for [(kind, reason)] in problems.values():
+        assert kind == NOTED
+        assert reason == 'its <size> is not two numbers of pixels; the image was followed'
 
 
 def test_a_box_that_is_nothing_when_it_is_stored_is_left_out(make, tmp_path):

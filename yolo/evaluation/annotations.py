@@ -19,7 +19,8 @@ def read_truth(
     """Image ids, class names and objects of a list of images; every object as it is annotated, in order.
 
     labels: the classes to evaluate, in order; all that occur, sorted, if empty. Warns of classes without an object, of
-    objects without a name, which are left out, and of boxes without area, which count and cannot be detected.
+    objects without a name, which are left out, of boxes without area, which count and cannot be detected, and of
+    elements that are there twice or cannot be read.
     ValueError, with the file, for an annotation that is missing or malformed, or a box that is not finite; for a class
     that is given twice, and if there is no image or no class.
     """
@@ -46,6 +47,7 @@ def read_truth(
     paths = [voc_folder.annotation_path(source, image_id) for image_id in image_ids]
     _warn_of_names(names, classes, [paths[image] for image in everything.images])
     _check_boxes(truth, classes, paths)
+    _warn_of_problems(annotated, paths)
     return image_ids, classes, truth
 
 
@@ -72,6 +74,21 @@ def _check_boxes(truth: GroundTruth, classes: Sequence[str], paths: Sequence[str
             len(flat),
             truth.boxes[flat[0]].tolist(),
             paths[truth.images[flat[0]]],
+        )
+
+
+def _warn_of_problems(annotated: Sequence[voc_xml.Annotation], paths: Sequence[str]) -> None:
+    """Warns of elements of annotations that are there twice or cannot be read; paths: of the annotations."""
+    odd = [(path, each.problems) for path, each in zip(paths, annotated, strict=True) if each.problems]
+    if odd:
+        path, problems = odd[0]
+        num = sum(len(each) for _, each in odd)
+        logging.warning(
+            '%d elements in %d annotations are repeated or unreadable; the first, in %s: %s',
+            num,
+            len(odd),
+            path,
+            problems[0][1],
         )
 
 

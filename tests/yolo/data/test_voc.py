@@ -81,6 +81,73 @@ def test_an_entity_bomb_is_refused_before_it_goes_off():
         voc_xml.parse_annotation(data.encode('utf-16'))
 
 
+@pytest.mark.parametrize(
+    ('objects', 'reasons'),
+    [
+        ('<object><name>a</name><name>b</name></object>', ['2 elements <name>']),
+        ('<object/><object><bndbox/><bndbox/><bndbox/></object>', ['3 elements <bndbox>']),
+        ('<object><name/><pose/><occluded/><difficult>1</difficult><difficult>0</difficult></object>', ['<difficult>']),
+        (thing().replace('</xmax>', '</xmax><ymax>1</ymax>'), ['2 elements <ymax>']),
+        (thing(extra='<difficult>2</difficult><truncated>?</truncated>'), ["<difficult> is '2'", "<truncated> is '?'"]),
+        (thing(extra='<difficult/>'), ["<difficult> is ''"]),
+    ],
+)
+def test_what_is_there_twice_or_unreadable_is_a_problem(objects, reasons):
+    found = annotation(thing() + objects + thing())
+    assert len(found.problems) == len(reasons)
+    for (_, said), reason in zip(found.problems, reasons, strict=True):
+        assert reason in said
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        thing(extra='<pose/><occluded>0</occluded><truncated> 1 </truncated><difficult>0.0</difficult>'),
+        thing(extra='<part><name>head</name></part><part><name>hand</name></part><actions/><point/>'),
+        '<object><name>a</name></object><object/>',
+        '<!-- <!DOCTYPE a> <name>x</name> --><owner><name>y</name></owner>' + thing(),
+    ],
+)
+def test_good_annotations_have_no_problems(text):
+    assert annotation(text, '<size><width>4</width><height>5</height></size>').problems == ()
+    assert annotation(text).problems == ()  # without a size the image is asked
+
+
+def test_a_document_type_is_found_behind_anything():
+    for front in ('', '<?xml version="1.0"?>', '<!-- -->', ' \n', '\ufeff'):
+        for encoding in ('utf-8', 'utf-16', 'utf-16-le', 'utf-16-be', 'utf-32'):
+            data = f'{front}<!DOCTYPE a [<!ENTITY b "c">]><annotation><filename>&b;</filename></annotation>'
+            with pytest.raises(ValueError, match='document type'):
+                voc_xml.parse_annotation(data.encode(encoding))
+
+
+def test_any_bytes_give_an_annotation_or_a_reason():
+    """3,000 annotations in 12 encodings with bytes changed, cut out, or put in twice (seeded)."""
+    rng = np.random.default_rng(0)
+    encodings = 'utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 gbk shift_jis big5 euc_jp cp1252 hz'.split()
+    good = 0
+    for i in range(3000):
+        encoding = encodings[i % len(encodings)]
+        size = '<size><width>64</width><height>48</height></size>'
+        text = f'<annotation>{size}{thing(extra="<difficult>1</difficult>")}{thing("dog")}</annotation>'
+        data = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>{text}'.encode(encoding)
+        for _ in range(rng.integers(1, 4)):
+            start, end = sorted(rng.integers(0, len(data), 2))
+            end = min(end, start + 40)
+            part = [bytes(rng.integers(0, 256, end - start, np.uint8)), b'', 2 * data[start:end]][rng.integers(3)]
+            data = data[:start] + part + data[end:]
+        try:
+            found = voc_xml.parse_annotation(data)
+        except ValueError as error:
+            assert str(error)
+            continue
+        good += 1
+        num = len(found.names)
+        assert found.boxes.shape == (num, 4)
+        assert (len(found.difficult), len(found.truncated)) == (num, num)
+    assert 20 < good < 2000  # else it was no test of both
+
+
 def test_boxes_are_one_based_and_inclusive():
     whole = example.usable_objects(annotation(thing(box=(1, 1, 64, 32)) + thing(box=(17, 9, 32, 16))), (32, 64), None)
     np.testing.assert_array_equal(whole.boxes, [[0, 0, 1, 1], [0.25, 0.25, 0.5, 0.5]])
