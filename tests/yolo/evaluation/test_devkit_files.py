@@ -166,6 +166,13 @@ def test_odd_annotations_are_reported(tmp_path, caplog):
     assert "no object has the class 'cta'; there are cat" in caplog.text
     with pytest.raises(ValueError, match='names a class twice'):
         annotations.read_truth(source, str(ids), ['cat', 'cat'])
+    assert 'unreadable' not in caplog.text
+    repeated = annotation(('cat', 1, 2, 3, 4)).replace('</name>', '</name><name>dog</name><difficult/>')
+    (tmp_path / 'a.xml').write_text(repeated)
+    with caplog.at_level(logging.WARNING, 'absl'):
+        annotations.read_truth(source, str(ids))
+    assert '2 elements in 1 annotations are repeated or unreadable; the first, in' in caplog.text
+    assert "a.xml: object 1 'cat' (1, 2, 3, 4): it has 2 elements <name>; the first was taken" in caplog.text
     (tmp_path / 'a.xml').write_text(annotation())
     with pytest.raises(ValueError, match=r'none of the 1 images of .* has an object; name the classes by --labels'):
         annotations.read_truth(source, str(ids))
