@@ -33,13 +33,14 @@ MODEL_SETTINGS = (
 def evaluate(values: FlagValues) -> None:
     """Flags to library; ValueError if they do not fit the folders."""
     from yolo import storage
-    from yolo.evaluation import report, result, summary, tables
+    from yolo.evaluation import devkit_files, report, result, summary, tables
 
     asked = flags.read(values, EvalSettings)
     report_dir = asked.report_dir or f'{asked.model_dir}/report'
     other = _other(asked, report_dir) if asked.compare else None
-    if asked.write_detections:
-        storage.make_folder(asked.write_detections)  # before the evaluation, so that it does not fail at its end
+    if asked.write_detections:  # before the evaluation, so that it does not fail at its end
+        devkit_files.check_names(asked.split, ())
+        storage.make_folder(asked.write_detections)
     evaluated, about, pictures = _read(asked, values) if asked.detections_dir else _detect(asked)
     result.write(report_dir, evaluated)
     compared = None if other is None else result.aligned(evaluated, other, asked.compare)
@@ -78,7 +79,7 @@ def _detect(asked: EvalSettings) -> tuple:
     """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number."""
     from yolo.data import records
     from yolo.detection import keras_backend
-    from yolo.evaluation import inference, summary
+    from yolo.evaluation import devkit_files, inference, summary
     from yolo.models.memory import check_forward
 
     if not asked.data_dir or asked.voc_dir or asked.labels:
@@ -86,6 +87,8 @@ def _detect(asked: EvalSettings) -> tuple:
     description = records.read_description(asked.data_dir)
     if not description.split(asked.split).num_images:
         raise ValueError(f'split {asked.split!r} of {asked.data_dir!r} has no images to evaluate on')
+    if asked.write_detections:
+        devkit_files.check_names(asked.split, description.classes)
     model, path = load_model(asked, description)
     thresholds = inference.Thresholds(asked.score_threshold, asked.nms_iou, asked.max_detections, asked.match_iou)
     results, table = [], {}

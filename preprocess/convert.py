@@ -25,6 +25,7 @@ from preprocess.settings import Settings
 from yolo import lock
 from yolo.data import records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from yolo.names import MOST_BYTES, find_file_problem
 from yolo.settings import of
 from yolo.version import VERSION
 
@@ -124,8 +125,19 @@ def _scan_split(settings: Settings, split: str, ids: Sequence[str], workers: Wor
 
 
 def _choose_classes(settings: Settings, scans: Mapping[str, scan.Scan]) -> tuple[str, ...]:
-    """The labels of the settings, or all names in the annotations, sorted; ValueError if there is none."""
-    classes = settings.labels or tuple(sorted({name for each in scans.values() for name in each.counts}))
+    """The labels of the settings, or all names in the annotations, sorted.
+
+    ValueError if there is none, or one cannot be a part of a file's name.
+    """
+    if settings.labels:
+        return settings.labels
+    for each in scans.values():
+        for name, image_id in each.wrong_names.items():
+            raise ValueError(
+                f'the class {name[:MOST_BYTES]!r} in the annotation of {image_id!r}: {find_file_problem(name)}; rename '
+                'it in the annotations, or give --labels without it to leave its objects out'
+            )
+    classes = tuple(sorted({name for each in scans.values() for name in each.counts}))
     if classes:
         return classes
     num = sum(each.num_unread for each in scans.values())

@@ -16,6 +16,7 @@ from yolo import storage
 from yolo.data import voc_folder
 from yolo.data.images import LEAVE_OUT, MAX_PIXELS
 from yolo.geometry.letterbox import to_canvas
+from yolo.names import find_file_problem
 
 CHUNK = 64  # images whose objects are worked on at once
 MOST_REASONS = 3
@@ -49,6 +50,7 @@ class Scan:
     size_counts: SizeCounts
     num_unread: int  # annotations
     reasons: tuple[str, ...]  # of the first of them
+    wrong_names: dict[str, str]  # of objects, which cannot be a part of a file's name: the first image of each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +98,15 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
     unread = [reason for reason in reasons if reason]
     box_sizes = boxes[:, 2:] - boxes[:, :2]
-    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), tuple(unread[:MOST_REASONS]))
+    read_ids = [image_id for image_id, reason in zip(ids, reasons, strict=True) if not reason]
+    wrong = {name: _first(name, read_ids, usable) for name in counts if find_file_problem(name)}
+    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), tuple(unread[:MOST_REASONS]), wrong)
     return result, [reason or next(good) for reason in reasons]
+
+
+def _first(name: str, ids: Sequence[str], usable: Sequence[Objects]) -> str:
+    """The first image that has an object of that name."""
+    return next(image_id for image_id, objects in zip(ids, usable, strict=True) if name in objects.names)
 
 
 def _size_of_image(job: ScanJob, image_id: str, filename: str) -> tuple[int, int]:
@@ -119,6 +128,7 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
     size_counts = count_sizes(sizes[0])
     total, num_kept, step, num_unread = 0, 0, 1, 0
     reasons: tuple[str, ...] = ()
+    wrong_names: dict[str, str] = {}
     for each in scans:
         counts.update(each.counts)
         size_counts += each.size_counts
@@ -129,4 +139,5 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
             num_kept = len(sizes[0])
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
-    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons)
+        wrong_names = each.wrong_names | wrong_names
+    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons, wrong_names)

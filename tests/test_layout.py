@@ -11,6 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = (
     'yolo.version',
+    'yolo.names',
     'yolo.storage',
     'yolo.signals',
     'yolo.lock',

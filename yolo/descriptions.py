@@ -13,18 +13,17 @@ import math
 import reprlib
 import types
 import typing
-import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from yolo import settings, storage
+from yolo.names import find_problem
 
 T = TypeVar('T')
 MOST_BYTES = 32 << 20  # the manifest of 99,999 shards, as many as their names can number, has less than half of that
 MOST_DEPTH = 32  # of lists and objects within each other, in the parts whose fields are not declared
 MOST_DIGITS = 100  # of one number; reading millions of them takes for ever
 MOST_INTEGER = 2**63 - 1
-NO_LETTERS = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, halves of characters, ends of lines and paragraphs
 WHAT = {str: 'a text', int: 'a whole number', float: 'a finite number', bool: 'true or false'}
 
 _short = reprlib.Repr()
@@ -100,8 +99,8 @@ def check_names(names: Iterable[str], place: str) -> None:
     """ValueError, with the place, for names of classes or splits that are empty, of control characters, or twice."""
     seen = set()
     for name in names:
-        if not name.strip() or any(unicodedata.category(letter) in NO_LETTERS for letter in name):
-            raise ValueError(f'{place} has {_short.repr(name)}, which is not a name')
+        if problem := find_problem(name):
+            raise ValueError(f'{place} has {_short.repr(name)}, which is not a name: {problem}')
         if name in seen:
             raise ValueError(f'{place} has {_short.repr(name)} twice')
         seen.add(name)

@@ -368,6 +368,17 @@ def test_an_id_without_xml_and_an_empty_split(make, tmp_path):
     assert convert(tmp_path, [])[0] == {}
 
 
+@pytest.mark.parametrize(('name', 'reason'), [('a/b', '/'), ('a\nb', r'\\n'), ('a\x85b', r'\\x85')])
+def test_a_class_that_no_file_can_be_named_after_is_refused_with_its_image(make, tmp_path, name, reason):
+    make(encode(picture(), '.jpg'))
+    make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD}{GOOD.replace("cat", name)}</annotation>', 'odd')
+    with pytest.raises(ValueError, match=f"in the annotation of 'odd': it has (a|the).*{reason}.*--labels without it"):
+        convert(tmp_path, ['x', 'odd'], labels=None)
+    written, problems = convert(tmp_path, ['x', 'odd'], labels=('cat',))
+    assert len(written['odd'].labels) == 1
+    assert 'not among the labels' in problems['odd'][0][1]
+
+
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'iso-8859-1', 'gbk', 'euc-jp'])
 def test_encodings_of_xml(make, tmp_path, encoding):
     text = f'<?xml version="1.0" encoding="{encoding.removesuffix("-sig")}"?>\n<annotation>{SIZE}{GOOD}</annotation>'

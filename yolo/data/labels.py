@@ -1,6 +1,7 @@
 """The names of classes, as --labels gives them."""
 
 from yolo import storage
+from yolo.names import check_file_names
 
 MOST_BYTES = 1 << 20  # of a file of names
 VOC = (
@@ -30,7 +31,7 @@ VOC = (
 def read(text: str) -> tuple[str, ...]:
     """The names that --labels stands for; text: a comma list, the path of a file with one name a line, or voc.
 
-    ValueError if there is no name or such a file, or a name occurs twice.
+    ValueError if there is no name or such a file, a name occurs twice, or one cannot be a part of a file's name.
     """
     if text == 'voc':
         return VOC
@@ -44,4 +45,5 @@ def read(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in lines.splitlines() if name.strip())
     if not names or len(set(names)) < len(names):
         raise ValueError(f'--labels={text}: {"no names" if not names else "a name is there twice"}')
+    check_file_names(names, f'--labels={text}')
     return names

@@ -11,6 +11,7 @@ from absl import logging
 
 from yolo import storage
 from yolo.evaluation.voc_matching import Detections
+from yolo.names import check_file_names
 
 COMPETITION = 'comp4'  # detection, trained on any data
 LARGEST = 1e9  # largest absolute value that a line may hold
@@ -21,17 +22,21 @@ def path_of(folder: str, split: str, name: str) -> str:
     return posixpath.join(folder, f'{COMPETITION}_det_{split}_{name}.txt')
 
 
+def check_names(split: str, classes: Sequence[str]) -> None:
+    """ValueError if the name of the split or of a class cannot be a part of a file's name."""
+    check_file_names([split], 'the split')
+    check_file_names(classes, 'the classes')
+
+
 def write_detections(
     folder: str, split: str, classes: Sequence[str], image_ids: Sequence[str], detections: Detections
 ) -> list[str]:
     """Writes the devkit's file of every class, best score first, and returns their paths.
 
     Lines are `image_id score xmin ymin xmax ymax`, boxes in VOC pixels (1-based, inclusive), all numbers with as many
-    digits as it takes to read the same ones back. ValueError for a class whose name cannot be part of a file name.
+    digits as it takes to read the same ones back. ValueError for a name that cannot be a part of a file's name.
     """
-    for name in classes:
-        if '/' in name:
-            raise ValueError(f'the class {name!r} cannot be part of the name of a file')
+    check_names(split, classes)
     storage.make_folder(folder)
     order = np.argsort(-detections.scores, kind='stable')
     paths = []
@@ -55,8 +60,9 @@ def read_detections(folder: str, split: str, classes: Sequence[str], image_ids: 
     A class may be written differently in a file's name (`dining table` for `diningtable`): the file is read, with a
     warning. Warns as well of a class without a file, which has no detections, and of boxes with xmax < xmin or
     ymax < ymin, which match nothing. ValueError, with file and line, for a malformed line and for an image that is not
-    in `image_ids`, and if there is no file at all, or two of one class.
+    in `image_ids`, if there is no file at all, or two of one class, and for names that no file can have.
     """
+    check_names(split, classes)
     numbers = {image_id: number for number, image_id in enumerate(image_ids)}
     parts = [Detections(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))]
     for k, path in _paths(folder, split, classes):
