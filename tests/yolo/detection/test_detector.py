@@ -116,6 +116,7 @@ def test_image_files_are_drawn_and_listed(tmp_path):
         'image': str(tmp_path / 'b.png'),
         'width': 80,
         'height': 80,
+        'drawn': 'b.png.png',
         'detections': [
             {'label': 'dog', 'score': 0.9, 'xmin': 20.0, 'ymin': 40.0, 'xmax': 60.0, 'ymax': 80.0},
             {'label': 'cat', 'score': 0.4, 'xmin': 0.0, 'ymin': 20.0, 'xmax': 40.0, 'ymax': 40.0},

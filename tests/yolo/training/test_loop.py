@@ -129,7 +129,8 @@ def test_bad_settings_are_refused(records_dir, tmp_path):
         loop.train(dataclasses.replace(config, eval_split='val'), one_device())
     folder = write_records(tmp_path / 'empty')
     description = records.read_description(folder)
-    nothing = dataclasses.replace(description.splits['test'], num_images=0)
+    none = dict.fromkeys(description.classes, 0)
+    nothing = records.Split(0, 0, 0, 0, none, 0, 0, 0)
     records.write_description(folder, dataclasses.replace(description, splits={**description.splits, 'test': nothing}))
     with pytest.raises(ValueError, match=r"split 'test' of .* has no images"):
         loop.train(dataclasses.replace(config, data_dir=folder, eval_split='test'), one_device())

@@ -158,7 +158,7 @@ def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch)
         loop.train(one, one_device())
         other = dataclasses.replace(one, eval_split='train', data_checksum=records.data_checksum(records_dir))
         for _ in range(2):  # the first is as good as killed before it saves
-            state, _ = start.start_run(other, one_device(), collective)
+            state, _ = start.start_run(other, one_device(), collective, overwrite=False)
             assert np.isfinite(float(state.best_value.numpy())) == known
             assert (int(state.evaluated_step.numpy()) == 1) == known
 
