@@ -126,9 +126,9 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def is_of_others(error: tf.errors.OpError) -> bool:
     """Whether an error in one of several processes came from another, and not from its own data, disk or devices.
 
-    Killed with SIGKILL or stopped while they joined, took steps, saved or evaluated, workers leave the others with
-    UnavailableError in all cases. Other codes come from there if the message says so: a failing device of this process
-    is an InternalError too.
+    Workers that were killed or stopped while they joined, took steps, saved or evaluated left the others with
+    UnavailableError, as far as its class was recorded, or with one of FROM_OTHERS in the message. Any other
+    InternalError is of this process: a failing device is one too.
     """
     codes = (
         tf.errors.UnavailableError,
