@@ -95,25 +95,32 @@ def _flock_or_lease(path: str, holder: dict[str, Any], way_out: str) -> Iterator
     try:
         os.ftruncate(file, 0)
         os.write(file, json.dumps(holder).encode())
-        yield lambda: None
+        with signals.at_end(lambda _: _unlink(path)):
+            yield lambda: None
     finally:
-        # Before it is unlocked: _flock takes no file for the lock that has lost its name.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        _unlink(path)  # before it is unlocked: _flock takes no file for the lock that has lost its name
         os.close(file)
 
 
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _flock(path: str, way_out: str) -> int:
-    """The descriptor of the locked file; InUseError if another has it."""
+    """The descriptor of the locked file; InUseError if another has it, ValueError if it is something else."""
     while True:
+        if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+            raise ValueError(f'{path} is no file, but the name of a lock; remove or rename it')
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except FileNotFoundError:  # the folder is gone: one that another command had made and left empty
             storage.make_folder(posixpath.dirname(path))
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _has_name(file, path):
+                _check_is_lock(file, path)
                 return file
         except OSError as error:
             fields = _parse(os.pread(file, 1 << 16, 0))
@@ -122,6 +129,14 @@ def _flock(path: str, way_out: str) -> int:
                 raise _in_use(posixpath.dirname(path), fields, way_out) from error
             raise
         os.close(file)
+
+
+def _check_is_lock(file: int, path: str) -> None:
+    """ValueError, with the file closed, if it is somebody's own: it would be emptied and removed."""
+    data = os.pread(file, 1 << 16, 0)
+    if data and 'token' not in _parse(data):
+        os.close(file)
+        raise ValueError(f'{path} is no lock of this program, but has the name of one; remove or rename it')
 
 
 def _has_name(file: int, path: str) -> bool:

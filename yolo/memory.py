@@ -1,5 +1,6 @@
 """How much memory there is, and the refusal of what would need more."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -39,8 +40,9 @@ def _group_limits(system: str = '/') -> list[int]:
         name = 'memory.limit_in_bytes' if controllers else 'memory.max'
         inner = root / path.strip('/')
         for folder in (inner, *inner.parents):
-            if folder.is_relative_to(root) and (folder / name).is_file():
-                limits.append((folder / name).read_text().strip())
+            with contextlib.suppress(OSError):  # a limit that may not be read is not known
+                if folder.is_relative_to(root) and (folder / name).is_file():
+                    limits.append((folder / name).read_text().strip())
     return [int(limit) for limit in limits if limit.isdigit() and int(limit) < UNLIMITED]
 
 

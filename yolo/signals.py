@@ -55,6 +55,13 @@ def defer(record: Callable[[signal.Signals], None], text: str) -> None:
             _watch.record, _watch.text, _watch.status = record, text, None
 
 
+def install() -> None:
+    """Takes the signals back, within `watch`: TensorFlow sets a handler of its own when it joins other processes."""
+    if _watch is not None:
+        for number in SIGNALS:
+            signal.signal(number, _watch.handle)
+
+
 @contextlib.contextmanager
 def at_end(action: Callable[[str], None]) -> Iterator[None]:
     """While it is entered, a signal that ends the process calls `action` with its name before; the last one first.
@@ -95,7 +102,7 @@ class _Watch:
         self.receiver, self.sender = socket.socketpair()
         self.sender.setblocking(False)
         self.wakeup_before = signal.set_wakeup_fd(self.sender.fileno(), warn_on_full_buffer=False)
-        self.handlers_before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self.handlers_before = {number: signal.signal(number, self.handle) for number in SIGNALS}
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -109,7 +116,7 @@ class _Watch:
         self.sender.close()
         os.close(self.stderr)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler in the main thread; without one the number would not be written to the socket."""
         self._give(signal.Signals(number))
 

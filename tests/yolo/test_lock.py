@@ -176,6 +176,24 @@ def refused(words, expected: str) -> None:
     assert 'Traceback' not in done.stderr
 
 
+@pytest.mark.parametrize('kind', ['file', 'link', 'pipe'])
+def test_what_only_has_the_name_of_a_lock_is_left_alone(tmp_path, kind):
+    own, path = tmp_path / 'own.txt', tmp_path / 'run' / lock.NAME
+    path.parent.mkdir()
+    own.write_text('mine')
+    if kind == 'file':
+        path.write_text('mine')
+    elif kind == 'link':
+        path.symlink_to(own)
+    else:
+        os.mkfifo(path)
+    with pytest.raises(ValueError, match='name of'), lock.hold(str(path.parent), 'example', '--model_dir'):
+        pass
+    assert os.path.lexists(path)
+    assert own.read_text() == 'mine'
+    assert kind == 'pipe' or path.read_text() == 'mine'
+
+
 @pytest.mark.slow
 def test_two_commands_on_one_folder_of_a_run(tmp_path):
     """The second ends with one line and changes nothing; a kill of the first frees the folder."""
@@ -213,4 +231,4 @@ def test_the_other_commands_are_refused_too(tmp_path):
     assert os.listdir(tmp_path / 'held') == [lock.NAME]
     holder.kill()
     holder.wait()
-    subprocess.run([sys.executable, *preprocess, '--image_size=64'], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, *preprocess, '--image_size=64', '--anchors=voc'], cwd=ROOT, check=True)

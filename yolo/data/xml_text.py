@@ -41,7 +41,8 @@ def decode(data: bytes) -> bytes | str:
     codec = _find_codec(declared.group(1).decode()) if declared else 'utf-8'
     if codec.startswith(('utf-16', 'utf-32')):  # it cannot be: the declaration itself has one byte a letter
         return _decode(data, 'utf-8')
-    return data if codec == 'utf-8' else _decode(data, codec)
+    is_known = declared is None or declared.group(1).upper() == b'UTF-8'  # expat knows no other of its names
+    return data if is_known else _decode(data, codec)
 
 
 def _find_codec(name: str) -> str:

@@ -13,6 +13,7 @@ from yolo.memory import Estimate, format_bytes
 from yolo.models.spec import Convolution, Network, num_weights, shapes
 
 PROGRAM = int(0.7 * memory.GIB)  # TensorFlow, its libraries and the graph of a network
+BATCHES_READY = 4  # of stored images, that the input makes ahead
 
 
 def weights_bytes(network: Network) -> int:
@@ -31,14 +32,16 @@ def outputs(network: Network, size: tuple[int, int]) -> tuple[list[int], list[in
 def forward(network: Network, size: tuple[int, int], batch_size: int) -> Estimate:
     """Memory of a detector at work on batches of images of `size` = height, width, float32.
 
-    At the very least the weights, the images, and the input and the output of one section are there at a time.
+    At the very least the weights, the images, and the input and the output of one section are there at a time; and
+    stored images in some batches that are ready.
     """
     numbers, _ = outputs(network, size)
     image = 3 * math.prod(size)
     largest = max(before + after for before, after in zip([image, *numbers], numbers, strict=False))
     weights = weights_bytes(network)
     least = weights + 4 * batch_size * max(largest, image)
-    return Estimate(least, PROGRAM + weights + 4 * batch_size * (image + int(1.2 * largest)))
+    likely = PROGRAM + weights + batch_size * (4 * image + int(4 * 1.2 * largest) + BATCHES_READY * image)
+    return Estimate(least, likely)
 
 
 def check_weights(network: Network) -> None:
@@ -52,18 +55,21 @@ def check_weights(network: Network) -> None:
 
 
 def check_forward(network: Network, sizes: list[tuple[int, int]], batch_size: int) -> None:
-    """ValueError, with what would fit, if a detector needs more memory than there is at one of `sizes`."""
+    """ValueError, with what would fit, if a detector is likely to need more memory than there is at one of `sizes`.
+
+    Fewer images at once give the same detections, so that nothing is lost where the estimate is too high.
+    """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}: must be 1 or more')
     there = memory.host_memory()
     size = max(sizes, key=math.prod)
-    needed = forward(network, size, batch_size).least
+    needed = forward(network, size, batch_size).likely
     if needed <= there:
         return
     fits = most_that_fit(lambda number: forward(network, size, number), there)
     way_out = f'use --batch_size={fits}' if fits else 'not even a single image would fit'
     raise ValueError(
-        f'--batch_size={batch_size}: {batch_size:,} images of {size[1]} x {size[0]} pixels at once need at least '
+        f'--batch_size={batch_size}: {batch_size:,} images of {size[1]} x {size[0]} pixels at once need about '
         f'{format_bytes(needed)} of memory, this machine has {format_bytes(there)}; {way_out}'
     )
 

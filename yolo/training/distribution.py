@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from absl import logging
 
+from yolo import signals
 from yolo.training import join_watch, rendezvous
 from yolo.training.config import JOIN_TIMEOUT, STRATEGIES
 
 TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
-
+MOST_SHOWN = 300  # characters of a TF_CONFIG that is wrong
 LAST_PORT = 65535
 # What TensorFlow writes into an error that another process had first, or that came with a call of another process.
 FROM_OTHERS = ('aborted by: ', 'GRPC error information from remote target')
@@ -50,11 +51,12 @@ def _tf_config() -> tuple[dict[str, list], dict]:
     text = os.environ.get('TF_CONFIG') or '{}'
     try:
         config = json.loads(text)
-        cluster, task = dict(config.get('cluster') or {}), dict(config.get('task') or {})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text}') from error
-    if not all(isinstance(addresses, list) for addresses in cluster.values()):
-        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text}')
+        cluster, task = config.get('cluster', {}), config.get('task', {})
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text[:MOST_SHOWN]}') from error
+    is_cluster = isinstance(cluster, dict) and all(isinstance(addresses, list) for addresses in cluster.values())
+    if not is_cluster or not isinstance(task, dict):
+        raise ValueError(f'TF_CONFIG is not what TensorFlow asks for: {text[:MOST_SHOWN]}')
     return cluster, task
 
 
@@ -81,6 +83,8 @@ def _multi_worker(join_timeout: float) -> tf.distribute.Strategy:
         raise ConnectionError(
             f'this process, {workers[index]} in TF_CONFIG, cannot join the others: {" ".join(error.message.split())}'
         ) from error
+    finally:
+        signals.install()  # TensorFlow has taken them for its own
 
 
 def _workers() -> tuple[list[str], int]:

@@ -91,7 +91,6 @@ def _train(run: Run, check_lock: Callable[[], None] | None) -> Result:
             step = _take_steps(run, step)
             if check_lock is not None:  # another run may have taken the folder over: nothing is saved there
                 check_lock()
-            run.interruption.begin()
             reason = run.interruption.reason(run.collective.sum)
             _save_if_due(run, step, is_last=bool(reason))
             if not reason:
@@ -146,6 +145,7 @@ def _take_steps(run: Run, step: int) -> int:
     end = _next_due_step(config, step)
     run.profiler.before(step)
     metrics = run.steps_of_size[size](run.batches, tf.constant(step, tf.int64), tf.constant(end - step, tf.int64))
+    run.interruption.begin()
     if not is_compiled:
         run.progress.leave_out(time.perf_counter() - since)
     run.progress.add(step, metrics)

@@ -30,7 +30,6 @@ SLOTS = {'sgd': 1, 'adam': 2}  # numbers that an optimizer holds for each weight
 COMPILER = int(0.4 * memory.GIB)  # of XLA for a step
 # Numbers that are there at the busiest moment for each that a convolution gives: compiled and not.
 KEPT_COMPILED, KEPT = 2.2, 3.8
-BATCHES_READY = 4  # of stored images, that the input makes ahead
 
 
 def estimate(config: TrainConfig, batch_size: int) -> Estimate:
@@ -47,7 +46,7 @@ def estimate(config: TrainConfig, batch_size: int) -> Estimate:
     image = 3 * math.prod(size)
     least = weights + batch_size * (item * sum(kept) + 4 * image)
     factor = KEPT_COMPILED if config.jit_compile else KEPT
-    stored = BATCHES_READY * 3 * math.prod(config.image_size)
+    stored = network_memory.BATCHES_READY * 3 * math.prod(config.image_size)
     likely = weights + batch_size * int(item * factor * sum(kept) + 2 * 4 * image + stored)
     return Estimate(least, network_memory.PROGRAM + (COMPILER if config.jit_compile else 0) + likely)
 

@@ -34,7 +34,10 @@ class Interruption:
         self._is_unsaid = threading.Lock()
 
     def __enter__(self) -> 'Interruption':
-        if not signals.is_watched() and threading.current_thread() is threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signals.is_watched():
+            signals.install()
+        elif is_main:
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 

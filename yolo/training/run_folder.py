@@ -69,10 +69,10 @@ class RunFile:
 
     def begin(self, first_step: int) -> None:
         """Writes that the run has started at a step, with the metrics and losses that an earlier start recorded."""
-        self.has_begun, self.first_step = True, first_step
         if storage.exists(self.path):
             before = read_run(self.path)
             self.fields |= {'metrics': before.metrics, 'losses': before.losses}
+        self.has_begun, self.first_step = True, first_step  # from here on the file is this run's, also after an error
         self._write()
 
     def _write(self) -> None:

@@ -52,6 +52,11 @@ def test_letters_that_only_the_larger_encoding_has_are_read():
     assert voc_xml.parse_annotation(xml('①', 'Shift_JIS').encode('cp932')).names == ('①',)
 
 
+@pytest.mark.parametrize('name', ['utf8', 'UTF8', 'utf_8', 'U8'])
+def test_utf_8_by_its_other_names(name):
+    assert voc_xml.parse_annotation(xml('猫', name).encode()).names == ('猫',)
+
+
 def test_a_text_of_one_byte_a_letter_that_says_utf_16_is_utf_8():
     assert voc_xml.parse_annotation(xml('猫', 'utf-16').encode()).names == ('猫',)
 

@@ -64,17 +64,23 @@ def test_before_the_first_step_it_ends_at_once(command, tmp_path, moment, sent):
 
 @pytest.mark.slow
 def test_a_continued_run_keeps_its_step_and_metrics(command, tmp_path):
-    kills.finished([*command, f'--model_dir={tmp_path}'])
+    long = [*command, f'--model_dir={tmp_path}', '--num_steps=2000', '--log_every=1']
+    first = kills.start(long)
+    kills.lines_until(first, 2)
+    first.terminate()
+    assert first.communicate(timeout=100)[0]
+    assert first.returncode == 75
     before = json.loads((tmp_path / 'run.json').read_text())
-    process = kills.start([*command, f'--model_dir={tmp_path}', '--num_steps=6'])
+    assert before['step'] >= 2
+    assert before['losses']
+    process = kills.start(long)
     wait_for(process, lambda: 'running' in json.loads((tmp_path / 'run.json').read_text())['reason'])
     process.terminate()
     text = process.communicate(timeout=100)[0]
     assert process.returncode == 75, text
     after = json.loads((tmp_path / 'run.json').read_text())
-    assert (after['reason'], after['step'], after['losses']) == ('SIGTERM', 3, before['losses'])
-    kills.finished([*command, f'--model_dir={tmp_path}', '--num_steps=6'])
-    assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith('ckpt-6')
+    assert (after['reason'], after['step'], after['losses']) == ('SIGTERM', before['step'], before['losses'])
+    assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{before["step"]}')
 
 
 def test_after_the_first_step_the_command_saves(records_dir, tmp_path, capfd):
