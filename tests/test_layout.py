@@ -14,6 +14,7 @@ ROOMS = (
     'yolo.names',
     'yolo.storage',
     'yolo.signals',
+    'yolo.lease',
     'yolo.lock',
     'yolo.settings',
     'yolo.descriptions',

@@ -13,24 +13,16 @@ import os
 import posixpath
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from time import gmtime, sleep, strftime
-from time import time as now
+from time import gmtime, strftime
 from typing import Any
 
-from absl import logging
-
 from yolo import signals, storage
+from yolo.lease import InUseError as InUseError
+from yolo.lease import Lease, in_use, parse
 
 NAME = '.lock'
 NO_FLOCK = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
-RENEW, SETTLE, STALE = 20.0, 1.0, 300.0  # seconds: between renewals, for another writer to show up, until a takeover
-LOST = 'another command took {path} over ({holder}), since this one had not renewed its lease: nothing more is written'
-
-
-class InUseError(OSError):
-    """Another command writes to the folder."""
 
 
 @contextlib.contextmanager
@@ -89,7 +81,7 @@ def _flock_or_lease(path: str, holder: dict[str, Any], way_out: str) -> Iterator
             if error.errno not in NO_FLOCK:
                 raise
     if file is None:
-        with _Lease(path, holder, way_out) as lease:
+        with Lease(path, holder, way_out) as lease:
             yield lease.check
         return
     try:
@@ -123,10 +115,10 @@ def _flock(path: str, way_out: str) -> int:
                 _check_is_lock(file, path)
                 return file
         except OSError as error:
-            fields = _parse(os.pread(file, 1 << 16, 0))
+            fields = parse(os.pread(file, 1 << 16, 0))
             os.close(file)
             if isinstance(error, BlockingIOError):
-                raise _in_use(posixpath.dirname(path), fields, way_out) from error
+                raise in_use(posixpath.dirname(path), fields, way_out) from error
             raise
         os.close(file)
 
@@ -134,7 +126,7 @@ def _flock(path: str, way_out: str) -> int:
 def _check_is_lock(file: int, path: str) -> None:
     """ValueError, with the file closed, if it is somebody's own: it would be emptied and removed."""
     data = os.pread(file, 1 << 16, 0)
-    if data and 'token' not in _parse(data):
+    if data and 'token' not in parse(data):
         os.close(file)
         raise ValueError(f'{path} is no lock of this program, but has the name of one; remove or rename it')
 
@@ -146,119 +138,3 @@ def _has_name(file: int, path: str) -> bool:
             return os.path.sameopenfile(file, named.fileno())
     except FileNotFoundError:
         return False
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    """What a lock's file says; empty while it is being written."""
-    try:
-        fields = json.loads(data)
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def _describe(fields: dict[str, Any]) -> str:
-    what, host, pid, since = (fields.get(name, '?') for name in ('what', 'host', 'pid', 'since'))
-    return f'{what} (pid {pid} on {host}, since {since})' if fields else 'another command'
-
-
-def _in_use(folder: str, fields: dict[str, Any], way_out: str) -> InUseError:
-    return InUseError(f'{folder} is in use by {_describe(fields)}: {way_out}')
-
-
-class _Lease:
-    """`.lock` as a lease: who holds it and when it was renewed, by the holder's clock.
-
-    A store of objects has no flock, and no file that only one of two can make. So each writes its own, waits for SETTLE
-    seconds, and has it if it is still its own.
-    """
-
-    def __init__(self, path: str, holder: dict[str, Any], way_out: str):
-        self.path, self.holder, self.way_out = path, holder, way_out
-        self.folder, self.ended, self.taken_by = posixpath.dirname(path), threading.Event(), ''
-
-    def __enter__(self) -> '_Lease':
-        self._wait_for_the_end_of(self._read())
-        with contextlib.suppress(FileNotFoundError):  # another writes at the same time; what is read below decides
-            self._write()
-        sleep(SETTLE)
-        fields = self._read()
-        if fields.get('token') != self.holder['token']:
-            raise _in_use(self.folder, fields, self.way_out)
-        self.thread = threading.Thread(target=self._renew, daemon=True)
-        self.thread.start()
-        self.at_end = signals.at_end(lambda _: self._release())
-        self.at_end.__enter__()
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.at_end.__exit__(None, None, None)
-        self.ended.set()
-        self.thread.join()
-        self._release()
-        if not any(error):
-            self.check()
-
-    def check(self) -> None:
-        """InUseError if the lease was taken over."""
-        if self.taken_by:
-            raise InUseError(LOST.format(path=self.folder, holder=self.taken_by))
-
-    def renew(self) -> None:
-        """Writes the lease again; if it is another's by now, ends the command, or lets `check` raise in a program."""
-        fields = self._read()
-        if fields.get('token') == self.holder['token']:
-            self._write()
-        elif not self.ended.is_set():
-            self.taken_by = _describe(fields)
-            self.ended.set()
-            if signals.is_watched():
-                signals.end_process(LOST.format(path=self.folder, holder=self.taken_by), 1)
-
-    def _renew(self) -> None:
-        while not self.ended.wait(RENEW):
-            try:
-                self.renew()
-            except OSError as error:
-                logging.warning('the lease of %s was not renewed, which is tried again: %s', self.folder, error)
-
-    def _release(self) -> None:
-        if self._read().get('token') == self.holder['token']:
-            storage.remove(self.path)
-
-    def _wait_for_the_end_of(self, fields: dict[str, Any]) -> None:
-        """Returns if a lease may be taken over; InUseError if its holder lives."""
-        if not fields:
-            return
-        if _is_gone(fields, self.holder):
-            logging.warning('%s was in use by %s, which is gone', self.folder, _describe(fields))
-            return
-        if now() - float(fields.get('renewed', 0)) < STALE:
-            raise _in_use(self.folder, fields, self.way_out)
-        logging.warning('%s: the lease of %s is old; is it still renewed?', self.folder, _describe(fields))
-        sleep(3 * RENEW)  # its clock may be wrong
-        if self._read() not in ({}, fields):
-            raise _in_use(self.folder, fields, self.way_out)
-        logging.warning('%s is taken over', self.folder)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            return _parse(storage.read(self.path))
-        except FileNotFoundError:
-            return {}
-
-    def _write(self) -> None:
-        storage.write(self.path, json.dumps({**self.holder, 'renewed': now()}))
-
-
-def _is_gone(fields: dict[str, Any], holder: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this machine that has ended."""
-    if not holder['machine'] or any(fields.get(name) != holder[name] for name in ('machine', 'host')):
-        return False
-    try:
-        os.kill(int(fields.get('pid', 0)), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

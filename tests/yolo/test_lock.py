@@ -13,7 +13,7 @@ from conftest import ROOT, SMALL, write_records
 
 from benchmarks import kills
 from preprocess.demo.shapes import write_shapes
-from yolo import lock, storage
+from yolo import lease, lock, storage
 
 HOLD = """
 import sys, time
@@ -83,8 +83,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(lock, 'now', lambda: clock.time)
-    monkeypatch.setattr(lock, 'sleep', clock.sleep)
+    monkeypatch.setattr(lease, 'now', lambda: clock.time)
+    monkeypatch.setattr(lease, 'sleep', clock.sleep)
     return clock
 
 
@@ -113,14 +113,14 @@ def test_a_lease_is_held_and_given_back(folder, clock):
     with lock.hold(folder, 'first', '--folder'):
         with pytest.raises(lock.InUseError, match='in use by first'), lock.hold(folder, 'second', '--folder'):
             pass
-        clock.time += lock.STALE - 2 * lock.SETTLE
+        clock.time += lease.STALE - 2 * lease.SETTLE
         with pytest.raises(lock.InUseError, match='in use by first'), lock.hold(folder, 'second', '--folder'):
             pass
     assert not storage.exists(f'{folder}/{lock.NAME}')
 
 
 def test_an_old_lease_is_taken_over_and_that_is_said(folder, clock, caplog):
-    write_lease(folder, renewed=clock.time - lock.STALE)
+    write_lease(folder, renewed=clock.time - lease.STALE)
     with lock.hold(folder, 'second', '--folder'):
         assert 'is taken over' in caplog.text
     write_lease(folder, renewed=clock.time)
@@ -154,18 +154,18 @@ def test_of_two_that_write_at_once_one_holds(folder, clock):
 
 
 def test_a_lease_is_renewed_and_its_loss_is_noticed(folder, clock):
-    lease = lock._Lease(f'{folder}/{lock.NAME}', lock._this_process('first'), '')
+    own = lease.Lease(f'{folder}/{lock.NAME}', lock._this_process('first'), '')
     storage.make_folder(folder)
-    with lease:
+    with own:
         clock.time += 1000
-        lease.renew()
-        assert json.loads(storage.read(lease.path))['renewed'] == clock.time
-        lease.check()
+        own.renew()
+        assert json.loads(storage.read(own.path))['renewed'] == clock.time
+        own.check()
         path = write_lease(folder, renewed=clock.time)
-        lease.renew()
+        own.renew()
         with pytest.raises(lock.InUseError, match=r'another command took .* over .far'):
-            lease.check()
-        lease.taken_by = ''
+            own.check()
+        own.taken_by = ''
     assert json.loads(storage.read(path))['token'] == 'theirs'
 
 
@@ -174,6 +174,14 @@ def refused(words, expected: str) -> None:
     assert done.returncode == 1, done.stderr
     assert expected in done.stderr.splitlines()[-1]
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('renewed', [None, [], 'noon', float('inf'), float('nan'), True, 10**400])
+def test_a_lease_with_odd_fields_is_an_old_one(folder, clock, renewed):
+    write_lease(folder, renewed=renewed, pid=renewed, **{'host': lock.socket.gethostname(), 'machine': lock._machine()})
+    with lock.hold(folder, 'second', '--folder'):
+        pass
+    assert not storage.exists(f'{folder}/{lock.NAME}')
 
 
 @pytest.mark.parametrize('kind', ['file', 'link', 'pipe'])
