@@ -5,6 +5,8 @@ A trained YOLOv2 on a split of a folder of records, or the devkit's result files
   python eval.py --data_dir=data/voc416 --split=test --model_dir=runs/voc --report_dir=runs/voc/report
   python eval.py --data_dir=data/voc416 --cfg=yolov2-voc.cfg --weights=yolov2-voc.weights --report_dir=report
   python eval.py --detections_dir=results/VOC2007/Main --voc_dir=VOCdevkit/VOC2007 --split=test --report_dir=report
+
+Exit status: 0, 1 after an error, 130 after Ctrl-C.
 """
 
 import functools

@@ -7,7 +7,8 @@
   python -m preprocess verify --data_dir=data/voc416
   python -m preprocess shapes --out_dir=demo/VOC
 
-Killed? The same command goes on. Exit status: 0 if every listed image was written (or all but --allow_errors), else 1.
+Killed? The same command goes on. Exit status: 0 if every listed image was written (or all but --allow_errors),
+130 after Ctrl-C, else 1.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
   python -m yolo predict --model_dir=runs/voc --images=photos --out_dir=predictions
 
-Exit status: 1 if an image could not be read or is damaged (the others are written), else 0.
+Exit status: 1 if an image could not be read or is damaged (the others are written), 130 after Ctrl-C, else 0.
 """
 
 import dataclasses

@@ -11,13 +11,13 @@ MOST_PIXELS = 1 << 30  # of an image that OpenCV reads
 def damaged_setting(group: str = '') -> Any:
     """What becomes of damaged images."""
     help = (
-        f'What becomes of images whose decoder says that their pixels are damaged: {LEAVE_OUT}, or {KEEP} what can be '
-        'decoded; both with the reason.'
+        f'Images whose decoder says that their pixels are damaged: {LEAVE_OUT}, or {KEEP} as far as they can be '
+        'decoded. Either way the reason is reported.'
     )
     return setting(LEAVE_OUT, help, group=group, choices=DAMAGED)
 
 
 def max_pixels_setting(group: str = '') -> Any:
     """The largest image that is decoded."""
-    help = 'Leave out images with more pixels than this, by their header, undecoded: 3 bytes of memory a pixel.'
+    help = 'Leave out images with more pixels than this, by their header. A pixel takes up to 9 bytes of memory.'
     return setting(MAX_PIXELS, help, group=group, low=1, high=MOST_PIXELS)
