@@ -50,7 +50,7 @@ class Scan:
     size_counts: SizeCounts
     num_unread: int  # annotations
     reasons: tuple[str, ...]  # of the first of them
-    wrong_names: dict[str, str]  # of objects, which cannot be a part of a file's name: the first image of each
+    wrong_names: dict[str, str] = dataclasses.field(default_factory=dict)  # of objects -> first image: no file's name
 
 
 @dataclasses.dataclass(frozen=True)

@@ -153,6 +153,7 @@ def test_a_full_disk_under_the_events_is_one_line(command, tmp_path):
     assert f"TensorBoard's file cannot be written to {tmp_path}/tensorboard" in text.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_stopped_where_an_evaluation_is_due(records_dir, tmp_path):
     config = make_small_config(
         records_dir,

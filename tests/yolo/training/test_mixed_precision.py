@@ -31,6 +31,7 @@ def test_the_losses_are_nearly_those_of_float32(records_dir, tmp_path, precision
     np.testing.assert_allclose(mixed['gradient_norm'][1:], full['gradient_norm'][1:], rtol=0.1)
 
 
+@pytest.mark.slow
 def test_two_devices_take_the_steps_of_one_with_a_scaled_loss(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, precision='mixed_float16', weight_decay=0.1)
     one, _ = run_steps(config, one_device())
@@ -67,7 +68,7 @@ def spoil_images(monkeypatch, is_spoiled, is_last) -> None:
 
 
 @pytest.mark.parametrize('spoil', [spoil_gradient, spoil_images])
-@pytest.mark.parametrize('make_strategy', [one_device, two_devices])
+@pytest.mark.parametrize('make_strategy', [one_device, pytest.param(two_devices, marks=pytest.mark.slow)])
 def test_a_step_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path, monkeypatch, make_strategy, spoil):
     """What the last replica computes is spoiled, once: no weight changes, nor moving statistics nor averages."""
     config = make_small_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0, ema=0.5)

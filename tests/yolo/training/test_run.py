@@ -63,6 +63,7 @@ def test_the_time_limit_saves(records_dir, tmp_path, caplog):
     assert caplog.messages[-1].startswith(f'time limit: {result.step} of 1000 steps')
 
 
+@pytest.mark.slow
 def test_no_better_ends_it_also_across_a_restart(records_dir, tmp_path, monkeypatch):
     set_maps(monkeypatch, [0.5, 0.4, 0.5, 0.3])
     config = make_small_config(
@@ -198,6 +199,7 @@ def test_a_process_with_other_settings_is_refused(records_dir, tmp_path, monkeyp
         checks.check_same_settings(config, collective)
 
 
+@pytest.mark.slow
 def test_two_devices_are_stopped_and_go_on(records_dir, tmp_path):
     config = make_small_config(
         records_dir,
