@@ -33,6 +33,7 @@ def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
         np.testing.assert_array_equal(a, b)  # moving statistics too
 
 
+@pytest.mark.slow
 def test_compiled_steps_are_the_same(records_dir, tmp_path):
     config = make_config(records_dir, tmp_path)
     plain, _ = run_steps(config, one_device())
@@ -232,6 +233,7 @@ def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
             assert not np.array_equal(y, z)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog):
     source = make_config(records_dir, tmp_path / 'source', num_steps=2)
     loop.train(source, one_device())

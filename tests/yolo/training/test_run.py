@@ -80,6 +80,7 @@ def test_no_better_ends_it_also_across_a_restart(records_dir, tmp_path, monkeypa
     assert read_run_file(tmp_path)['metrics']['step'] == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('monitor', ['map', 'loss'])
 def test_a_plateau_is_counted_across_a_restart(records_dir, tmp_path, monkeypatch, monitor):
     """The rate falls at step 6, and at 10; the signal comes at 5, between two evaluations without a better one."""
