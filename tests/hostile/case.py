@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import fixture
 import numpy as np
 
+from benchmarks import peak_memory
 from yolo.cli import errors
 
 MOST_BYTES = 2 << 30  # of memory, for a case
@@ -96,7 +97,7 @@ def run(name: str, function: Callable[[Case], None], source: pathlib.Path, folde
     """Runs a case: its outcome, good (the files were read), refused, traceback, silent or memory; and what was said."""
     folder.mkdir()
     case = Case(np.random.default_rng([seed, zlib.crc32(name.encode())]), source, folder)
-    before = _reset_peak()
+    before = peak_memory.reset()
     try:
         function(case)
         outcome, said = 'good', ''
@@ -108,7 +109,7 @@ def run(name: str, function: Callable[[Case], None], source: pathlib.Path, folde
         outcome, said = 'refused', f'{type(error).__name__}: {error}'
     except BaseException:
         outcome, said = 'traceback', traceback.format_exc()
-    used = _status('VmHWM') - before
+    used = peak_memory.peak() - before
     if used > MOST_BYTES:
         outcome, said = 'memory', f'{used / 2**30:.1f} GiB; {outcome}: {said}'
     _remove(folder)
@@ -120,14 +121,3 @@ def _remove(folder: pathlib.Path) -> None:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o700)
     shutil.rmtree(folder)
-
-
-def _reset_peak() -> int:
-    """Begins to measure the most memory that this process uses anew; returns what it uses now, in bytes."""
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
-    return _status('VmRSS')
-
-
-def _status(name: str) -> int:
-    lines = pathlib.Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name + ':')) << 10

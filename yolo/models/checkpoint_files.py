@@ -221,21 +221,16 @@ def is_unfinished(path: str) -> bool:
 def remove_leftovers(folder: str, found: Checkpoints) -> list[str]:
     """Removes what killed or failed saves left in a folder, and nothing else; returns the names.
 
-    That is proven of temporary names; of an index or data without its partner, if the folder holds a whole checkpoint
-    or no save was ever finished in it; and of an index that ends too early, with its data, if no save was ever finished
-    and none is whole. Any other damaged checkpoint is kept, until a save of the same step replaces it.
+    That is proven of temporary names; and of an index or data without its partner, if the folder holds a whole
+    checkpoint. Without one they may be all that is left of a run. Damaged checkpoints are kept, until a save of the
+    same step replaces them.
     """
     if not storage.is_folder(folder):
         return []
     names = list_names(folder)
     removed = list(names.temporary)
-    if found.whole or not was_saved(folder):
+    if found.whole:
         removed += names.lone
-    if not found.whole and not was_saved(folder):
-        unfinished = {posixpath.basename(path) for path in found.damaged if is_unfinished(path)}
-        removed += [
-            name for name in storage.names(folder) if FILES.fullmatch(name) and name.split('.')[0] in unfinished
-        ]
     for name in removed:
         path = posixpath.join(folder, name)
         if storage.is_folder(path):

@@ -142,15 +142,16 @@ def test_huge_images_are_refused_by_their_header(name, capfd):
 
 
 PROGRAM = """
-import resource, sys
+import sys
+from benchmarks import peak_memory
 from yolo.data import images
 data = open(sys.argv[1], 'rb').read()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory.reset()
 try:
     images.decode(data)
 except ValueError as error:
     print(error, file=sys.stderr)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak_memory.peak() - before) >> 20)
 """
 
 
