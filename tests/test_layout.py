@@ -25,6 +25,7 @@ ROOMS = (
     'yolo.models',
     'yolo.detection',
     'yolo.evaluation',
+    'yolo.prediction',
     'yolo.training',
     'yolo.export',
     'yolo.cli',

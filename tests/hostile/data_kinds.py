@@ -13,8 +13,8 @@ from mutations import ODD_TEXTS, choose, damage, damage_json, replace_by_somethi
 from preprocess import resume, scan, shards, verify
 from preprocess.settings import Settings
 from yolo.data import labels, records, tfrecord, voc_folder
-from yolo.detection import image_files
 from yolo.evaluation import annotations, devkit_files, result
+from yolo.prediction import image_files
 from yolo.training.config import read_config
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')

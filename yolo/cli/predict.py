@@ -47,8 +47,8 @@ class PredictSettings:
 def predict(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     from yolo import storage
-    from yolo.detection import image_files
     from yolo.detection.keras_backend import load_detector
+    from yolo.prediction import image_files
 
     asked = flags.read(values, PredictSettings)
     paths = image_files.find_images(asked.images)

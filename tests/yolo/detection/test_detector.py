@@ -8,9 +8,9 @@ from conftest import DATA, make_image
 
 import yolo
 from yolo.data import images
-from yolo.detection import image_files
 from yolo.detection.detector import Detector
 from yolo.models import model_folder
+from yolo.prediction import image_files
 
 RUN = str(DATA / 'version_0_1' / 'run')
 BOXES = np.array([[0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.5, 0.5]], np.float32)  # relative to the network's input

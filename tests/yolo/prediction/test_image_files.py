@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from yolo.detection.image_files import drawn_paths
+from yolo.prediction.image_files import drawn_paths
 
 
 def test_a_name_that_one_image_has_stays_and_others_are_those_of_the_whole_path():
