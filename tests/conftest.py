@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import signal
+import struct
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Without XLA, sums that several threads share can differ in the last bit on a busy machine; processes inherit this.
@@ -59,6 +60,13 @@ def pytest_collection_modifyitems(items):
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     """The bytes of a JPEG of an image (H, W, 3) uint8 RGB."""
     return images.encode_bgr_jpeg(np.ascontiguousarray(image[..., ::-1]), quality)
+
+
+def turned_photo(image: np.ndarray, turn: int) -> bytes:
+    """The bytes of a JPEG of an image (H, W, 3) uint8 RGB as it is stored, with an EXIF orientation 1..8."""
+    data = encode_jpeg(image, 100)
+    exif = b'Exif\0\0II*\0' + struct.pack('<IHHHIHxxI', 8, 1, 0x0112, 3, 1, turn, 0)
+    return data[:2] + b'\xff\xe1' + struct.pack('>H', 2 + len(exif)) + exif + data[2:]
 
 
 def digests(folder: pathlib.Path) -> dict[str, str]:

@@ -1,11 +1,9 @@
 """Image files -> pixels of the network's size, by the same functions in preprocessing and in prediction."""
 
-from typing import Literal
-
 import cv2
 import numpy as np
 
-from yolo.data import image_size, jpeg, opencv_decoding
+from yolo.data import image_size, jpeg, opencv_decoding, orientation
 from yolo.geometry.letterbox import inner_pixels
 
 FORMATS = ('jpeg', 'png', 'raw')  # of records: small; exact; read without decoding
@@ -64,29 +62,9 @@ def decode(data: bytes) -> np.ndarray:
     return cv2.cvtColor(read(data)[0], cv2.COLOR_BGR2RGB)
 
 
-def exif_orientation(data: bytes) -> int:
-    """The EXIF orientation of a JPEG, 1..8, by which it is to be turned or mirrored for viewing; 1: as it is stored."""
-    at = data.find(b'Exif\0\0', 0, 1 << 12)
-    if not image_size.is_jpeg(data) or at < 0:
-        return 1
-    tiff = data[at + 6 : at + 6 + (1 << 16)]
-    order: Literal['little', 'big'] = 'little' if tiff[:2] == b'II' else 'big'
-
-    def number(start: int, size: int) -> int:
-        return int.from_bytes(tiff[start : start + size], order)
-
-    table = number(4, 4)  # entries of tag, type, count, value: 2 + 2 + 4 + 4 bytes
-    entries = [table + 2 + 12 * i for i in range(min(number(table, 2), 1000))]
-    values = [number(entry + 8, 2) for entry in entries if number(entry, 2) == 0x0112]
-    return next((value for value in values if 1 < value <= 8), 1)
-
-
-def apply_orientation(image: np.ndarray, orientation: int) -> np.ndarray:
-    """An image (H, W, 3) rotated or mirrored as an EXIF orientation 1..8 says."""
-    if orientation >= 5:
-        image = cv2.transpose(image)
-    flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 0: top to bottom, 1: left to right, -1: both
-    return cv2.flip(image, flips[orientation]) if orientation in flips else image
+def decode_upright(data: bytes) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB of a file's bytes, turned as its EXIF orientation says; errors: as `decode`."""
+    return orientation.apply(decode(data), orientation.read(data))
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:

@@ -6,7 +6,7 @@ import posixpath
 import numpy as np
 
 from yolo import storage
-from yolo.data import images
+from yolo.data import images, orientation
 from yolo.data.problems import NOTED, REPAIRED
 from yolo.data.voc_xml import Annotation, parse_annotation
 
@@ -111,10 +111,10 @@ def read_image(
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     notes = [(NOTED, each) for each in odd]
-    orientation = images.exif_orientation(data)
-    if orientation == 1:
+    turn = orientation.read(data)
+    if turn == orientation.AS_STORED:
         return image, [*notes, *_compare(image, xml_size)]
-    rotated = images.apply_orientation(image, orientation)
+    rotated = orientation.apply(image, turn)
     if xml_size == rotated.shape[:2] != image.shape[:2]:
         reason = "turned as its EXIF tag says, since the XML's size is that of the turned photo"
         return rotated, [*notes, (REPAIRED, reason)]

@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
-from yolo.data import images
+from yolo.data import images, orientation
 from yolo.data.draw import contact_sheet, draw_detections
 from yolo.detection.detector import Detector, PhotoDetections
 
@@ -43,14 +43,16 @@ def read_images(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Path and image (H, W, 3) uint8 RGB of every file that can be read; the others' reasons go to `problems`.
 
-    max_pixels, damaged: as in `images.read`. Warns of what is odd about a file.
+    Photos are turned upright as their EXIF orientation says. max_pixels, damaged: as in `images.read`. Warns of what is
+    odd about a file.
     """
     for path in paths:
         try:
-            image, notes = images.read(storage.read(path), max_pixels, damaged)
+            data = storage.read(path)
+            image, notes = images.read(data, max_pixels, damaged)
             for each in notes:
                 logging.warning('%s: %s', storage.printable(path), each)
-            yield path, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield path, orientation.apply(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), orientation.read(data))
         except images.DamagedError as error:
             problems[path] = str(error)
             reason = f'{error}; --damaged={images.KEEP} takes what can be decoded'
@@ -116,8 +118,8 @@ def predict_files(
     """Detects in image files, and writes each with its boxes drawn under its own name (as PNG) into `out_dir`.
 
     Returns for every image {image, width, height, detections}, detections {label, score, xmin, ymin, xmax, ymax} in
-    pixels of the file, whose top left corner is 0, 0; and the reason for each file that could not be read, by path.
-    max_pixels, damaged: as in `images.read`.
+    pixels of the upright photo, whose top left corner is 0, 0; and the reason for each file that could not be read, by
+    path. max_pixels, damaged: as in `images.read`.
     """
     problems: dict[str, str] = {}
     results: list[dict] = []

@@ -70,25 +70,6 @@ def test_resize_stretches_bilinearly_whatever_the_aspect(size):
     assert np.abs(np.diff(got.astype(int), axis=1)).max() > 2  # not one colour
 
 
-@pytest.mark.parametrize('orientation', range(9))
-@pytest.mark.parametrize('order', ['little', 'big'])
-def test_exif_orientations_are_seen_and_applied(orientation, order):
-    data = encode_jpeg(picture(), 95)
-    number = lambda value, size: value.to_bytes(size, order)  # noqa: E731
-    entry = number(0x0112, 2) + number(3, 2) + number(1, 4) + number(orientation, 2) + bytes(2)
-    tiff = (b'II' if order == 'little' else b'MM') + number(42, 2) + number(8, 4) + number(1, 2) + entry + bytes(4)
-    segment = b'Exif\0\0' + tiff
-    photo = data[:2] + b'\xff\xe1' + (2 + len(segment)).to_bytes(2, 'big') + segment + data[2:]
-    assert images.exif_orientation(photo) == (orientation or 1)
-    assert images.exif_orientation(data) == 1
-    stored = images.read(photo)[0]
-    applied = images.apply_orientation(stored, images.exif_orientation(photo))
-    np.testing.assert_array_equal(stored, images.read(data)[0])
-    np.testing.assert_array_equal(applied, cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR))
-    assert applied.shape == ((60, 40, 3) if orientation >= 5 else (40, 60, 3))
-    assert np.array_equal(applied, stored) == (orientation < 2)
-
-
 @pytest.mark.parametrize(('how', 'tolerance'), [('jpeg', 12), ('png', 0), ('raw', 0)])
 def test_stored_images_come_back_and_the_graph_reads_the_same(how, tolerance):
     image = picture()
