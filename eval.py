@@ -80,7 +80,7 @@ def _other(asked: EvalSettings, report_dir: str):
 def _detect(asked: EvalSettings) -> tuple:
     """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number."""
     from yolo.data import records
-    from yolo.detection import keras_backend
+    from yolo.detection import graph
     from yolo.evaluation import devkit_files, inference, summary
     from yolo.models.memory import check_forward
 
@@ -92,12 +92,14 @@ def _detect(asked: EvalSettings) -> tuple:
     if asked.write_detections:
         devkit_files.check_names(asked.split, description.classes)
     model, path = load_model(asked, description)
-    thresholds = inference.Thresholds(asked.score_threshold, asked.nms_iou, asked.max_detections, asked.match_iou)
+    thresholds = inference.Thresholds(
+        asked.score_threshold, asked.nms_iou, asked.max_detections, match_iou=asked.match_iou
+    )
     results, table = [], {}
     sizes = _image_sizes(asked, description)
     check_forward(model.network, sizes, asked.batch_size)
     for size in sizes:
-        predict = keras_backend.make_predict(model, model.network.region.anchors, thresholds, size)
+        predict = graph.make_predict(model, model.network.region.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(
             predict, asked.data_dir, asked.split, asked.batch_size, thresholds, progress=True
         )

@@ -13,7 +13,6 @@ Killed? The same command goes on. Exit status: 0 if every listed image was writt
 
 import importlib
 import posixpath
-import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -22,8 +21,7 @@ from absl.flags import FlagValues
 
 from preprocess.settings import Request, Settings
 from yolo.cli import flags
-from yolo.data import labels
-from yolo.geometry.letterbox import MOST_SIDE
+from yolo.data import image_settings, labels
 
 COMMANDS = {
     'show': 'preprocess.report.contact_sheet',
@@ -50,22 +48,10 @@ def read_settings(values: FlagValues) -> Settings:
     if not splits:
         raise ValueError('--splits is empty')
     if 'image_size' in given:
-        given['image_size'] = parse_image_size(given['image_size'])
+        given['image_size'] = image_settings.parse_image_size(given['image_size'])
     if 'labels' in given:
         given['labels'] = labels.read(given['labels'])
     return Settings(source, splits, **given)
-
-
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Height, width of '416' or '640x480' (width first); ValueError if they are not multiples of 32, or too large."""
-    numbers = re.fullmatch(r'([0-9]{1,9})(?:[xX]([0-9]{1,9}))?', text)
-    width = int(numbers[1]) if numbers else 0
-    height = int(numbers[2] or width) if numbers else 0
-    if min(height, width) < 32 or height % 32 or width % 32:
-        raise ValueError(f'--image_size={text[:60]}: not a multiple of 32 or WIDTHxHEIGHT of such, as 640x480')
-    if max(height, width) > MOST_SIDE:
-        raise ValueError(f'--image_size={text}: at most {MOST_SIDE:,} pixels a side')
-    return height, width
 
 
 def run(values: FlagValues) -> int:

@@ -24,10 +24,11 @@ ROOMS = (
     'yolo.pages',
     'yolo.models',
     'yolo.detection',
+    'yolo.export',
+    'yolo.backends',
     'yolo.evaluation',
     'yolo.prediction',
     'yolo.training',
-    'yolo.export',
     'yolo.cli',
 )
 OFFLINE_ROOMS = ROOMS[: ROOMS.index('yolo.pages') + 1]  # what `preprocess` imports
@@ -130,7 +131,15 @@ def loaded(modules) -> str:
 def test_preprocess_and_the_start_of_every_command_load_no_tensorflow():
     """Records are written by processes without it, and --help answers at once."""
     offline = {name for name in FILES if name.startswith('preprocess')}
-    commands = {'train', 'eval', 'yolo.__main__', 'yolo.cli.flags', 'yolo.cli.predict', 'yolo.cli.convert'}
+    commands = {
+        'train',
+        'eval',
+        'yolo.__main__',
+        'yolo.cli.flags',
+        'yolo.cli.predict',
+        'yolo.cli.convert',
+        'yolo.cli.export',
+    }
     settings = {'yolo', 'yolo.settings', 'yolo.training.config', 'yolo.training.recipes', 'yolo.geometry.letterbox'}
     assert not loaded(offline | commands | settings | {'yolo.detection.detector'})
     assert loaded(['yolo.models']) == 'tensorflow keras'  # which registers the model with Keras

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 from test_commands import COMMANDS, call, command_of  # noqa: F401
 
-from preprocess import __main__ as preprocess_main
 from preprocess import anchors
 from preprocess.settings import Settings
 from yolo import settings
 from yolo.cli import flags
+from yolo.data import image_settings
 from yolo.data.voc_folder import Source
 from yolo.training.config import TrainConfig
 
@@ -126,9 +126,9 @@ def test_a_command_says_so_in_one_line(call, name, flag, message):  # noqa: F811
 @pytest.mark.parametrize('text', ['320000', '32x320000', '0', '-32', '100', '1_024', '３２', '32x', 'x32', '9' * 5000])
 def test_image_sizes_of_preprocessing_are_bounded(text):
     with pytest.raises(ValueError, match='--image_size=') as raised:
-        preprocess_main.parse_image_size(text)
+        image_settings.parse_image_size(text)
     assert len(str(raised.value)) < 200
-    assert preprocess_main.parse_image_size('16384') == (16384, 16384)
+    assert image_settings.parse_image_size('16384') == (16384, 16384)
 
 
 @pytest.mark.parametrize(

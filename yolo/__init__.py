@@ -52,8 +52,8 @@ from typing import TYPE_CHECKING
 from yolo.version import VERSION
 
 if TYPE_CHECKING:
+    from yolo.backends.loading import load_detector
     from yolo.detection.decode import decode
-    from yolo.detection.keras_backend import load_detector
     from yolo.detection.nms import detect
     from yolo.evaluation.voc_ap import voc_average_precision
     from yolo.geometry.targets import encode_targets
@@ -82,7 +82,7 @@ _MODULES = {
     'detect': 'detection.nms',
     'encode_targets': 'geometry.targets',
     'load_darknet': 'models.darknet',
-    'load_detector': 'detection.keras_backend',
+    'load_detector': 'backends.loading',
     'notebook_loss': 'training.losses',
     'region_loss': 'training.losses',
     'save_darknet': 'models.darknet',

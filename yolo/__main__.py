@@ -2,14 +2,15 @@
 
 python -m yolo predict --help    detects objects in image files
 python -m yolo convert --help    converts models from Darknet and back
+python -m yolo export --help     exports a trained model: SavedModel, ONNX, TFLite
 """
 
 import sys
 from collections.abc import Sequence
 
-from yolo.cli import convert, flags, predict
+from yolo.cli import convert, export, flags, predict
 
-COMMANDS = {'predict': predict.COMMAND, 'convert': convert.COMMAND}
+COMMANDS = {'predict': predict.COMMAND, 'convert': convert.COMMAND, 'export': export.COMMAND}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

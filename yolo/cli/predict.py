@@ -47,7 +47,7 @@ class PredictSettings:
 def predict(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     from yolo import storage
-    from yolo.detection.keras_backend import load_detector
+    from yolo.backends.loading import load_detector
     from yolo.prediction import image_files
 
     asked = flags.read(values, PredictSettings)

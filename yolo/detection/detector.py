@@ -12,11 +12,35 @@ import numpy as np
 
 from yolo import storage
 from yolo.data import images
+from yolo.detection import host, thresholds
 from yolo.geometry.letterbox import from_canvas
 
-# Images (B, H, W, 3) uint8 RGB of the network's size -> what `yolo.detect` returns, as tensors or arrays.
-Predict = Callable[[np.ndarray], Mapping[str, Any]]
+# Images (B, H, W, 3) uint8 RGB of the network's size -> raw, boxes, or detections: see `host.detect`.
+Run = Callable[[np.ndarray], Mapping[str, Any]]
+FOR_PHOTOS = host.Thresholds(thresholds.PHOTO_SCORE_THRESHOLD, max_detections=thresholds.PHOTO_MAX_DETECTIONS)
 Photo = np.ndarray | str | os.PathLike  # (H, W, 3) uint8 RGB of any size, or the path of an image file
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """What computes a network: run takes images (B, H, W, 3) uint8 RGB of its size and gives what `host.detect` takes.
+
+    name: of the runtime; batch_size: the number of images that it takes, None for any.
+    """
+
+    run: Run
+    name: str
+    batch_size: int | None = None
+
+    def __call__(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs for any number of images, computed in batches of the size that the network takes."""
+        size = self.batch_size or len(batch)
+        parts = []
+        for start in range(0, len(batch), size):
+            part = batch[start : start + size]
+            outputs = self.run(np.pad(part, [(0, size - len(part))] + [(0, 0)] * 3) if len(part) < size else part)
+            parts.append({name: np.asarray(value)[: len(part)] for name, value in outputs.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +63,7 @@ class PhotoDetections:
 
 
 class Detector:
-    """Detects objects in photos; each backend has its own `predict`, that of Keras models is in `keras_backend`.
+    """Detects objects in photos with the network that a backend computes; what follows is the same for all of them.
 
     classes: names in the order of the network; anchors (A, 2) float32 w, h in grid cells; image_size: height, width in
     pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once.
@@ -47,17 +71,18 @@ class Detector:
 
     def __init__(
         self,
-        predict: Predict,
+        backend: Backend,
         classes: Sequence[str],
         anchors,
         image_size: tuple[int, int],
         resize: str = 'stretch',
         batch_size: int = 8,
+        limits: host.Thresholds = FOR_PHOTOS,
     ):
         self.classes = tuple(classes)
         self.anchors = np.asarray(anchors, np.float32)
         self.image_size, self.resize, self.batch_size = image_size, resize, batch_size
-        self._predict = predict
+        self.backend, self.limits = backend, limits
 
     @overload
     def __call__(self, photos: Photo) -> PhotoDetections: ...  # type: ignore[overload-overlap]
@@ -85,7 +110,7 @@ class Detector:
         inputs = np.zeros((batch_size, *self.image_size, 3), np.uint8)  # always full, so that the graph is traced once
         for i, photo in enumerate(photos):
             inputs[i] = images.resize(photo, self.image_size, self.resize)
-        batch = {name: np.asarray(value) for name, value in self._predict(inputs).items()}
+        batch = host.detect(self.backend(inputs), self.anchors, self.limits)
         return [self._result(batch, i, photo.shape[:2]) for i, photo in enumerate(photos)]
 
     def _result(self, batch: Mapping[str, np.ndarray], i: int, size: tuple[int, ...]) -> PhotoDetections:

@@ -5,6 +5,8 @@ from typing import Any
 from yolo.detection.thresholds import IOU_THRESHOLD
 from yolo.settings import setting
 
+NMS_SCOPES = PER_CLASS, ALL_CLASSES = ('per_class', 'all_classes')
+
 
 def checkpoint_setting(group: str = '') -> Any:
     """Which checkpoint of --model_dir to read."""
@@ -30,3 +32,9 @@ def nms_iou_setting(group: str = '') -> Any:
 def max_detections_setting(default: int, group: str = '') -> Any:
     """How many detections an image may have."""
     return setting(default, 'Most detections an image.', group=group, low=1, high=10_000)
+
+
+def nms_scope_setting(group: str = '') -> Any:
+    """Which boxes suppress each other."""
+    help = f'Which boxes suppress each other: those of one class, or {ALL_CLASSES}, so that no object has two labels.'
+    return setting(PER_CLASS, help, group=group, choices=NMS_SCOPES)

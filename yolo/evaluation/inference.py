@@ -9,7 +9,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from yolo.data import pipeline, records
-from yolo.detection import keras_backend
+from yolo.detection import graph
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
@@ -21,7 +21,7 @@ Predict = Callable[[tf.Tensor], dict[str, tf.Tensor]]  # images (B, H, W, 3) uin
 
 
 @dataclasses.dataclass(frozen=True)
-class Thresholds(keras_backend.Thresholds):
+class Thresholds(graph.Thresholds):
     """What counts as a detection, and from which overlap on a detection matches an object (match_iou)."""
 
     match_iou: float = match_iou_setting()
@@ -30,7 +30,7 @@ class Thresholds(keras_backend.Thresholds):
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
     """Metrics of a split for `metrics.json`: VOC AP by class and mAP, over 11 points and as area, counts, thresholds.
 
-    predict: see `keras_backend.make_predict`. APs of classes without objects are None and not in the means.
+    predict: see `graph.make_predict`. APs of classes without objects are None and not in the means.
     """
     return evaluate_with_curves(predict, data_dir, split, batch_size, thresholds)[0]
 

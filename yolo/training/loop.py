@@ -12,7 +12,7 @@ from absl import logging
 
 from yolo import lock
 from yolo.data import records
-from yolo.detection import keras_backend
+from yolo.detection import graph
 from yolo.evaluation import inference
 from yolo.models.build import DarknetModel
 from yolo.training import batches, errors, optimizer, run_folder, schedule, start, tensorboard, validation
@@ -128,7 +128,7 @@ def _prepare(
         progress=Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, step),
         profiler=tensorboard.Profiler(config, collective.is_chief),
         timer=StepTimer(config, has_accelerator=has_accelerator),
-        predict=keras_backend.make_predict(state.export_model, config.anchors, inference.Thresholds()),
+        predict=graph.make_predict(state.export_model, config.anchors, inference.Thresholds()),
     )
 
 

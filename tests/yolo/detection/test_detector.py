@@ -8,7 +8,7 @@ from conftest import DATA, make_image
 
 import yolo
 from yolo.data import images
-from yolo.detection.detector import Detector
+from yolo.detection.detector import Backend, Detector
 from yolo.models import model_folder
 from yolo.prediction import image_files
 
@@ -31,7 +31,7 @@ def fixed_predict(calls: list):
 
 
 def make_detector(resize: str, calls: list) -> Detector:
-    return Detector(fixed_predict(calls), ['cat', 'dog'], [(1, 2)], (64, 64), resize, batch_size=2)
+    return Detector(Backend(fixed_predict(calls), 'fixed'), ['cat', 'dog'], [(1, 2)], (64, 64), resize, batch_size=2)
 
 
 def test_boxes_are_in_pixels_of_a_stretched_photo():

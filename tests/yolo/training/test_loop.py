@@ -11,7 +11,7 @@ from conftest import write_records
 from training_runs import make_config, make_small_config, one_device, run_steps, two_devices, weights_of
 
 from yolo.data import pipeline, records
-from yolo.detection import keras_backend
+from yolo.detection import graph
 from yolo.evaluation import inference
 from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
@@ -98,7 +98,7 @@ def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, ca
     assert 'images/s' in caplog.text
 
     model, _, _ = model_folder.load_trained(str(tmp_path))
-    predict = keras_backend.make_predict(model, config.anchors, inference.Thresholds())
+    predict = graph.make_predict(model, config.anchors, inference.Thresholds())
     again = inference.evaluate(predict, records_dir, 'test', 3, inference.Thresholds())
     assert again['map_area'] == pytest.approx(best['map_area'])
 

@@ -14,7 +14,7 @@ from training_runs import make_config
 
 from preprocess.limits import check_workers
 from yolo import memory
-from yolo.detection.keras_backend import load_detector
+from yolo.backends.loading import load_detector
 from yolo.memory import GIB
 from yolo.models import architectures, cfg
 from yolo.models import memory as network_memory

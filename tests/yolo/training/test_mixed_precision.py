@@ -12,7 +12,7 @@ import tensorflow as tf
 from training_runs import make_config, make_small_config, one_device, run_steps, two_devices
 
 from yolo.data import pipeline
-from yolo.detection import keras_backend
+from yolo.detection import graph
 from yolo.evaluation import inference
 from yolo.models import model_folder
 from yolo.training import loop, losses, network, state, step
@@ -185,5 +185,5 @@ def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
     loop.train(config, one_device())
     assert model_folder.checksum(latest) == whole
     model, _, _ = model_folder.load_trained(config.model_dir)
-    predict = keras_backend.make_predict(model, config.anchors, inference.Thresholds())
+    predict = graph.make_predict(model, config.anchors, inference.Thresholds())
     assert inference.evaluate(predict, records_dir, 'test', 4, inference.Thresholds())['num_images'] == 8

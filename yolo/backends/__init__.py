@@ -1,0 +1,1 @@
+"""What computes a network: TensorFlow and the runtimes of exported models; and the detector of any model file."""

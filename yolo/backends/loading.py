@@ -1,0 +1,125 @@
+"""Models of every kind behind one interface: the folder of a run, Darknet's files, .keras, and what was exported."""
+
+import os
+import posixpath
+from collections.abc import Sequence
+
+from absl import logging
+
+from yolo import storage
+from yolo.backends import runtimes
+from yolo.backends.model import Model, Size
+from yolo.detection import exported, host, options
+from yolo.detection import thresholds as usual
+from yolo.detection.detector import Backend, Detector
+from yolo.detection.exported import Exported
+
+SUFFIXES = ONNX, TFLITE, KERAS, CFG = ('.onnx', '.tflite', '.keras', '.cfg')
+SAVED_MODEL, RUN = 'a SavedModel', 'the folder of a run'
+
+
+def load_detector(
+    path: str | os.PathLike,
+    checkpoint: str = '',
+    score_threshold: float = usual.PHOTO_SCORE_THRESHOLD,
+    iou_threshold: float = usual.IOU_THRESHOLD,
+    max_detections: int = usual.PHOTO_MAX_DETECTIONS,
+    resize: str | None = None,
+    batch_size: int = 8,
+    backend: str = '',
+    weights: str = '',
+    nms_scope: str = options.PER_CLASS,
+    class_scores: Sequence[float] | None = None,
+) -> Detector:
+    """The detector of a model: photos in, boxes in their pixels out, whatever computes it.
+
+    path: the folder of a run of train.py or of `yolo convert --model_dir_out`; a SavedModel, .onnx or .tflite of
+    `yolo export`; a .keras file; or a Darknet .cfg with its `weights`. backend: one of runtimes.RUNTIMES that takes
+    it; 'auto' for the fastest that is installed; '' for TensorFlow, or for exported files onnxruntime and LiteRT.
+    checkpoint: of a run: 'best', 'latest', the path of one, or '' for the best if there is one, else the latest;
+    score_threshold: lowest score, objectness x class probability; class_scores: the same by class, in its place;
+    iou_threshold: over which a better box, of its class or of all (`nms_scope`), suppresses a box; max_detections: of
+    one photo; resize: 'stretch', 'letterbox', or None for the way of the training; batch_size: photos at once. Classes
+    without names are called 'class 0', 'class 1' and so on. ValueError if there is no such model, or its runtime is
+    not installed.
+    """
+    by_class = None if class_scores is None else tuple(map(float, class_scores))
+    limits = host.Thresholds(score_threshold, iou_threshold, max_detections, nms_scope, by_class)
+    model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
+    limits.scores(model.num_classes)  # refuses thresholds for other classes
+    warn_of_limits(model, limits)
+    classes = model.classes or tuple(f'class {i}' for i in range(model.num_classes))
+    computed_by = model.backend_at(model.image_size)
+    return Detector(computed_by, classes, model.anchors, model.image_size, resize or model.resize, batch_size, limits)
+
+
+def load(path: str, checkpoint: str = '', backend: str = '', weights: str = '', batch_size: int = 1) -> Model:
+    """The model of a path; see `load_detector`. batch_size: images at once, for which memory is checked."""
+    kind = _kind(path)
+    if kind in (ONNX, TFLITE, SAVED_MODEL):
+        return _load_exported(path, kind, backend)
+    if kind == CFG and not weights:
+        raise ValueError(f'{path}: a .cfg goes with its .weights; give --weights')
+    from yolo.backends import networks
+
+    return networks.load(path, kind == RUN, checkpoint, backend, weights, batch_size)
+
+
+def _kind(path: str) -> str:
+    """One of SUFFIXES, SAVED_MODEL or RUN; ValueError if a path is none of them."""
+    suffix = posixpath.splitext(path.lower())[1]
+    if suffix in SUFFIXES and storage.is_file(path):
+        return suffix
+    if storage.exists(posixpath.join(path, 'saved_model.pb')):
+        return SAVED_MODEL
+    if storage.is_folder(path):
+        return RUN
+    problem = 'not a model' if storage.exists(path) else 'no such file or folder'
+    raise ValueError(f'{path}: {problem}; give {RUN}, {SAVED_MODEL}, or a file {", ".join(SUFFIXES)}')
+
+
+def _load_exported(path: str, kind: str, backend: str) -> Model:
+    """An exported model, by one of the runtimes that read it."""
+    able = {ONNX: runtimes.READ_ONNX, TFLITE: (runtimes.LITERT,), SAVED_MODEL: (runtimes.TENSORFLOW,)}[kind]
+    name = runtimes.choose(backend, able, path)
+    inside = _describe(path, kind)
+    module = runtimes.module_of('saved_model' if kind == SAVED_MODEL else name)
+    computed_by = module.load(path if kind == SAVED_MODEL else storage.read(path), inside)
+
+    def backend_at(size: Size) -> Backend:
+        if size != inside.image_size:
+            height, width = inside.image_size
+            raise ValueError(
+                f'{path} takes images of {width} x {height} pixels, not {size[1]} x {size[0]}; export it again with '
+                f'--image_size={size[1]}x{size[0]}'
+            )
+        return computed_by
+
+    return Model(
+        backend_at, inside.classes, len(inside.classes), inside.anchors, inside.image_size, inside.resize, path, inside
+    )
+
+
+def _describe(path: str, kind: str) -> Exported:
+    """What an exported model is: from the .json beside it; of an ONNX file without one, from its metadata."""
+    return exported.read(path)
+
+
+def warn_of_limits(model: Model, limits: host.Thresholds) -> None:
+    """Warns where the thresholds inside of a model leave out what is asked for."""
+    inside = model.inside
+    if inside is None or inside.output != exported.DETECTIONS:
+        return
+    asked = min(limits.class_scores or (limits.score,))
+    for what, is_narrower, narrow, wide in (
+        ('detections with a score under', inside.score_threshold > asked, inside.score_threshold, asked),
+        ('boxes with an IoU over', inside.nms_iou < limits.suppression_iou, inside.nms_iou, limits.suppression_iou),
+        (
+            'detections beyond the number of',
+            inside.max_detections < limits.max_detections,
+            inside.max_detections,
+            limits.max_detections,
+        ),
+    ):
+        if is_narrower:
+            logging.warning('%s leaves out %s %g itself: %g has no effect', model.path, what, narrow, wide)

@@ -1,0 +1,29 @@
+"""A model of any kind, ready to run."""
+
+import dataclasses
+from collections.abc import Callable
+
+from yolo.detection.detector import Backend
+from yolo.detection.exported import Exported
+
+Size = tuple[int, int]  # height, width
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model that can be run.
+
+    backend_at: the backend for images of a height and width; ValueError for one that the model does not take.
+    classes: names, empty if unknown; num_classes; anchors ((w, h), ...) in grid cells; image_size: height, width that
+    it was made for; resize: how images come to it; path: of the file or the checkpoint; inside: of an exported model,
+    its description.
+    """
+
+    backend_at: Callable[[Size], Backend]
+    classes: tuple[str, ...]
+    num_classes: int
+    anchors: tuple[tuple[float, float], ...]
+    image_size: Size
+    resize: str
+    path: str
+    inside: Exported | None = None

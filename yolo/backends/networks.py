@@ -1,0 +1,50 @@
+"""Trained networks - of a run, a .keras file, Darknet's files - by any of the runtimes."""
+
+import tensorflow as tf
+
+from yolo.backends import runtimes, tensorflow_backend
+from yolo.backends.model import Model, Size
+from yolo.detection.detector import Backend
+from yolo.models import conversion, model_folder
+from yolo.models.build import DarknetModel
+from yolo.models.folding import FoldedNetwork, fold
+from yolo.models.memory import check_forward
+from yolo.models.model_folder import ModelInfo
+
+
+def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, batch_size: int) -> Model:
+    """The model of a run's folder, or of a .keras file or a .cfg with `weights`.
+
+    backend: see `runtimes.choose`; batch_size: images at once, for which memory is checked. ValueError for a network
+    that is no detector.
+    """
+    name = runtimes.choose(backend, ORDER, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
+    trained, info, source = _read(path, is_run, checkpoint, weights)
+    region = trained.network.region
+    check_forward(trained.network, [trained.network.image_size], batch_size)
+    folded = fold(trained)
+
+    def backend_at(size: Size) -> Backend:
+        return make_backend(folded, info, name, size)
+
+    return Model(
+        backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, info.resize, source
+    )
+
+
+ORDER = (runtimes.TENSORFLOW, *(name for name in runtimes.RUNTIMES if name != runtimes.TENSORFLOW))
+
+
+def _read(path: str, is_run: bool, checkpoint: str, weights: str) -> tuple[DarknetModel, ModelInfo, str]:
+    if is_run:
+        return model_folder.load_trained(path, checkpoint)
+    is_keras = path.lower().endswith('.keras')
+    model, info = conversion.read_model(keras=path) if is_keras else conversion.read_model(path, weights)
+    return model, info, weights or path
+
+
+def make_backend(folded: FoldedNetwork, info: ModelInfo, runtime: str, size: Size) -> Backend:
+    """The backend of a folded network for images of `size` = height, width, by a runtime that is installed."""
+    if runtime == runtimes.TENSORFLOW:
+        return tensorflow_backend.load(folded)
+    raise ValueError(f'no backend {runtime!r} of trained networks')

@@ -1,0 +1,134 @@
+"""A trained model -> files of other formats, each with its description; all of them are there whole, or none."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from yolo import lock, storage
+from yolo.detection import exported
+from yolo.detection.exported import Exported, Source
+from yolo.export import draft
+from yolo.export.draft import Options
+from yolo.models.folding import FoldedNetwork
+from yolo.models.model_folder import ModelInfo
+
+TFLITES = exported.TFLITE, exported.TFLITE_FP16, exported.TFLITE_INT8
+# Outputs that are usual: suppression is left to the user where few runtimes have it, sigmoids where they cost accuracy.
+USUAL_OUTPUTS = {exported.SAVED_MODEL: exported.DETECTIONS, exported.TFLITE_INT8: exported.RAW}
+LABELS, SCRATCH = 'labels.txt', '.partial'
+INSTALL = "pip install 'yolov2-tensorflow[export]'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What an int8 model is made with: images (N, H, W, 3) uint8 RGB of its size, and the type that it takes."""
+
+    images: np.ndarray
+    input_type: str = 'uint8'
+
+
+def make_plan(
+    kinds: tuple[str, ...], wanted: Options, batch_size: int | None = None, dynamic: bool = False
+) -> dict[str, Options]:
+    """The options of each format.
+
+    wanted: output '' for what is usual in each; batch_size: images at once, None for 1, or any number in a SavedModel;
+    dynamic: any number, where the format can.
+    """
+    plan = {}
+    for kind in kinds:
+        any_number = dynamic or (batch_size is None and kind == exported.SAVED_MODEL)
+        plan[kind] = dataclasses.replace(
+            wanted,
+            output=wanted.output or USUAL_OUTPUTS.get(kind, exported.BOXES),
+            batch_size=None if any_number else batch_size or 1,
+        )
+    return plan
+
+
+def check_plan(plan: Mapping[str, Options], has_calibration: bool) -> None:
+    """ValueError, with the way out, for what cannot be exported: before anything is read or written."""
+    unknown = [kind for kind in plan if kind not in exported.FORMATS]
+    if unknown or not plan:
+        given = f'no format {unknown[0]!r}' if unknown else 'no format is given'
+        raise ValueError(f'--formats: {given}; there are {", ".join(exported.FORMATS)}')
+    for kind in TFLITES:
+        if kind in plan and plan[kind].output == exported.DETECTIONS:
+            raise ValueError(f'--output=detections: {kind} has no suppression inside; give raw or boxes')
+        if kind in plan and plan[kind].batch_size is None:
+            raise ValueError(f'--batch_size=dynamic: {kind} takes a fixed number of images; give one')
+    if exported.TFLITE_INT8 in plan and not has_calibration:
+        raise ValueError(
+            f'{exported.TFLITE_INT8} needs images that show the range of its numbers: give --calibration_data, a '
+            'folder of records of the data that it was trained on'
+        )
+    if exported.ONNX in plan and importlib.util.find_spec('onnx') is None:
+        raise ValueError(f'{exported.ONNX} needs the package onnx, which is not installed: {INSTALL}')
+
+
+def export(
+    folded: FoldedNetwork,
+    info: ModelInfo,
+    plan: Mapping[str, Options],
+    out_dir: str,
+    source: Source | None = None,
+    calibration: Calibration | None = None,
+) -> list[str]:
+    """Writes a network in each format of `plan` with its description, and labels.txt; returns the paths.
+
+    Files of the same names are replaced, others in the folder are left alone. After an error the folder is as it was.
+    ValueError for what cannot be exported, OSError if it cannot be written or another command writes there.
+    """
+    check_plan(plan, calibration is not None)
+    with lock.hold(out_dir, 'yolo export', '--out_dir'), _scratch(out_dir) as scratch:
+        for kind, wanted in plan.items():
+            about = draft.make(folded, info, kind, wanted, source)
+            path = posixpath.join(scratch, about.file)
+            about = _write(path, draft.at_size(folded, about.image_size), about, calibration)
+            exported.write(path, about)
+        storage.write(posixpath.join(scratch, LABELS), ''.join(f'{name}\n' for name in about.classes))
+        return _move_all(scratch, out_dir)
+
+
+def _write(path: str, folded: FoldedNetwork, about: Exported, calibration: Calibration | None) -> Exported:
+    """Writes one model; returns its description with its inputs and outputs."""
+    data, about = _build(folded, about, calibration)
+    storage.write(path, data)
+    return about
+
+
+def _build(folded: FoldedNetwork, about: Exported, calibration: Calibration | None) -> tuple[bytes, Exported]:
+    raise ValueError(f'no exporter of {about.format!r}')
+
+
+@contextlib.contextmanager
+def _scratch(out_dir: str) -> Iterator[str]:
+    """An empty folder in `out_dir`, which is removed in the end; one that a killed command left is emptied."""
+    path = posixpath.join(out_dir, SCRATCH)
+    _remove(path)
+    storage.make_folder(path)
+    try:
+        yield path
+    finally:
+        _remove(path)
+
+
+def _remove(path: str) -> None:
+    if storage.exists(path):
+        (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
+
+
+def _move_all(scratch: str, out_dir: str) -> list[str]:
+    """Moves all that is in a folder into the one around it; returns the paths there, without descriptions."""
+    names = storage.names(scratch)
+    for name in names:
+        target = posixpath.join(out_dir, name)
+        if storage.is_folder(target):
+            os.replace(target, f'{scratch}/{name}.old')
+        os.replace(posixpath.join(scratch, name), target)
+    return [posixpath.join(out_dir, name) for name in names if not name.endswith('.json')]

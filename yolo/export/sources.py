@@ -1,0 +1,43 @@
+"""The trained models that can be exported, and what is known of where they come from."""
+
+import posixpath
+from typing import Any
+
+from yolo import descriptions, storage
+from yolo.detection.exported import Source
+from yolo.models import conversion, model_folder
+from yolo.models.build import DarknetModel
+from yolo.models.model_folder import ModelInfo
+
+METRICS = 'report/metrics.json'  # of a run, by eval.py
+COPIED = ('map_11pt', 'map_area', 'split', 'num_images', 'image_size', 'thresholds')
+
+
+def read(
+    cfg: str = '', weights: str = '', model_dir: str = '', keras: str = '', checkpoint: str = ''
+) -> tuple[DarknetModel, ModelInfo, Source]:
+    """The model, its class names and resizing as far as they are known, and the source as its description names it.
+
+    As of `conversion.read_model`. Of a run's folder the mAP is taken over, if eval.py measured it with the weights
+    that are exported.
+    """
+    if not model_dir:
+        model, info = conversion.read_model(cfg, weights, model_dir, keras)
+        return model, info, Source(posixpath.basename(keras or cfg), posixpath.basename(weights), model.seen)
+    model, info, path = model_folder.load_trained(model_dir, checkpoint)
+    name = posixpath.relpath(path, model_dir) if storage.is_local(path) else path
+    return model, info, Source(model_dir, name, model.seen, _metrics(model_dir, path))
+
+
+def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
+    """The mAP that eval.py measured with a checkpoint of a run; empty if it did not."""
+    path = posixpath.join(model_dir, METRICS)
+    if not storage.exists(path):
+        return {}
+    try:
+        metrics = descriptions.parse(storage.read(path, descriptions.MOST_BYTES))
+    except ValueError as error:
+        raise ValueError(f'{path} is damaged ({error}); evaluate the run again, or remove it') from error
+    if not isinstance(metrics, dict) or metrics.get('checkpoint') != checkpoint:
+        return {}
+    return {name: metrics[name] for name in COPIED if name in metrics}
