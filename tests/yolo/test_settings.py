@@ -15,6 +15,7 @@ class Example:
     kind: str = setting('a', 'Which.', choices=('a', 'b'))
     span: tuple[float, float] = setting((1.0, 2.0), 'From, to.', count=2, ascending=True)
     steps: tuple[int, ...] | None = setting(None, 'When.', low=0, unset='never')
+    lowest: float = setting(0.5, 'Score.', low=0, high=1, words=('best',))
     frozen: int = setting(0, 'Layers.', given_as=str)
     sizes: tuple[tuple[int, int], ...] = recorded(((32, 32),))
 
@@ -34,6 +35,7 @@ def test_flag_types_are_those_of_the_fields():
         'kind': str,
         'span': (tuple, float),
         'steps': (tuple, int),
+        'lowest': float,
         'frozen': str,
     }
     assert not settings.of(fields()['sizes']).flag
@@ -48,6 +50,8 @@ def test_flag_types_are_those_of_the_fields():
         ('kind', 'c', "kind='c': not one of a, b"),
         ('span', (1.0,), r'span=\(1.0,\): 2 numbers'),
         ('span', (2.0, 1.0), r'span=\(2.0, 1.0\): the smaller'),
+        ('lowest', 2.0, 'lowest=2.0: must be 1 or less'),
+        ('lowest', 'worst', "lowest='worst': not a number"),
         ('steps', (1, -1), r'steps=\(1, -1\): must be 0 or more'),
     ],
 )
@@ -60,6 +64,11 @@ def test_unset_and_resolved_values_are_within_bounds():
     made = Example(steps=None, sizes=((96, 64), (32, 32), (64, 64)))
     assert made.steps is None
     assert len(made.sizes) == 3
+
+
+def test_a_number_may_be_a_word_that_is_named():
+    assert Example(lowest='best').lowest == 'best'
+    assert Example(lowest=1).lowest == 1
 
 
 def test_differences_name_both_values():

@@ -116,7 +116,12 @@ class _Parser(flags.ArgumentParser):
         if isinstance(self.kind, tuple):
             parts = [part.strip() for part in text.split(',') if part.strip()]
             return tuple(settings.parse(part, self.kind[1]) for part in parts)
-        return settings.parse(text, self.kind)
+        if text in self.about.words:
+            return text
+        try:
+            return settings.parse(text, self.kind)
+        except ValueError as error:
+            raise ValueError(' or '.join([str(error), *self.about.words])) from None
 
     def flag_type(self) -> str:
         return 'list' if isinstance(self.kind, tuple) else self.kind.__name__
@@ -175,7 +180,7 @@ def _placeholder(about: settings.Setting, kind: Any) -> str:
     if isinstance(kind, tuple):
         item = {int: 'N', float: 'X', str: 'NAME'}[kind[1]]
         return ','.join([item] * (about.count or 2)) + ('' if about.count else ',...')
-    return {int: 'N', float: 'X', str: 'TEXT'}[kind]
+    return '|'.join([{int: 'N', float: 'X', str: 'TEXT'}[kind], *about.words])
 
 
 class _PlainFormatter(python_logging.Formatter):

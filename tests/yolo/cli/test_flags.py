@@ -56,6 +56,22 @@ def test_defaults_of_a_recipe_are_below_the_flags():
     assert flags.read(values, Example, count=7, kind='b') == Example(count=5, kind='b')
 
 
+@dataclasses.dataclass(frozen=True)
+class Words:
+    lowest: float = setting(0.5, 'Lowest score.', low=0, high=1, words=('best',))
+
+
+def test_a_flag_takes_a_number_or_a_word():
+    for text, value in (('best', 'best'), ('0.25', 0.25)):
+        values = flags.define((Words,))
+        values(['example', f'--lowest={text}'])
+        assert flags.read(values, Words) == Words(value)
+    for text, message in (('worst', "'worst' is not a number or best"), ('2', 'must be 1 or less')):
+        with pytest.raises(flags.flags.Error, match=message):
+            flags.define((Words,))(['example', f'--lowest={text}'])
+    assert '--lowest=X|best' in flags.help_text(flags.Command('example', '', (Words,), lambda values: 0))
+
+
 def test_the_exit_status_is_the_commands():
     for given, status in ((None, 0), (0, 0), (75, 75)):
         with pytest.raises(SystemExit) as ended:

@@ -1,0 +1,48 @@
+"""The score thresholds at which each class has its best F1, from the `metrics.json` of an evaluation."""
+
+import posixpath
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from yolo import descriptions, storage
+from yolo.evaluation.result import METRICS_FILE
+
+MOST_BYTES = 64 << 20
+ADVICE = 'run eval.py for this model first, or give --metrics=PATH'
+
+
+def class_thresholds(path: str, classes: Sequence[str], otherwise: float) -> tuple[float, ...]:
+    """The threshold (C,) of each class: scores above it are those that the best F1 of the evaluation counted.
+
+    path: of a metrics.json, or of a folder that has one; otherwise: for a class whose evaluation had no true positive,
+    which is warned of. ValueError, with the way out, if there is no such file, it is damaged, or has other classes.
+    """
+    path = posixpath.join(path, METRICS_FILE) if storage.is_folder(path) else path
+    if not storage.exists(path):
+        raise ValueError(f'there is no {path}, which has the thresholds of best F1; {ADVICE}')
+    try:
+        metrics = descriptions.parse(storage.read(path, MOST_BYTES))
+        points = {name: row['best_f1'] for name, row in metrics['per_class'].items()}
+        scores = {name: _score(point, name) for name, point in points.items() if point is not None}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f'{error.args[0]!r} is missing' if isinstance(error, KeyError) else error
+        raise ValueError(f'{path}: not the metrics of an evaluation ({reason}); {ADVICE}') from error
+    if points.keys() != set(classes):
+        there = ', '.join(points) or 'none'
+        raise ValueError(f'{path} has the classes {there}, the model has {", ".join(classes)}; {ADVICE}')
+    without = [name for name in classes if name not in scores]
+    if without:
+        reason = 'the evaluation had no true positive'
+        logging.warning('%s: no threshold of best F1 for %s (%s): %g', path, ', '.join(without), reason, otherwise)
+    return tuple(scores.get(name, otherwise) for name in classes)
+
+
+def _score(point: dict[str, Any], name: str) -> float:
+    """Just below the lowest score that counted, as detections are those with a score above their threshold."""
+    score = point['score']
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise ValueError(f'per_class.{name}.best_f1.score is {score!r}: not a number from 0 to 1')
+    return float(np.nextafter(np.float32(score), np.float32(0)))
