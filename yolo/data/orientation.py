@@ -4,6 +4,7 @@ It is in the tag 0x0112 of a small TIFF: in the segment APP1 of a JPEG, the chun
 WebP. OpenCV turns the pixels of a TIFF file itself. (Exif 2.32, section 4.6.4; PNG 3, section 11.3.4.5; WebP container)
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Literal
 
@@ -12,11 +13,24 @@ import numpy as np
 
 from yolo.data import image_size
 
-AS_STORED = 1
+AS_STORED, FIRST_ON_SIDE = 1, 5  # from 5 on width and height change places
 APP1, MARK = 0xE1, b'Exif\0\0'
 TAG = 0x0112
 MOST_ENTRIES = 1000  # of a table of tags
 MOST_CHUNKS = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """How a file's pixels are turned for viewing: its EXIF orientation 1..8; is_jpeg: whether it is a JPEG."""
+
+    orientation: int = AS_STORED
+    is_jpeg: bool = True
+
+
+def find_turn(data: bytes) -> Turn:
+    """How the pixels of a file are turned."""
+    return Turn(read(data), image_size.is_jpeg(data))
 
 
 def read(data: bytes) -> int:
@@ -79,7 +93,7 @@ def _in_tiff(tiff: bytes) -> int:
 
 def apply(image: np.ndarray, orientation: int) -> np.ndarray:
     """An image (H, W, 3) as it is stored -> upright: rotated or mirrored as an orientation 1..8 says."""
-    if orientation >= 5:
+    if orientation >= FIRST_ON_SIDE:
         image = cv2.transpose(image)
     flips = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 0: top to bottom, 1: left to right, -1: both
     return cv2.flip(image, flips[orientation]) if orientation in flips else image
@@ -92,6 +106,6 @@ def boxes_as_stored(boxes: np.ndarray, orientation: int) -> np.ndarray:
         xmin, xmax = 1 - xmax, 1 - xmin
     if orientation in (3, 4, 7, 8):
         ymin, ymax = 1 - ymax, 1 - ymin
-    if orientation >= 5:
+    if orientation >= FIRST_ON_SIDE:
         xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
     return np.stack([xmin, ymin, xmax, ymax], 1)
