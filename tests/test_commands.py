@@ -129,7 +129,7 @@ def test_help_starts_without_tensorflow():
         ('verify', (), '--data_dir is missing'),
         ('shapes', ('--out_dir=x', '--num_test=0'), '--num_test=0: must be 1 or more'),
         ('eval', (), 'give either --data_dir and a model, or --detections_dir'),
-        ('predict', ('--model_dir=x',), '--images is missing'),
+        ('predict', ('--model_dir=x',), '--out_dir is missing'),
     ],
 )
 def test_bad_flags_are_one_plain_line(call, name, words, message):

@@ -28,11 +28,11 @@ class Setting:
     """What describes a setting, apart from its name, type and default.
 
     help: for the flag; group: its heading in --help; low, high: lowest and highest value; above, below: bounds that are
-    no values themselves, in place of these; choices: the only values, if any; words: texts that may stand in place of a
-    number; count: how many numbers a tuple has; ascending: they must not decrease; required: a command cannot run
-    without it; unset: what None stands for, in words; shown: the default as --help has it, where it differs from the
-    value; given_as: the type of the flag where it is not that of the field; may_change: a run may be continued with
-    another value; flag: whether it has a flag.
+    no values themselves, in place of these; choices: the only values, if any, of a tuple those of its items; words:
+    texts that may stand in place of a number; count: how many numbers a tuple has; ascending: they must not decrease;
+    required: a command cannot run without it; unset: what None stands for, in words; shown: the default as --help has
+    it, where it differs from the value; given_as: the type of the flag where it is not that of the field; may_change: a
+    run may be continued with another value; flag: whether it has a flag.
     """
 
     help: str = ''
@@ -110,7 +110,7 @@ def find_problem(about: Setting, value: Any, default: Any = None, kind: Any = No
         return '' if kind not in (int, float) or default in (None, ()) else 'a number is needed'
     if isinstance(value, str) and value in about.words:
         return ''
-    if about.choices and value not in about.choices:
+    if about.choices and any(each not in about.choices for each in (value if isinstance(value, tuple) else (value,))):
         return f'not one of {", ".join(about.choices)}'
     for number in _leaves(value):
         problem = _find_number_problem(number, kind)

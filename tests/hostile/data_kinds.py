@@ -14,7 +14,7 @@ from preprocess import resume, scan, shards, verify
 from preprocess.settings import Settings
 from yolo.data import labels, records, tfrecord, voc_folder
 from yolo.evaluation import annotations, devkit_files, result
-from yolo.prediction import image_files
+from yolo.prediction import photos
 from yolo.training.config import read_config
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
@@ -114,7 +114,7 @@ def images(case: Case) -> None:
         path.write_bytes(data)
         problems: dict[str, str] = {}
         with captured() as output:
-            list(image_files.read_images([str(path)], problems))
+            list(photos.read_photos([str(path)], problems.__setitem__))
             printed = output()
         said = [*problems.values(), *(line for line in printed.splitlines() if not line.startswith(LIBRARIES))]
     reason = '' if said else _damage_of(data)

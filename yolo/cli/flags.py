@@ -176,7 +176,7 @@ def _help_of(cls: type, field: dataclasses.Field) -> str:
 
 def _placeholder(about: settings.Setting, kind: Any) -> str:
     if about.choices:
-        return '|'.join(about.choices)
+        return '|'.join(about.choices) + (',...' if isinstance(kind, tuple) else '')
     if isinstance(kind, tuple):
         item = {int: 'N', float: 'X', str: 'NAME'}[kind[1]]
         return ','.join([item] * (about.count or 2)) + ('' if about.count else ',...')

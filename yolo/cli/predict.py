@@ -1,13 +1,16 @@
-"""Detects objects in image files: draws them and writes `detections.json`.
+"""Detects objects in images, videos, cameras and streams: draws them, and writes what was detected.
 
-  python -m yolo predict --model_dir=runs/voc --images=photos --out_dir=predictions
+  python -m yolo predict --model_dir=runs/voc --source=photos --out_dir=predictions
 
-Exit status: 1 if an image could not be read or is damaged (the others are written), 130 after Ctrl-C, else 0.
+Images are listed in detections.json, the frames of videos in detections.jsonl. Exit status: 1 if an image or a video
+could not be read or is damaged (the others are written), 130 after Ctrl-C (what was done until then is kept), else 0.
 """
 
 import dataclasses
-import json
+import functools
 import posixpath
+import sys
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
@@ -21,39 +24,92 @@ from yolo.detection.options import (
 )
 from yolo.detection.thresholds import PHOTO_MAX_DETECTIONS, PHOTO_SCORE_THRESHOLD
 from yolo.geometry.letterbox import RESIZES
+from yolo.prediction.writers import FORMATS
 from yolo.settings import setting
+
+if TYPE_CHECKING:
+    from yolo.detection.detector import Detector
+    from yolo.prediction.sources import Sources
+
+SOURCES, MODEL, OUTPUT = 'Where to detect', 'Model', 'What is written'
+WITHOUT_TENSORFLOW = ('.onnx', '.tflite')  # endings of models whose runtimes need none
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictSettings:
-    """In which images to detect, and with which model."""
+    """In what to detect, and with which model."""
 
-    model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', required=True)
-    images: str = setting(None, 'An image, a folder of images, or a pattern such as photos/a*.jpg.', required=True)
-    out_dir: str = setting(None, 'Folder for the drawn images and detections.json.', required=True)
-    checkpoint: str = checkpoint_setting()
-    score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD)
-    nms_iou: float = nms_iou_setting()
-    resize: str = setting(
-        None, "How images are resized to the network's size.", choices=RESIZES, unset='as the model was trained'
+    source: str = setting(
+        None,
+        'An image, a video, a folder, a pattern such as photos/a*.jpg, the number of a camera, an address such as '
+        'rtsp://host/path, or a .txt file with one of these a line (no pattern), relative to the current folder.',
+        group=SOURCES,
     )
-    max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS)
-    batch_size: int = setting(8, 'Images at once.', low=1, high=1 << 16)
-    damaged: str = damaged_setting()
-    max_pixels: int = max_pixels_setting()
-    sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', low=0, high=1000)
+    images: str = setting(None, 'The older name of --source.', group=SOURCES)
+    recursive: bool = setting(False, 'Also search the folders in a folder.', group=SOURCES)
+    max_frames: int = setting(
+        None, 'Frames of each video, camera or stream.', group=SOURCES, low=1, high=1 << 40, unset='to its end'
+    )
+    damaged: str = damaged_setting(SOURCES)
+    max_pixels: int = max_pixels_setting(SOURCES)
+    model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', group=MODEL)
+    model: str = setting(
+        None, 'In place of it any model: also a file or SavedModel of yolo export, or a .keras file.', group=MODEL
+    )
+    checkpoint: str = checkpoint_setting(MODEL)
+    score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD, MODEL)
+    nms_iou: float = nms_iou_setting(MODEL)
+    resize: str = setting(
+        None,
+        "How images are resized to the network's size.",
+        group=MODEL,
+        choices=RESIZES,
+        unset='as the model was trained',
+    )
+    max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS, MODEL)
+    batch_size: int = setting(8, 'Images at once.', group=MODEL, low=1, high=1 << 16)
+    out_dir: str = setting(None, 'Folder for what is written.', group=OUTPUT, required=True)
+    write: tuple[str, ...] = setting(
+        FORMATS,
+        'What to write: detections as json; images and videos with what was detected drawn.',
+        group=OUTPUT,
+        choices=FORMATS,
+    )
+    sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', group=OUTPUT, low=0, high=1000)
 
 
 def predict(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     from yolo import storage
-    from yolo.backends.loading import load_detector
-    from yolo.prediction import image_files
+    from yolo.prediction import sources
 
     asked = flags.read(values, PredictSettings)
-    paths = image_files.find_images(asked.images)
-    detector = load_detector(
-        asked.model_dir,
+    _check(asked)
+    found = sources.find(asked.source or asked.images, asked.recursive, asked.out_dir)
+    if not (asked.model or '').lower().endswith(WITHOUT_TENSORFLOW):
+        flags.load_tensorflow()
+    detector = _load_detector(asked)
+    storage.make_folder(asked.out_dir)
+    return _predict(asked, detector, found)
+
+
+def _check(asked: PredictSettings) -> None:
+    """ValueError for flags that do not fit each other."""
+    if bool(asked.source) == bool(asked.images):
+        raise ValueError('give one of --source and --images: what to detect in (--help lists all flags)')
+    if bool(asked.model_dir) == bool(asked.model):
+        raise ValueError('give one of --model_dir and --model: what detects (--help lists all flags)')
+    if not asked.write:
+        raise ValueError(f'--write= writes nothing; there are {", ".join(FORMATS)}')
+    if asked.sheet and 'drawn' not in asked.write:
+        raise ValueError(f'--sheet={asked.sheet} shows drawn images; add drawn to --write')
+
+
+def _load_detector(asked: PredictSettings) -> 'Detector':
+    from yolo.backends.loading import load_detector
+
+    return load_detector(
+        asked.model or asked.model_dir,
         asked.checkpoint,
         asked.score_threshold,
         asked.nms_iou,
@@ -61,16 +117,34 @@ def predict(values: FlagValues) -> int:
         asked.resize,
         asked.batch_size,
     )
-    storage.make_folder(asked.out_dir)
-    results, problems = image_files.predict_files(detector, paths, asked.out_dir, asked.max_pixels, asked.damaged)
-    path = posixpath.join(asked.out_dir, 'detections.json')
-    storage.write(path, json.dumps(results, indent=1) + '\n')
-    if asked.sheet and results:
-        shown = [posixpath.join(asked.out_dir, result['drawn']) for result in results[: asked.sheet]]
-        sheet = image_files.draw_sheet(shown)
-        storage.write(posixpath.join(asked.out_dir, 'sheet.png'), sheet)
-    print(f'{sum(len(result["detections"]) for result in results)} objects in {len(results)} images: {path}')
-    return 1 if problems else 0
 
 
-COMMAND = flags.Command('yolo predict', __doc__ or '', (PredictSettings,), predict)
+def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> int:
+    """Photos first, then streams; says what was done, and returns the exit status."""
+    from yolo import storage
+    from yolo.prediction import photos, streams
+    from yolo.prediction.stop import Stop
+
+    stop = Stop()
+    num_problems = 0
+    if found.photos:
+        read = functools.partial(photos.read_photo, max_pixels=asked.max_pixels, damaged=asked.damaged)
+        done = photos.predict_photos(detector, found.photos, asked.out_dir, stop, asked.write, asked.sheet, read)
+        num_problems += done.problems
+        where = posixpath.join(asked.out_dir, photos.JSON) if 'json' in asked.write else asked.out_dir
+        print(f'{done.objects} objects in {done.images} images: {where}')
+    if found.streams and stop.received is None:
+        for each in streams.predict_streams(
+            detector, found.streams, asked.out_dir, stop, asked.write, asked.max_frames
+        ):
+            num_problems += bool(each.problem)
+            if each.frames:
+                print(f'{each}: {each.drawn or asked.out_dir}')
+    if stop.received is not None:
+        text = f'ended; what was done until then is in {storage.printable(asked.out_dir)}'
+        print(f'yolo predict: {stop.received.name}: {text}', file=sys.stderr)
+        return 128 + stop.received
+    return 1 if num_problems else 0
+
+
+COMMAND = flags.Command('yolo predict', __doc__ or '', (PredictSettings,), predict, tensorflow=False)

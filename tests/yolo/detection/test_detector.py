@@ -1,7 +1,5 @@
 """Boxes in pixels of photos of any size: from a backend whose answers are known, and from the folder of a run."""
 
-import json
-
 import numpy as np
 import pytest
 from conftest import DATA, make_image
@@ -10,7 +8,6 @@ import yolo
 from yolo.data import images
 from yolo.detection.detector import Backend, Detector
 from yolo.models import model_folder
-from yolo.prediction import image_files
 
 RUN = str(DATA / 'version_0_1' / 'run')
 BOXES = np.array([[0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.5, 0.5]], np.float32)  # relative to the network's input
@@ -98,30 +95,3 @@ def test_the_detector_of_a_run_is_the_network_and_its_suppression():
         for other in detector(photos):
             np.testing.assert_allclose(other.boxes, result.boxes, atol=1e-2)
     assert len(yolo.load_detector(RUN, score_threshold=1.0)(photo)) == 0
-
-
-def test_image_files_are_drawn_and_listed(tmp_path):
-    photos = {
-        'a.png': make_image(np.random.default_rng(0), 40, 1)[0],
-        'b.png': make_image(np.random.default_rng(1), 80, 1)[0],
-    }
-    for name, photo in photos.items():
-        (tmp_path / name).write_bytes(images.encode_png(photo))
-    (tmp_path / 'c.png').write_bytes(b'no')
-    paths = image_files.find_images(str(tmp_path))
-    (tmp_path / 'out').mkdir()
-    results, problems = image_files.predict_files(make_detector('stretch', []), paths, str(tmp_path / 'out'))
-    assert list(problems) == [str(tmp_path / 'c.png')]
-    assert json.loads(json.dumps(results))[1] == {
-        'image': str(tmp_path / 'b.png'),
-        'width': 80,
-        'height': 80,
-        'drawn': 'b.png.png',
-        'detections': [
-            {'label': 'dog', 'score': 0.9, 'xmin': 20.0, 'ymin': 40.0, 'xmax': 60.0, 'ymax': 80.0},
-            {'label': 'cat', 'score': 0.4, 'xmin': 0.0, 'ymin': 20.0, 'xmax': 40.0, 'ymax': 40.0},
-        ],
-    }
-    drawn = images.decode((tmp_path / 'out' / 'b.png.png').read_bytes())
-    assert drawn.shape == (80, 80, 3)
-    assert not np.array_equal(drawn, photos['b.png'])

@@ -4,7 +4,7 @@ import numpy as np
 from conftest import turned_photo
 
 from yolo.data import images
-from yolo.prediction import image_files
+from yolo.prediction import photos
 
 
 def test_turned_photos_are_read_upright(tmp_path):
@@ -12,7 +12,8 @@ def test_turned_photos_are_read_upright(tmp_path):
     stored[:10, :30] = 220
     (tmp_path / 'a.jpg').write_bytes(turned_photo(stored, 6))
     problems: dict[str, str] = {}
-    [(_, image)] = image_files.read_images([f'{tmp_path}/a.jpg'], problems)
+    [photo] = photos.read_photos([f'{tmp_path}/a.jpg'], problems.__setitem__)
+    image = photo.pixels
     assert image.shape == (80, 40, 3)
     assert (image[:28, 32:] > 200).all()  # its left went up, its top to the right
     np.testing.assert_array_equal(images.decode_upright((tmp_path / 'a.jpg').read_bytes()), image)

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from yolo.prediction.image_files import drawn_paths
+from yolo.prediction.names import drawn_paths
 
 
 def test_a_name_that_one_image_has_stays_and_others_are_those_of_the_whole_path():
@@ -47,6 +47,6 @@ def test_no_image_is_overwritten_by_a_drawing(tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     paths = [f'{tmp_path}/x.jpg', f'{tmp_path}/x.jpg.png']
     for folder in (tmp_path, tmp_path / 'link', tmp_path / 'link' / '..' / tmp_path.name):
-        with pytest.raises(ValueError, match=r'x\.jpg\.png would be overwritten, which is one of the images'):
+        with pytest.raises(ValueError, match=r'x\.jpg\.png would be overwritten, which is one of the sources'):
             drawn_paths(str(folder), paths)
     assert drawn_paths(str(tmp_path), paths[:1]) == {paths[0]: paths[1]}
