@@ -85,8 +85,8 @@ def test_a_list_of_paths(call, tmp_path, monkeypatch):
     (tmp_path / 'list.txt').write_text('in/0002.png\nin/nowhere.png\nin/0000.png\n')
     status, _, err = call('--source=list.txt', '--out_dir=out', '--write=json')
     assert status == 1
-    assert err.startswith("error: in/nowhere.png left out: [Errno 2] No such file or directory: 'in/nowhere.png'")
-    assert err.count('\n') == 1
+    errors = [line for line in err.splitlines() if line.startswith('error: ')]  # TensorFlow may warn of many loads
+    assert errors == ["error: in/nowhere.png left out: [Errno 2] No such file or directory: 'in/nowhere.png'"]
     entries = json.loads((tmp_path / 'out/detections.json').read_text())
     assert [entry['image'] for entry in entries] == ['in/0002.png', 'in/0000.png']
 
