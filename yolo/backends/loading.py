@@ -1,5 +1,6 @@
 """Models of every kind behind one interface: the folder of a run, Darknet's files, .keras, and what was exported."""
 
+import dataclasses
 import os
 import posixpath
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from absl import logging
 from yolo import storage
 from yolo.backends import runtimes
 from yolo.backends.model import Model, Size
-from yolo.detection import exported, host, options
+from yolo.detection import best_f1, exported, host, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Backend, Detector
 from yolo.detection.exported import Exported
@@ -21,7 +22,7 @@ SAVED_MODEL, RUN = 'a SavedModel', 'the folder of a run'
 def load_detector(
     path: str | os.PathLike,
     checkpoint: str = '',
-    score_threshold: float = usual.PHOTO_SCORE_THRESHOLD,
+    score_threshold: float | str = usual.PHOTO_SCORE_THRESHOLD,
     iou_threshold: float = usual.IOU_THRESHOLD,
     max_detections: int = usual.PHOTO_MAX_DETECTIONS,
     resize: str | None = None,
@@ -30,6 +31,7 @@ def load_detector(
     weights: str = '',
     nms_scope: str = options.PER_CLASS,
     class_scores: Sequence[float] | None = None,
+    metrics: str = '',
 ) -> Detector:
     """The detector of a model: photos in, boxes in their pixels out, whatever computes it.
 
@@ -37,20 +39,41 @@ def load_detector(
     `yolo export`; a .keras file; or a Darknet .cfg with its `weights`. backend: one of runtimes.RUNTIMES that takes
     it; 'auto' for the fastest that is installed; '' for TensorFlow, or for exported files onnxruntime and LiteRT.
     checkpoint: of a run: 'best', 'latest', the path of one, or '' for the best if there is one, else the latest;
-    score_threshold: lowest score, objectness x class probability; class_scores: the same by class, in its place;
-    iou_threshold: over which a better box, of its class or of all (`nms_scope`), suppresses a box; max_detections: of
-    one photo; resize: 'stretch', 'letterbox', or None for the way of the training; batch_size: photos at once. Classes
-    without names are called 'class 0', 'class 1' and so on. ValueError if there is no such model, or its runtime is
-    not installed.
+    score_threshold: lowest score, objectness x class probability; or 'best_f1': for each class that of its best F1, as
+    `metrics` has it, a metrics.json, by default the one that eval.py left in the run's folder, or the description of an
+    exported model; class_scores: thresholds by class, in its place; iou_threshold: over which a better box, of its
+    class or of all (`nms_scope`), suppresses a box; max_detections: of one photo; resize: 'stretch', 'letterbox', or
+    None for the way of the training; batch_size: photos at once. Classes without names are called 'class 0', 'class 1'
+    and so on. ValueError if there is no such model, no runtime for it, or there are no thresholds of best F1.
     """
     by_class = None if class_scores is None else tuple(map(float, class_scores))
-    limits = host.Thresholds(score_threshold, iou_threshold, max_detections, nms_scope, by_class)
+    lowest = usual.PHOTO_SCORE_THRESHOLD if isinstance(score_threshold, str) else score_threshold
+    limits = host.Thresholds(lowest, iou_threshold, max_detections, nms_scope, by_class)
+    if isinstance(score_threshold, str) and (score_threshold != best_f1.WORD or by_class):
+        raise ValueError(f'score_threshold={score_threshold!r}: a number or {best_f1.WORD}, which is for all classes')
     model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
+    if score_threshold == best_f1.WORD:
+        limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, lowest))
     limits.scores(model.num_classes)  # refuses thresholds for other classes
     warn_of_limits(model, limits)
     classes = model.classes or tuple(f'class {i}' for i in range(model.num_classes))
     computed_by = model.backend_at(model.image_size)
     return Detector(computed_by, classes, model.anchors, model.image_size, resize or model.resize, batch_size, limits)
+
+
+def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
+    """The thresholds of best F1 of a model, see `load_detector`."""
+    if metrics:
+        return best_f1.class_thresholds(metrics, model.classes, otherwise)
+    if model.inside is None:
+        if _kind(path) != RUN:
+            raise ValueError(f'{path} has no thresholds of best F1 beside it; {best_f1.ADVICE}')
+        return best_f1.class_thresholds(posixpath.join(path, best_f1.OF_A_RUN), model.classes, otherwise, model.path)
+    if model.inside.class_thresholds is None:
+        raise ValueError(
+            f'{path} has no thresholds of best F1: evaluate its run with eval.py and export it, or give --metrics=PATH'
+        )
+    return model.inside.class_thresholds
 
 
 def load(path: str, checkpoint: str = '', backend: str = '', weights: str = '', batch_size: int = 1) -> Model:

@@ -91,8 +91,9 @@ class Detector:
     def __call__(self, photos):
         """The objects in one photo, or a list of them for a list of photos.
 
-        A photo is an array (H, W, 3) uint8 RGB of any size or the path of an image file, which is taken as its pixels
-        are stored, whatever its EXIF orientation. ValueError, with the number or the path, for anything else.
+        A photo is an array (H, W, 3) uint8 RGB of any size, which is taken as it is, or the path of an image file,
+        which is turned as its EXIF orientation says: boxes are in pixels of the upright photo. ValueError, with the
+        number or the path, for anything else.
         """
         if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) == 3:
             return self._detect([_read(photos, 'the photo')], 1)[0]
@@ -126,7 +127,7 @@ def _read(photo: Photo, name: str) -> np.ndarray:
     if isinstance(photo, (str, os.PathLike)):
         path = os.fspath(photo)
         try:
-            return images.decode(storage.read(path))
+            return images.decode_upright(storage.read(path))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
     if getattr(photo, 'dtype', None) != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:

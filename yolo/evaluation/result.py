@@ -9,10 +9,11 @@ import numpy as np
 from absl import logging
 
 from yolo import descriptions, storage
+from yolo.detection.best_f1 import METRICS_FILE
 from yolo.evaluation import npz
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
-DETECTIONS_FILE, METRICS_FILE = 'detections.npz', 'metrics.json'
+DETECTIONS_FILE = 'detections.npz'
 # The arrays of detections.npz: letters of their NumPy kinds, and dimensions.
 ARRAYS = {
     'classes': ('U', 1),

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import DATA, make_image
+from conftest import DATA, make_image, turned_photo
 
 import yolo
-from yolo.data import images
+from yolo.data import images, orientation
 from yolo.detection.detector import Backend, Detector
 from yolo.models import model_folder
 
@@ -61,6 +61,24 @@ def test_photos_of_all_kinds_come_to_the_network_as_images_resize_does(tmp_path)
     assert calls[-1].shape == (1, 64, 64, 3)
     np.testing.assert_array_equal(one.boxes, results[0].boxes)
     assert make_detector('stretch', calls)([]) == []
+
+
+@pytest.mark.parametrize('turn', [1, 3, 6])
+def test_a_file_is_turned_upright_and_an_array_is_taken_as_it_is(tmp_path, turn):
+    """Boxes are in pixels of the upright photo."""
+    calls: list = []
+    stored = np.full((48, 64, 3), 40, np.uint8)
+    stored[:10, :30] = 220
+    upright = orientation.apply(stored, turn)
+    (tmp_path / 'a.jpg').write_bytes(turned_photo(stored, turn))
+    for photos in (tmp_path / 'a.jpg', [tmp_path / 'a.jpg']):
+        result = make_detector('stretch', calls)(photos)
+        height, width = (64, 48) if turn == 6 else (48, 64)
+        boxes = BOXES * [width, height, width, height]
+        np.testing.assert_allclose((result[0] if isinstance(photos, list) else result).boxes, boxes)
+        assert np.abs(calls[-1][0].astype(int) - images.resize(upright, (64, 64))).max() < 12
+    make_detector('stretch', calls)(stored)
+    np.testing.assert_array_equal(calls[-1][0], images.resize(stored, (64, 64)))
 
 
 @pytest.mark.parametrize(

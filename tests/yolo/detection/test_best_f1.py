@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import DATA
 
+from yolo.detection.best_f1 import class_thresholds
 from yolo.evaluation import summary
-from yolo.evaluation.best_f1 import class_thresholds
 from yolo.evaluation.result import EvaluationResult, write_metrics
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 

@@ -8,36 +8,47 @@ import numpy as np
 from absl import logging
 
 from yolo import descriptions, storage
-from yolo.evaluation.result import METRICS_FILE
 
-MOST_BYTES = 64 << 20
+WORD = 'best_f1'  # in place of a score threshold
+METRICS_FILE, OF_A_RUN = 'metrics.json', 'report/metrics.json'
 ADVICE = 'run eval.py for this model first, or give --metrics=PATH'
 
 
-def class_thresholds(path: str, classes: Sequence[str], otherwise: float) -> tuple[float, ...]:
+def class_thresholds(path: str, classes: Sequence[str], otherwise: float, checkpoint: str = '') -> tuple[float, ...]:
     """The threshold (C,) of each class: scores above it are those that the best F1 of the evaluation counted.
 
-    path: of a metrics.json, or of a folder that has one; otherwise: for a class whose evaluation had no true positive,
-    which is warned of. ValueError, with the way out, if there is no such file, it is damaged, or has other classes.
+    path: of a metrics.json, or of a folder that has one; otherwise: for a class whose evaluation had no true positive;
+    checkpoint: the weights that the thresholds are for. It is warned of such a class, and of an evaluation of another
+    checkpoint. ValueError, with the way out, if there is no such file, it is damaged, or has other classes.
     """
     path = posixpath.join(path, METRICS_FILE) if storage.is_folder(path) else path
     if not storage.exists(path):
         raise ValueError(f'there is no {path}, which has the thresholds of best F1; {ADVICE}')
     try:
-        metrics = descriptions.parse(storage.read(path, MOST_BYTES))
+        metrics = descriptions.parse(storage.read(path, descriptions.MOST_BYTES))
         points = {name: row['best_f1'] for name, row in metrics['per_class'].items()}
         scores = {name: _score(point, name) for name, point in points.items() if point is not None}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f'{error.args[0]!r} is missing' if isinstance(error, KeyError) else error
         raise ValueError(f'{path}: not the metrics of an evaluation ({reason}); {ADVICE}') from error
     if points.keys() != set(classes):
-        there = ', '.join(points) or 'none'
-        raise ValueError(f'{path} has the classes {there}, the model has {", ".join(classes)}; {ADVICE}')
-    without = [name for name in classes if name not in scores]
+        there, own = ', '.join(points) or 'none', ', '.join(classes) or 'no names of classes'
+        raise ValueError(f'{path} has the classes {there}, the model has {own}; {ADVICE}')
+    _warn(path, [name for name in classes if name not in scores], otherwise, metrics.get('checkpoint'), checkpoint)
+    return tuple(scores.get(name, otherwise) for name in classes)
+
+
+def _warn(path: str, without: Sequence[str], otherwise: float, evaluated: Any, checkpoint: str) -> None:
     if without:
         reason = 'the evaluation had no true positive'
         logging.warning('%s: no threshold of best F1 for %s (%s): %g', path, ', '.join(without), reason, otherwise)
-    return tuple(scores.get(name, otherwise) for name in classes)
+    if checkpoint and isinstance(evaluated, str) and _end(evaluated) != _end(checkpoint):
+        logging.warning('%s is of %s, not of %s: evaluate that one with eval.py', path, evaluated, checkpoint)
+
+
+def _end(checkpoint: str) -> list[str]:
+    """Folder and name of a checkpoint in a run's folder, which may have been moved since."""
+    return checkpoint.split('/')[-2:]
 
 
 def _score(point: dict[str, Any], name: str) -> float:
