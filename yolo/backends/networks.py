@@ -4,7 +4,9 @@ import tensorflow as tf
 
 from yolo.backends import runtimes, tensorflow_backend
 from yolo.backends.model import Model, Size
+from yolo.detection import exported
 from yolo.detection.detector import Backend
+from yolo.export import draft
 from yolo.models import conversion, model_folder
 from yolo.models.build import DarknetModel
 from yolo.models.folding import FoldedNetwork, fold
@@ -44,7 +46,15 @@ def _read(path: str, is_run: bool, checkpoint: str, weights: str) -> tuple[Darkn
 
 
 def make_backend(folded: FoldedNetwork, info: ModelInfo, runtime: str, size: Size) -> Backend:
-    """The backend of a folded network for images of `size` = height, width, by a runtime that is installed."""
+    """The backend of a folded network for images of `size` = height, width, by a runtime that is installed.
+
+    Others than TensorFlow read the network as it would be exported for them, which stays in memory.
+    """
     if runtime == runtimes.TENSORFLOW:
         return tensorflow_backend.load(folded)
+    if runtime == runtimes.LITERT:
+        from yolo.export import tflite
+
+        about = draft.make(folded, info, exported.TFLITE, draft.Options(exported.RAW, size, 1))
+        return runtimes.module_of(runtime).load(*tflite.build(draft.at_size(folded, size), about))
     raise ValueError(f'no backend {runtime!r} of trained networks')

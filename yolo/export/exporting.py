@@ -7,12 +7,11 @@ import os
 import posixpath
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from yolo import lock, storage
 from yolo.detection import exported
 from yolo.detection.exported import Exported, Source
 from yolo.export import draft
+from yolo.export.calibration import Calibration
 from yolo.export.draft import Options
 from yolo.models.folding import FoldedNetwork
 from yolo.models.model_folder import ModelInfo
@@ -22,14 +21,6 @@ TFLITES = exported.TFLITE, exported.TFLITE_FP16, exported.TFLITE_INT8
 USUAL_OUTPUTS = {exported.SAVED_MODEL: exported.DETECTIONS, exported.TFLITE_INT8: exported.RAW}
 LABELS, SCRATCH = 'labels.txt', '.partial'
 INSTALL = "pip install 'yolov2-tensorflow[export]'"
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """What an int8 model is made with: images (N, H, W, 3) uint8 RGB of its size, and the type that it takes."""
-
-    images: np.ndarray
-    input_type: str = 'uint8'
 
 
 def make_plan(
@@ -103,6 +94,10 @@ def _write(path: str, folded: FoldedNetwork, about: Exported, calibration: Calib
 
 
 def _build(folded: FoldedNetwork, about: Exported, calibration: Calibration | None) -> tuple[bytes, Exported]:
+    if about.format in TFLITES:
+        from yolo.export import tflite
+
+        return tflite.build(folded, about, calibration)
     raise ValueError(f'no exporter of {about.format!r}')
 
 

@@ -1,0 +1,94 @@
+"""TFLite files hold the network: against the Keras model with its batch norms, in every format and output."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_networks import ANCHORS, CLASSES, SIZE, draft_of, export, random_images, random_model
+
+from yolo.detection import exported, host
+from yolo.export import draft, tflite
+from yolo.export.tflite_graph import forward
+from yolo.models import spec
+from yolo.models.build import DarknetModel
+from yolo.models.folding import fold
+
+litert_backend = pytest.importorskip('yolo.backends.litert_backend', reason='ai-edge-litert is not installed')
+ROWS, COLUMNS = SIZE[0] // 32, SIZE[1] // 32
+
+
+def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, relative to the largest expected value."""
+    return float(np.abs(values - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize('name', [pytest.param('yolov2', marks=pytest.mark.slow), 'yolov2-tiny'])
+def test_float_files_compute_what_the_model_with_batch_norm_does(name):
+    model, images = random_model(name), random_images(3)
+    expected = model(images).numpy()
+    assert expected.std() > 0.1
+    data, about = export(model, exported.TFLITE, exported.RAW)
+    assert relative_difference(litert_backend.load(data, about)(images)['raw'], expected) <= 1e-5
+    assert about.inputs == (exported.Tensor('image', (1, *SIZE, 3), 'float32', about.inputs[0].meaning),)
+    shape = (1, ROWS, COLUMNS, len(ANCHORS) * (5 + len(CLASSES)))
+    assert about.outputs == (exported.Tensor('raw', shape, 'float32', about.outputs[0].meaning),)
+
+    half, about = export(model, exported.TFLITE_FP16, exported.RAW)
+    difference = relative_difference(litert_backend.load(half, about)(images)['raw'], expected)
+    assert 1e-6 < difference < 5e-3  # weights have 11 bits
+    assert len(half) < 0.75 * len(data)  # in so narrow a network much is not weights
+
+
+def test_boxes_and_scores_are_those_of_the_host():
+    model, images = random_model('yolov2-tiny'), random_images(4)
+    data, about = export(model, exported.TFLITE, exported.BOXES, batch_size=2)
+    assert [tensor.name for tensor in about.outputs] == ['boxes', 'scores']
+    number = ROWS * COLUMNS * len(ANCHORS)
+    assert [tensor.shape for tensor in about.outputs] == [(2, number, 4), (2, number, len(CLASSES))]
+    outputs = litert_backend.load(data, about)(images)
+    boxes, scores = host.decode(model(images).numpy(), ANCHORS)
+    np.testing.assert_allclose(outputs['boxes'], boxes, atol=1e-4)
+    np.testing.assert_allclose(outputs['scores'], scores, atol=1e-4)
+    assert outputs['scores'].std() > 0.01
+
+
+@pytest.mark.parametrize('kind', [exported.TFLITE, pytest.param(exported.TFLITE_FP16, marks=pytest.mark.slow)])
+def test_the_same_network_gives_the_same_bytes(kind):
+    model = random_model('yolov2-tiny')
+    assert export(model, kind, exported.BOXES) == export(model, kind, exported.BOXES)
+
+
+def test_sections_of_other_detectors_are_computed_as_by_keras():
+    network = spec.Network(
+        (
+            spec.Convolution(4, 3, stride=2, padding=2, activation='relu'),
+            spec.MaxPool(3, 2, padding=2),
+            spec.MaxPool(3, 1, padding=2),
+            spec.Convolution(8, 1, padding=0, activation='logistic'),
+            spec.MaxPool(2, 2, padding=0),
+            spec.Convolution(8, 3, stride=2, padding=1),
+            spec.Reorg(2),
+            spec.Route((-2,)),
+            spec.Reorg(2),
+            spec.Convolution(8, 1, padding=0),
+            spec.Route((-1, -4)),
+            spec.Convolution(16, 1, padding=0, norm=False, activation='linear'),
+            spec.make_region(ANCHORS, 3),
+        ),
+        SIZE,
+    )
+    model, images = DarknetModel(network), random_images(2).astype(np.float32) / 255
+    folded = draft.at_size(fold(model), SIZE)
+    expected = model(images).numpy()
+    raw = forward(folded, images).numpy().reshape(expected.shape)
+    assert relative_difference(raw, expected) < 1e-5
+    assert expected.std() > 1e-4
+
+
+def test_what_cannot_be_exported_is_said():
+    model = random_model('yolov2-tiny')
+    folded = fold(model)
+    sections = (*folded.network.sections[:-1], spec.Softmax(), folded.network.sections[-1])
+    odd = dataclasses.replace(folded, network=dataclasses.replace(folded.network, sections=sections, image_size=SIZE))
+    with pytest.raises(ValueError, match=r'section 15: a \[softmax\]'):
+        tflite.build(odd, draft_of(folded, exported.TFLITE, exported.RAW))
