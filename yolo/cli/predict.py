@@ -10,21 +10,25 @@ import dataclasses
 import functools
 import posixpath
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
 from yolo.cli import flags
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
+from yolo.detection import best_f1
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
     nms_iou_setting,
+    nms_scope_setting,
     score_threshold_setting,
 )
 from yolo.detection.thresholds import PHOTO_MAX_DETECTIONS, PHOTO_SCORE_THRESHOLD
 from yolo.geometry.letterbox import RESIZES
-from yolo.prediction.writers import FORMATS
+from yolo.prediction import writers
+from yolo.prediction.tiles import TiledDetector, Tiling, overlap_setting, parse_tiles
 from yolo.settings import setting
 
 if TYPE_CHECKING:
@@ -57,8 +61,15 @@ class PredictSettings:
         None, 'In place of it any model: also a file or SavedModel of yolo export, or a .keras file.', group=MODEL
     )
     checkpoint: str = checkpoint_setting(MODEL)
-    score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD, MODEL)
+    score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD, MODEL, (best_f1.WORD,))
+    metrics: str = setting(
+        None,
+        f'metrics.json of eval.py, for --score_threshold={best_f1.WORD}.',
+        group=MODEL,
+        unset='the one in report in the folder of the run; of an exported model what it has of it',
+    )
     nms_iou: float = nms_iou_setting(MODEL)
+    nms_scope: str = nms_scope_setting(MODEL)
     resize: str = setting(
         None,
         "How images are resized to the network's size.",
@@ -68,12 +79,21 @@ class PredictSettings:
     )
     max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS, MODEL)
     batch_size: int = setting(8, 'Images at once.', group=MODEL, low=1, high=1 << 16)
+    tiles: str = setting(
+        None,
+        'Rows x columns of tiles, such as 2x3, for large images with small objects: each tile is detected in as an '
+        'image of its own, and the whole image as one more.',
+        group=MODEL,
+        unset='the whole image alone',
+    )
+    tile_overlap: float = overlap_setting(MODEL)
     out_dir: str = setting(None, 'Folder for what is written.', group=OUTPUT, required=True)
     write: tuple[str, ...] = setting(
-        FORMATS,
-        'What to write: detections as json; images and videos with what was detected drawn.',
+        writers.USUAL,
+        'What to write: detections as json; images and videos with what was detected drawn; of images also the results '
+        "of coco, yolo's texts (yolo_scores: with scores), and VOC's xml, which LabelImg opens and preprocess reads.",
         group=OUTPUT,
-        choices=FORMATS,
+        choices=writers.FORMATS,
     )
     sheet: int = setting(0, 'Also draw the first N images together on one sheet.png.', group=OUTPUT, low=0, high=1000)
 
@@ -84,8 +104,14 @@ def predict(values: FlagValues) -> int:
     from yolo.prediction import sources
 
     asked = flags.read(values, PredictSettings)
-    _check(asked)
+    _check(asked, flags.given(values, PredictSettings))
     found = sources.find(asked.source or asked.images, asked.recursive, asked.out_dir)
+    if found.streams and set(asked.write) & set(writers.OF_PHOTOS):
+        shown = ','.join(asked.write)
+        raise ValueError(
+            f'--write={shown}: videos have {" and ".join(writers.USUAL)} alone, and {sources.shown(found.streams[0])} '
+            'is one; take the others out, or give images alone'
+        )
     if not (asked.model or '').lower().endswith(WITHOUT_TENSORFLOW):
         flags.load_tensorflow()
     detector = _load_detector(asked)
@@ -93,22 +119,28 @@ def predict(values: FlagValues) -> int:
     return _predict(asked, detector, found)
 
 
-def _check(asked: PredictSettings) -> None:
+def _check(asked: PredictSettings, given: Collection[str]) -> None:
     """ValueError for flags that do not fit each other."""
     if bool(asked.source) == bool(asked.images):
         raise ValueError('give one of --source and --images: what to detect in (--help lists all flags)')
     if bool(asked.model_dir) == bool(asked.model):
         raise ValueError('give one of --model_dir and --model: what detects (--help lists all flags)')
     if not asked.write:
-        raise ValueError(f'--write= writes nothing; there are {", ".join(FORMATS)}')
-    if asked.sheet and 'drawn' not in asked.write:
+        raise ValueError(f'--write= writes nothing; there are {", ".join(writers.FORMATS)}')
+    if asked.metrics and asked.score_threshold != best_f1.WORD:
+        raise ValueError(f'--metrics={asked.metrics} goes with --score_threshold={best_f1.WORD}')
+    if asked.tiles is not None:
+        parse_tiles(asked.tiles)
+    elif 'tile_overlap' in given:
+        raise ValueError(f'--tile_overlap={asked.tile_overlap:g} goes with --tiles')
+    if asked.sheet and writers.DRAWN not in asked.write:
         raise ValueError(f'--sheet={asked.sheet} shows drawn images; add drawn to --write')
 
 
 def _load_detector(asked: PredictSettings) -> 'Detector':
     from yolo.backends.loading import load_detector
 
-    return load_detector(
+    detector = load_detector(
         asked.model or asked.model_dir,
         asked.checkpoint,
         asked.score_threshold,
@@ -116,7 +148,12 @@ def _load_detector(asked: PredictSettings) -> 'Detector':
         asked.max_detections,
         asked.resize,
         asked.batch_size,
+        nms_scope=asked.nms_scope,
+        metrics=asked.metrics or '',
     )
+    if asked.tiles is None:
+        return detector
+    return TiledDetector(detector, Tiling(*parse_tiles(asked.tiles), asked.tile_overlap))
 
 
 def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> int:
@@ -131,7 +168,7 @@ def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> 
         read = functools.partial(photos.read_photo, max_pixels=asked.max_pixels, damaged=asked.damaged)
         done = photos.predict_photos(detector, found.photos, asked.out_dir, stop, asked.write, asked.sheet, read)
         num_problems += done.problems
-        where = posixpath.join(asked.out_dir, photos.JSON) if 'json' in asked.write else asked.out_dir
+        where = posixpath.join(asked.out_dir, photos.LIST) if writers.JSON in asked.write else asked.out_dir
         print(f'{done.objects} objects in {done.images} images: {where}')
     if found.streams and stop.received is None:
         for each in streams.predict_streams(

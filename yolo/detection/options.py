@@ -18,9 +18,11 @@ def checkpoint_setting(group: str = '') -> Any:
     )
 
 
-def score_threshold_setting(default: float, group: str = '') -> Any:
-    """The lowest score of a detection."""
-    return setting(default, 'Lowest score (objectness x class) of a detection.', group=group, low=0, high=1)
+def score_threshold_setting(default: float, group: str = '', words: tuple[str, ...] = ()) -> Any:
+    """The lowest score of a detection; words: `best_f1.WORD` where it is allowed."""
+    help = 'Lowest score (objectness x class) of a detection'
+    help += f'; {words[0]}: for each class that with the best F1 when eval.py evaluated the model.' if words else '.'
+    return setting(default, help, group=group, low=0, high=1, words=words)
 
 
 def nms_iou_setting(group: str = '') -> Any:

@@ -3,18 +3,72 @@
 LabelImg opens both, so that detections can be corrected by hand and be trained on.
 """
 
+import contextlib
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from yolo import storage
 from yolo.data import orientation, voc_xml
 from yolo.detection.detector import PhotoDetections
+from yolo.prediction import names, writers
+from yolo.prediction.progress import say
 
-CLASSES = 'classes.txt'  # beside YOLO's texts: the names of the classes, in order
+CLASSES = 'classes'  # beside YOLO's texts: the names of the classes, in order
+
+Write = Callable[[str, tuple[int, int], PhotoDetections, orientation.Turn], None]
+
+
+@contextlib.contextmanager
+def annotation_files(
+    formats: Sequence[str], out_dir: str, paths: Sequence[str], classes: Sequence[str]
+) -> Iterator[Write]:
+    """Files of each photo for other programs: NAME.xml in the folder `xml`, NAME.txt in `yolo` and `yolo_scores`.
+
+    They are written by the function that this yields, which threads may call at the same time: path of the photo, its
+    upright height and width, result, and turn of the file. Says at the end what the user has to know.
+    """
+    wanted = [each for each in formats if each in (writers.XML, writers.YOLO, writers.YOLO_SCORES)]
+    targets = {each: _prepare(each, posixpath.join(out_dir, each), paths, classes) for each in wanted}
+    ambiguous: list[str] = []
+
+    def write(path: str, size: tuple[int, int], result: PhotoDetections, turn: orientation.Turn) -> None:
+        for each in wanted:
+            is_xml, with_scores = each == writers.XML, each == writers.YOLO_SCORES
+            data = format_xml(path, size, result, turn) if is_xml else format_yolo(result, with_scores)
+            storage.write(targets[each][path], data)
+        if writers.XML in wanted and xml_is_ambiguous(size, turn):
+            ambiguous.append(storage.printable(path))
+
+    yield write
+    if ambiguous:
+        say(logging.WARNING, AMBIGUOUS, len(ambiguous), min(ambiguous))
+
+
+AMBIGUOUS = (
+    '%d photos, such as %s, are turned by EXIF in a way that their size does not show: the boxes in their XML are in '
+    'the stored pixels, as preprocess reads them, but LabelImg shows the photos turned; to correct these there, turn '
+    'the files themselves (exiftran -ai) and predict again'
+)
+
+
+def _prepare(kind: str, folder: str, paths: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Makes the folder of a format; where the file of each photo goes."""
+    storage.make_folder(folder)
+    if kind == writers.XML:
+        targets = names.annotation_paths(folder, paths, '.xml')
+    else:
+        targets = names.annotation_paths(folder, paths, '.txt', [CLASSES])
+        storage.write(posixpath.join(folder, f'{CLASSES}.txt'), ''.join(f'{name}\n' for name in classes))
+    others = [path for path, target in targets.items() if names.stem(target) != names.stem(path)]
+    if others:
+        text = '%s: %d photos, such as %s, have a file named after their whole path, as another photo has their name'
+        say(logging.WARNING, text, folder, len(others), storage.printable(others[0]))
+    return targets
 
 
 def format_xml(path: str, size: tuple[int, int], result: PhotoDetections, turn: orientation.Turn) -> bytes:
@@ -50,15 +104,9 @@ def xml_is_upright(size: tuple[int, int], turn: orientation.Turn) -> bool:
     return turn.orientation == orientation.AS_STORED or (turn.is_jpeg and is_seen_in_size)
 
 
-def xml_note(size: tuple[int, int], turn: orientation.Turn) -> str:
-    """What the user has to know of the XML of a photo; '' for most."""
-    if xml_is_upright(size, turn) or not turn.is_jpeg:
-        return ''
-    return (
-        f'EXIF turns it (orientation {turn.orientation}), which its size does not show: the boxes in its XML are in '
-        'the stored pixels, as preprocess reads them, but LabelImg shows it turned; before you correct it there, turn '
-        'the file itself (exiftran -ai) and predict again'
-    )
+def xml_is_ambiguous(size: tuple[int, int], turn: orientation.Turn) -> bool:
+    """Whether LabelImg shows a photo turned, but preprocessing reads it, and so its XML has it, as it is stored."""
+    return turn.is_jpeg and not xml_is_upright(size, turn)
 
 
 def _voc_pixels(relative: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,14 +13,16 @@ from absl import logging
 from yolo import storage
 from yolo.data import images, orientation
 from yolo.data.draw import contact_sheet, draw_detections
-from yolo.detection.detector import Detector, PhotoDetections
-from yolo.prediction import names, overlap, writers
+from yolo.detection.detector import Detector
+from yolo.detection.detector import PhotoDetections as Result
+from yolo.prediction import annotation_files, coco, names, overlap, writers
 from yolo.prediction.detecting import detect
 from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop
 
-JSON = 'detections.json'
+LIST = 'detections.json'
 SHEET = 'sheet.png'
+Entry = dict[str, Any]  # of a photo in detections.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +93,7 @@ def predict_photos(
     paths: Sequence[str],
     out_dir: str,
     stop: Stop,
-    formats: Sequence[str] = writers.FORMATS,
+    formats: Sequence[str] = writers.USUAL,
     sheet: int = 0,
     read: Callable[[str], Photo | Unreadable] = read_photo,
 ) -> Counts:
@@ -98,14 +101,16 @@ def predict_photos(
 
     formats: of writers.FORMATS: `json` is detections.json, {image, drawn, width, height, detections} of every image,
     detections {label, score, xmin, ymin, xmax, ymax} in pixels of the upright photo, whose top left corner is 0, 0;
-    `drawn` is each image with its boxes, as PNG under its own name. sheet: how many of the first drawn ones to show
-    together. Memory does not grow with the number of images, but for their paths.
+    `drawn` is each image with its boxes, as PNG under its own name; `coco`: see `coco`; `xml`, `yolo`, `yolo_scores`:
+    see `annotation_files`. sheet: how many of the first drawn ones to show together. Memory does not grow with the
+    number of images, but for their paths.
     """
     counts = Counts()
     shown: list[str] = []
-    drawn = names.drawn_paths(out_dir, paths) if 'drawn' in formats else {}
+    drawn = names.drawn_paths(out_dir, paths) if writers.DRAWN in formats else {}
     with contextlib.ExitStack() as stack:
-        add = stack.enter_context(writers.json_list(posixpath.join(out_dir, JSON))) if 'json' in formats else None
+        add_to_lists = stack.enter_context(_lists(formats, out_dir, detector.classes))
+        annotate = stack.enter_context(annotation_files.annotation_files(formats, out_dir, paths, detector.classes))
         bar = stack.enter_context(make_bar(len(paths), ' images'))
 
         def add_problem(path: str, reason: str) -> None:
@@ -113,25 +118,47 @@ def predict_photos(
             bar.update()
 
         photos = read_photos(stop.until(paths), add_problem, read, detector.batch_size)
-        for entry in _finished(detector, photos, stop, drawn):
-            if add is not None:
-                add(entry)
+        for entry, result in _finished(detector, photos, stop, drawn, annotate):
+            add_to_lists(entry, result)
             if len(shown) < sheet:
                 shown.append(posixpath.join(out_dir, entry['drawn']))
             counts.images += 1
-            counts.objects += len(entry['detections'])
+            counts.objects += len(result)
             bar.update()
     if shown:
         storage.write(posixpath.join(out_dir, SHEET), draw_sheet(shown))
     return counts
 
 
-def _finished(detector: Detector, photos: Iterable[Photo], stop: Stop, drawn: Mapping[str, str]) -> Iterator[dict]:
-    """The entry of each photo in detections.json, once its own files are written."""
+@contextlib.contextmanager
+def _lists(formats: Sequence[str], out_dir: str, classes: Sequence[str]) -> Iterator[Callable[[Entry, Result], None]]:
+    """The files with a list of all photos, to which the function that this yields adds one."""
+    with contextlib.ExitStack() as stack:
+        adds: list[Callable[[Entry, Result], None]] = []
+        if writers.JSON in formats:
+            add_json = stack.enter_context(writers.json_list(posixpath.join(out_dir, LIST)))
+            adds.append(lambda entry, _: add_json(entry))
+        if writers.COCO in formats:
+            add_coco = stack.enter_context(coco.coco_files(out_dir, classes))
+            adds.append(lambda entry, result: add_coco(entry['image'], (entry['height'], entry['width']), result))
 
-    def finish(found: tuple[Photo, np.ndarray, PhotoDetections]) -> dict:
-        photo, _, result = found
-        return _finish(photo, result, detector.classes, drawn)
+        def add(entry: Entry, result: Result) -> None:
+            for each in adds:
+                each(entry, result)
+
+        yield add
+
+
+def _finished(
+    detector: Detector, photos: Iterable[Photo], stop: Stop, drawn: Mapping[str, str], annotate: annotation_files.Write
+) -> Iterator[tuple[Entry, Result]]:
+    """The entry of each photo in detections.json, and what was detected, once its own files are written."""
+
+    def finish(found: tuple[Photo, np.ndarray, Result]) -> tuple[Entry, Result]:
+        photo, pixels, result = found
+        entry = _finish(photo, result, detector.classes, drawn)
+        annotate(photo.path, pixels.shape[:2], result, photo.turn)
+        return entry, result
 
     threads = overlap.num_cores()
     detected = detect(detector, ((photo, photo.pixels) for photo in photos), stop)
@@ -139,9 +166,9 @@ def _finished(detector: Detector, photos: Iterable[Photo], stop: Stop, drawn: Ma
         yield from finished
 
 
-def _finish(photo: Photo, result: PhotoDetections, classes: Sequence[str], drawn: Mapping[str, str]) -> dict:
-    """Writes the files of one photo, in a thread; returns its entry in detections.json."""
-    entry = {'image': storage.printable(photo.path)}
+def _finish(photo: Photo, result: Result, classes: Sequence[str], drawn: Mapping[str, str]) -> Entry:
+    """Draws a photo, if that is asked for, in a thread; returns its entry in detections.json."""
+    entry: Entry = {'image': storage.printable(photo.path)}
     if photo.path in drawn:
         picture = draw_detections(photo.pixels, result.relative_boxes, result.classes, result.scores, classes)
         storage.write(drawn[photo.path], images.encode_png(picture))

@@ -47,23 +47,23 @@ def predict_streams(
     streams: Sequence[str],
     out_dir: str,
     stop: Stop,
-    formats: Sequence[str] = writers.FORMATS,
+    formats: Sequence[str] = writers.USUAL,
     max_frames: int | None = None,
 ) -> list[Counts]:
     """Detects in videos, cameras and streams, one after the other, and writes into `out_dir`, up to a signal.
 
-    formats: of writers.FORMATS: `json` is detections.jsonl, a line {video, frame, seconds, width, height, detections}
+    formats: of writers.USUAL: `json` is detections.jsonl, a line {video, frame, seconds, width, height, detections}
     for each frame, frame: its number among those that were read, from 0, seconds: its time in the video, or since the
     first one of a camera, detections as those of photos; `drawn` is each video with its boxes, as MPEG-4. max_frames:
     of each stream. What cannot be read is said, and what was read before is kept. Memory does not grow with the frames.
     """
     shown = [_file_name(stream) for stream in streams]
-    drawn = names.drawn_paths(out_dir, shown, video.SUFFIX) if 'drawn' in formats else {}
+    drawn = names.drawn_paths(out_dir, shown, video.SUFFIX) if writers.DRAWN in formats else {}
     done = []
     with contextlib.ExitStack() as stack:
         stack.enter_context(video.quiet())
         path = posixpath.join(out_dir, LINES)
-        add = stack.enter_context(writers.json_lines(path)) if 'json' in formats else None
+        add = stack.enter_context(writers.json_lines(path)) if writers.JSON in formats else None
         for stream, name in stop.until(zip(streams, shown, strict=True)):
             counts = Counts(sources.shown(stream), drawn.get(name, ''))
             done.append(counts)

@@ -19,6 +19,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,13 +33,20 @@ EDGE = 0.02  # of a tile's side: a box that ends so near to an inner edge is tak
 PART = 0.5  # of a box's area
 
 
+def overlap_setting(group: str = '') -> Any:
+    """How much tiles overlap."""
+    return settings.setting(
+        0.2, 'Of --tiles: the share of a tile that lies in the next one.', group=group, low=0, high=0.9
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Tiling:
     """How pictures are cut: rows x columns of tiles of one size, and the share of a tile that overlaps the next one."""
 
     rows: int = settings.setting(1, 'Rows.', low=1, high=MOST_TILES)
     columns: int = settings.setting(1, 'Columns.', low=1, high=MOST_TILES)
-    overlap: float = settings.setting(0.2, 'Overlap.', low=0, high=0.9)
+    overlap: float = overlap_setting()
 
     def __post_init__(self) -> None:
         settings.check(self)
@@ -51,11 +59,11 @@ class Tiling:
         return np.stack([left, top, left + width, top + height], 1)
 
 
-def parse(text: str) -> tuple[int, int]:
+def parse_tiles(text: str) -> tuple[int, int]:
     """Rows and columns of '2x3'; ValueError if it is anything else."""
     numbers = re.fullmatch(r'([0-9]{1,3})[xX]([0-9]{1,3})', text)
     if not numbers or not all(1 <= int(number) <= MOST_TILES for number in numbers.groups()):
-        raise ValueError(f'tiles={text[:40]!r}: not rows x columns, such as 2x3, of at most {MOST_TILES} each')
+        raise ValueError(f'--tiles={text[:40]}: not rows x columns, such as 2x3, of at most {MOST_TILES} each')
     return int(numbers[1]), int(numbers[2])
 
 

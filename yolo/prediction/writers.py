@@ -11,7 +11,9 @@ import numpy as np
 from yolo import storage
 from yolo.detection.detector import PhotoDetections
 
-FORMATS = ('json', 'drawn')  # of predict --write
+FORMATS = JSON, DRAWN, COCO, YOLO, YOLO_SCORES, XML = ('json', 'drawn', 'coco', 'yolo', 'yolo_scores', 'xml')
+USUAL = (JSON, DRAWN)
+OF_PHOTOS = (COCO, YOLO, YOLO_SCORES, XML)  # that videos do not have
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
 

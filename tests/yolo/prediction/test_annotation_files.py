@@ -93,14 +93,14 @@ def test_photos_that_exif_turns_come_back_with_their_boxes_on_the_same_pixels(tm
     assert is_upright == (turn == 1 or (turn >= 5 and size == (96, 160)))
     written_size = tuple(int(ET.fromstring(data).findtext(f'size/{side}')) for side in ('height', 'width'))
     assert written_size == ((height, width) if is_upright else size)
-    assert (annotation_files.xml_note((height, width), place) == '') == is_upright
+    assert annotation_files.xml_is_ambiguous((height, width), place) != is_upright
 
 
 def test_a_turned_file_that_labelimg_shows_as_it_is_stored_has_its_boxes_there():
     xml = annotation_files.format_xml('a.png', (80, 40), detections((80, 40), 1), Turn(6, is_jpeg=False))
     root = ET.fromstring(xml)
     assert (root.findtext('size/height'), root.findtext('size/width')) == ('40', '80')
-    assert annotation_files.xml_note((80, 40), Turn(6, is_jpeg=False)) == ''
+    assert not annotation_files.xml_is_ambiguous((80, 40), Turn(6, is_jpeg=False))
 
 
 def test_the_xml_has_what_labelimg_reads(tmp_path):

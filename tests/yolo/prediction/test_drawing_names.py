@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from yolo.prediction.names import drawn_paths
+from yolo.prediction.names import annotation_paths, drawn_paths
 
 
 def test_a_name_that_one_image_has_stays_and_others_are_those_of_the_whole_path():
@@ -50,3 +50,16 @@ def test_no_image_is_overwritten_by_a_drawing(tmp_path):
         with pytest.raises(ValueError, match=r'x\.jpg\.png would be overwritten, which is one of the sources'):
             drawn_paths(str(folder), paths)
     assert drawn_paths(str(tmp_path), paths[:1]) == {paths[0]: paths[1]}
+
+
+def test_annotations_have_the_name_of_the_photo_where_it_is_its_own():
+    paths = ['a/x.jpg', 'b/x.jpg', 'a/y.jpeg', 'a/z.jpg', 'a/z.png', 'a/classes.jpg', 'a.b/w']
+    assert annotation_paths('out', paths, '.txt', ['classes']) == {
+        'a/x.jpg': 'out/a_x.jpg.txt',
+        'b/x.jpg': 'out/b_x.jpg.txt',
+        'a/y.jpeg': 'out/y.txt',
+        'a/z.jpg': 'out/a_z.jpg.txt',
+        'a/z.png': 'out/a_z.png.txt',
+        'a/classes.jpg': 'out/a_classes.jpg.txt',
+        'a.b/w': 'out/w.txt',
+    }

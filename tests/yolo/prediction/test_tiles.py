@@ -6,7 +6,7 @@ import pytest
 
 from yolo.detection import host
 from yolo.detection.detector import Backend, Detector
-from yolo.prediction.tiles import Found, TiledDetector, Tiling, merge, parse
+from yolo.prediction.tiles import Found, TiledDetector, Tiling, merge, parse_tiles
 
 SIDE = 64  # pixels of the network's images
 
@@ -198,7 +198,7 @@ def test_parts_of_other_tiles_are_merged(boxes, classes, tiles, is_cut, expected
     'text', ['2', '2x', 'x3', '0x3', '2x65', '2x3x4', '-1x2', '2.5x3', '２x3', '9' * 5000 + 'x1', '']
 )
 def test_tiles_are_rows_and_columns(text):
-    assert parse('2x3') == (2, 3)
+    assert parse_tiles('2x3') == (2, 3)
     with pytest.raises(ValueError, match=r'rows x columns, such as 2x3, of at most 64 each') as raised:
-        parse(text)
+        parse_tiles(text)
     assert len(str(raised.value)) < 200
