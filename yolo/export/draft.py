@@ -14,7 +14,8 @@ from yolo.models.model_folder import ModelInfo
 class Options:
     """How to export. image_size: height, width, None for the network's; batch_size: images at once, None for any.
 
-    output: one of exported.OUTPUTS; the thresholds are put into a model with output detections, and beside others.
+    output: one of exported.OUTPUTS; the thresholds are put into a model with output detections, and beside others;
+    class_thresholds: the score of best F1 of each class, beside all of them.
     """
 
     output: str
@@ -24,6 +25,7 @@ class Options:
     nms_iou: float = thresholds.IOU_THRESHOLD
     max_detections: int = thresholds.PHOTO_MAX_DETECTIONS
     nms_scope: str = options.PER_CLASS
+    class_thresholds: tuple[float, ...] | None = None
 
 
 def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, source: Source | None = None) -> Exported:
@@ -48,6 +50,7 @@ def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, sou
         nms_iou=wanted.nms_iou,
         max_detections=wanted.max_detections,
         nms_scope=wanted.nms_scope,
+        class_thresholds=wanted.class_thresholds,
         source=source or Source('', seen=folded.seen),
     )
 

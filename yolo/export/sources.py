@@ -4,12 +4,12 @@ import posixpath
 from typing import Any
 
 from yolo import descriptions, storage
+from yolo.detection import best_f1, thresholds
 from yolo.detection.exported import Source
 from yolo.models import conversion, model_folder
 from yolo.models.build import DarknetModel
 from yolo.models.model_folder import ModelInfo
 
-METRICS = 'report/metrics.json'  # of a run, by eval.py
 COPIED = ('map_11pt', 'map_area', 'split', 'num_images', 'image_size', 'thresholds')
 
 
@@ -29,9 +29,20 @@ def read(
     return model, info, Source(model_dir, name, model.seen, _metrics(model_dir, path))
 
 
+def best_thresholds(source: Source, classes: tuple[str, ...]) -> tuple[float, ...] | None:
+    """The score threshold of best F1 of each class, if eval.py measured the weights that are exported, else None.
+
+    classes: the names that they were evaluated with.
+    """
+    if not source.metrics or not classes:
+        return None
+    path = posixpath.join(source.model, best_f1.OF_A_RUN)
+    return best_f1.class_thresholds(path, classes, thresholds.PHOTO_SCORE_THRESHOLD)
+
+
 def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
     """The mAP that eval.py measured with a checkpoint of a run; empty if it did not."""
-    path = posixpath.join(model_dir, METRICS)
+    path = posixpath.join(model_dir, best_f1.OF_A_RUN)
     if not storage.exists(path):
         return {}
     try:
