@@ -5,20 +5,19 @@ import dataclasses
 import itertools
 import posixpath
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import logging
 
 from yolo.data.draw import draw_detections
 from yolo.detection.detector import Detector, PhotoDetections
-from yolo.prediction import names, overlap, sources, video, writers
+from yolo.prediction import frames, names, overlap, sources, video, writers
 from yolo.prediction.detecting import detect
 from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop
 
 LINES = 'detections.jsonl'
-Item = tuple[video.Frame, np.ndarray]
 
 
 @dataclasses.dataclass
@@ -102,9 +101,10 @@ def _predict_stream(
         def finish(found: tuple[video.Frame, np.ndarray, PhotoDetections]) -> tuple[dict, np.ndarray]:
             return _finish(*found, counts.name, detector.classes, write is not None)
 
-        frames = itertools.islice(_read_ahead(reader, detector.batch_size), max_frames)
+        ahead = stack.enter_context(contextlib.closing(frames.read_ahead(reader, detector.batch_size)))
+        items = itertools.islice(ahead, max_frames)
         threads = overlap.num_cores()
-        finished = overlap.in_order(finish, detect(detector, frames, stop), threads, threads + detector.batch_size)
+        finished = overlap.in_order(finish, detect(detector, items, stop), threads, threads + detector.batch_size)
         for entry, picture in stack.enter_context(contextlib.closing(finished)):
             if add is not None:
                 add(entry)
@@ -115,16 +115,6 @@ def _predict_stream(
             counts.seconds = time.monotonic() - start
             bar.update()
     _say_end(reader, counts, stop)
-
-
-def _read_ahead(reader: video.Reader, bound: int) -> Iterator[Item]:
-    """The frames, of which at most `bound` are read ahead by a thread."""
-    frames = overlap.in_order(lambda _: reader.read(), itertools.count(), threads=1, bound=bound)
-    with contextlib.closing(frames):
-        for frame in frames:
-            if frame is None:
-                return
-            yield frame
 
 
 def _finish(
@@ -138,8 +128,11 @@ def _finish(
 
 
 def _say_end(reader: video.Reader, counts: Counts, stop: Stop) -> None:
-    """Says why a stream is at its end, where that is not plain."""
+    """Says why a stream is at its end, and what is missing of it, where that is not plain."""
+    if reader.num_left_out:
+        text = '%s: %d of %d frames left out, which came while the detector was busy'
+        say(logging.WARNING, text, counts.name, reader.num_left_out, reader.num_read)
     if reader.has_ended and reader.is_live and stop.received is None:
-        say(logging.WARNING, '%s ended after %d frames', counts.name, counts.frames)
+        say(logging.WARNING, '%s ended after %d frames', counts.name, reader.num_read)
     elif reader.has_ended:
         counts.problem = reader.find_loss()

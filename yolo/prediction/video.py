@@ -49,7 +49,7 @@ class Reader:
 
     frame_rate: frames a second, 0 if unknown; announced: how many frames its header says that it has, 0 if unknown;
     is_live: whether nobody knows its end; num_read, num_broken: frames until now, and the places at which some could
-    not be decoded; has_ended: whether there are no more.
+    not be decoded; num_left_out: of those that were read, by who asked for them; has_ended: whether there are no more.
     """
 
     def __init__(self, source: str):
@@ -59,7 +59,7 @@ class Reader:
         self.frame_rate = round(rate, 2) if 0 < rate <= MOST_FRAME_RATE else 0.0
         self.announced = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.is_live = sources.is_live(source) and not self.announced
-        self.num_read, self.num_broken = 0, 0
+        self.num_read, self.num_broken, self.num_left_out = 0, 0, 0
         self.has_ended = False
         self._start = time.monotonic()
         is_read, self._first = self._capture.read()

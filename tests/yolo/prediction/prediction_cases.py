@@ -1,7 +1,12 @@
 """What the tests of prediction share: a detector whose answers are known, photos and videos."""
 
+import contextlib
+import http.server
+import itertools
 import pathlib
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -52,3 +57,30 @@ def write_video(path: pathlib.Path, number: int, codec: str = 'mp4v', size: tupl
         file.write(frame)
     file.release()
     return path
+
+
+@contextlib.contextmanager
+def serve_stream(number: int | None, seconds: float = 0.01) -> Iterator[str]:
+    """The address of a server that sends so many JPEGs as a stream, None for ever, one after so many seconds."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *args) -> None:
+            """Prints nothing."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header('Content-Type', 'multipart/x-mixed-replace; boundary=frame')
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):  # who reads has enough
+                for i in itertools.count() if number is None else range(number):
+                    data = cv2.imencode('.jpg', np.full((64, 96, 3), i % 250, np.uint8))[1].tobytes()
+                    head = f'--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n'
+                    self.wfile.write(head.encode() + data + b'\r\n')
+                    time.sleep(seconds)
+
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f'http://me:secret@127.0.0.1:{server.server_port}/camera'
+        finally:
+            server.shutdown()

@@ -1,12 +1,14 @@
 """Videos: a line and a drawn frame for each frame; what is broken is said, and what was read is kept."""
 
 import json
+import os
 import signal
+import time
 
 import cv2
 import numpy as np
 import pytest
-from prediction_cases import make_detector, write_video
+from prediction_cases import make_detector, serve_stream, write_video
 
 from yolo.prediction import streams, video
 from yolo.prediction.stop import Stop
@@ -157,3 +159,34 @@ def test_a_frame_of_another_size_is_resized(tmp_path):
             write(np.full((side, side, 3), 200, np.uint8))
     assert [frame.shape for frame in frames_of(tmp_path / 'a.mp4')] == [(64, 64, 3)] * 3
     assert cv2.VideoCapture(str(tmp_path / 'a.mp4')).get(cv2.CAP_PROP_FPS) == video.FRAME_RATE
+
+
+def test_a_stream_runs_to_its_end_which_is_said(tmp_path, caplog):
+    with serve_stream(30, seconds=0.02) as address:
+        [counts] = run([address], tmp_path)
+    shown = address.replace('me:secret@', '')
+    assert counts.problem == ''
+    assert f'{shown} ended after 30 frames' in caplog.text
+    lines = lines_of(tmp_path)
+    assert {line['video'] for line in lines} == {shown}
+    assert len(frames_of(counts.drawn)) == len(lines) == counts.frames
+    assert os.path.basename(counts.drawn) == 'camera.mp4'
+    assert np.all(np.diff([line['seconds'] for line in lines]) >= 0)
+    assert 'secret' not in caplog.text + counts.drawn + str(counts)
+
+
+def test_frames_that_come_too_fast_are_left_out_and_counted(tmp_path, caplog):
+    with serve_stream(80, seconds=0.002) as address:
+        [counts] = run([address], tmp_path, detector=make_detector(lambda: time.sleep(0.1)))
+    numbers = [line['frame'] for line in lines_of(tmp_path)]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 79  # the newest are kept
+    assert len(numbers) == counts.frames < 60
+    assert f'{80 - len(numbers)} of 80 frames left out, which came while the detector was busy' in caplog.text
+
+
+def test_a_stream_without_end_is_read_for_as_many_frames_as_asked(tmp_path, caplog):
+    with serve_stream(None) as address:
+        [counts] = run([address], tmp_path, max_frames=7, formats=('json',))
+    assert (counts.frames, len(lines_of(tmp_path))) == (7, 7)
+    assert 'ended' not in caplog.text
