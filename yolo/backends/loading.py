@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from absl import logging
 
 from yolo import storage
-from yolo.backends import runtimes
+from yolo.backends import onnx_metadata, runtimes
 from yolo.backends.model import Model, Size
 from yolo.detection import best_f1, exported, host, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Backend, Detector
-from yolo.detection.exported import Exported
 
 SUFFIXES = ONNX, TFLITE, KERAS, CFG = ('.onnx', '.tflite', '.keras', '.cfg')
 SAVED_MODEL, RUN = 'a SavedModel', 'the folder of a run'
@@ -83,6 +82,10 @@ def load(path: str, checkpoint: str = '', backend: str = '', weights: str = '', 
         return _load_exported(path, kind, backend)
     if kind == CFG and not weights:
         raise ValueError(f'{path}: a .cfg goes with its .weights; give --weights')
+    if kind == CFG and backend == runtimes.OPENCV:  # OpenCV's own reader of such files
+        from yolo.backends import opencv_darknet
+
+        return opencv_darknet.load(path, weights)
     from yolo.backends import networks
 
     return networks.load(path, kind == RUN, checkpoint, backend, weights, batch_size)
@@ -105,9 +108,13 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
     """An exported model, by one of the runtimes that read it."""
     able = {ONNX: runtimes.READ_ONNX, TFLITE: (runtimes.LITERT,), SAVED_MODEL: (runtimes.TENSORFLOW,)}[kind]
     name = runtimes.choose(backend, able, path)
-    inside = _describe(path, kind)
+    data = b'' if kind == SAVED_MODEL else storage.read(path)
+    inside = onnx_metadata.describe(path, data) if kind == ONNX else exported.read(path)
     module = runtimes.module_of('saved_model' if kind == SAVED_MODEL else name)
-    computed_by = module.load(path if kind == SAVED_MODEL else storage.read(path), inside)
+    try:
+        computed_by = module.load(path if kind == SAVED_MODEL else data, inside)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
 
     def backend_at(size: Size) -> Backend:
         if size != inside.image_size:
@@ -121,11 +128,6 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
     return Model(
         backend_at, inside.classes, len(inside.classes), inside.anchors, inside.image_size, inside.resize, path, inside
     )
-
-
-def _describe(path: str, kind: str) -> Exported:
-    """What an exported model is: from the .json beside it; of an ONNX file without one, from its metadata."""
-    return exported.read(path)
 
 
 def warn_of_limits(model: Model, limits: host.Thresholds) -> None:

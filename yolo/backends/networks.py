@@ -1,5 +1,7 @@
 """Trained networks - of a run, a .keras file, Darknet's files - by any of the runtimes."""
 
+import importlib.util
+
 import tensorflow as tf
 
 from yolo.backends import runtimes, tensorflow_backend
@@ -20,7 +22,8 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
     backend: see `runtimes.choose`; batch_size: images at once, for which memory is checked. ValueError for a network
     that is no detector.
     """
-    name = runtimes.choose(backend, ORDER, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
+    able = ORDER if backend != runtimes.AUTO else [name for name in ORDER if _has_exporter(name)]
+    name = runtimes.choose(backend, able, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
     trained, info, source = _read(path, is_run, checkpoint, weights)
     region = trained.network.region
     check_forward(trained.network, [trained.network.image_size], batch_size)
@@ -35,6 +38,11 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
 
 
 ORDER = (runtimes.TENSORFLOW, *(name for name in runtimes.RUNTIMES if name != runtimes.TENSORFLOW))
+
+
+def _has_exporter(runtime: str) -> bool:
+    """Whether a network can be written in the format that a runtime reads."""
+    return runtime not in runtimes.READ_ONNX or importlib.util.find_spec('onnx') is not None
 
 
 def _read(path: str, is_run: bool, checkpoint: str, weights: str) -> tuple[DarknetModel, ModelInfo, str]:
@@ -57,4 +65,8 @@ def make_backend(folded: FoldedNetwork, info: ModelInfo, runtime: str, size: Siz
 
         about = draft.make(folded, info, exported.TFLITE, draft.Options(exported.RAW, size, 1))
         return runtimes.module_of(runtime).load(*tflite.build(draft.at_size(folded, size), about))
-    raise ValueError(f'no backend {runtime!r} of trained networks')
+    runtimes.check_package('onnx', f'backend {runtime} of a trained network')
+    from yolo.export import onnx_file
+
+    about = draft.make(folded, info, exported.ONNX, draft.Options(exported.RAW, size))
+    return runtimes.module_of(runtime).load(*onnx_file.build(draft.at_size(folded, size), about))

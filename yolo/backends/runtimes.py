@@ -53,9 +53,14 @@ def choose(asked: str, able: Sequence[str], what: str, has_gpu: bool = False) ->
     if name not in able:
         known = '' if name in RUNTIMES else f'; there are {", ".join(RUNTIMES)}'
         raise ValueError(f'backend {name!r} does not take {what}, which is for {", ".join(able)}{known}')
-    if not is_installed(name):
-        raise ValueError(f'backend {name} needs the package {PACKAGES[name]}, which is not installed: {INSTALL}')
+    check_package(PACKAGES[name], f'backend {name}')
     return name
+
+
+def check_package(package: str, what: str) -> None:
+    """ValueError, in one line with the way out, if a package that something needs is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f'{what} needs the package {package}, which is not installed: {INSTALL}')
 
 
 def module_of(runtime: str) -> ModuleType:

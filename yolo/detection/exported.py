@@ -26,6 +26,7 @@ FILES = {
     TFLITE_INT8: 'model_int8.tflite',
 }
 OUTPUTS = RAW, BOXES, DETECTIONS = ('raw', 'boxes', 'detections')
+METADATA = 'yolo'  # the name of the description in the metadata of an ONNX file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,6 +98,10 @@ def _build(folded: FoldedNetwork, about: Exported, calibration: Calibration | No
         from yolo.export import tflite
 
         return tflite.build(folded, about, calibration)
+    if about.format == exported.ONNX:
+        from yolo.export import onnx_file  # of the extra: it needs the package onnx
+
+        return onnx_file.build(folded, about)
     raise ValueError(f'no exporter of {about.format!r}')
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from yolo.detection import exported
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import onnx_decode
 from yolo.export.onnx_graph import Graph
@@ -19,7 +20,6 @@ from yolo.models.spec import Convolution, MaxPool, Network, Region, Reorg, Route
 
 OPSET, IR_VERSION = 13, 7
 MOST_BYTES = (1 << 31) - (16 << 20)  # of protobuf's 2 GB, some are left for all but the weights
-METADATA = 'yolo'  # the description's key in the file's metadata
 BATCH = 'batch'  # the name of a number of images that is not fixed
 _ACTIVATIONS = {'leaky': ('LeakyRelu', {'alpha': 0.1}), 'relu': ('Relu', {}), 'logistic': ('Sigmoid', {})}
 
@@ -66,7 +66,7 @@ def _make_model(graph: Graph, about: Exported) -> onnx.ModelProto:
         producer_version=about.version,
     )
     names = str(dict(enumerate(about.classes)))
-    helper.set_model_props(model, {METADATA: json.dumps(dataclasses.asdict(about)), 'names': names})
+    helper.set_model_props(model, {exported.METADATA: json.dumps(dataclasses.asdict(about)), 'names': names})
     return model
 
 
@@ -130,9 +130,9 @@ def _write_pool(graph: Graph, section: MaxPool, index: int, x: str, shape: tuple
     ]
     pads = [before, before, *after]
     if max(pads) >= size:  # whole windows of padding, which ONNX's pooling does not have
-        corners = graph.integers(f'pad_{index}_sides', [0, 0, *pads[:2], 0, 0, *pads[2:]])
+        sides = graph.integers(f'pad_{index}_sides', [0, 0, *pads[:2], 0, 0, *pads[2:]])
         lowest = graph.floats(f'pad_{index}_value', np.finfo(np.float32).min)
-        x, pads = graph.node('Pad', [x, corners, lowest], f'pad_{index}'), [0] * 4
+        x, pads = graph.node('Pad', [x, sides, lowest], f'pad_{index}'), [0] * 4
     return graph.node('MaxPool', [x], f'pool_{index}', kernel_shape=[size] * 2, strides=[stride] * 2, pads=pads)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from yolo import storage
 from yolo.models.build import DarknetModel
-from yolo.models.spec import num_weights
+from yolo.models.spec import Network, num_weights
 
 VERSION = (0, 2, 0)  # what is written
 
@@ -59,6 +59,18 @@ def read(model: DarknetModel, path: str, allow_different_head: bool = False) -> 
     names = [_name(index) for index, _, _ in model.convolutions()]
     model.seen = seen
     return Loaded(tuple(names[:count]), tuple(names[count:]), seen)
+
+
+def check_whole(network: Network, path: str) -> None:
+    """ValueError if a .weights file is not exactly as long as a network needs it, or is no such file."""
+    length, needed = storage.size(path), 4 * sum(num_weights(network))
+    with storage.reader(path) as file:
+        header, _ = _header(file.read(min(length, 20)), path)
+    if length - header != needed:
+        raise ValueError(
+            f'{path} has {length - header:,} bytes of weights, the network {needed:,}: it is cut off, a backbone only, '
+            'or belongs to another network'
+        )
 
 
 def _name(index: int) -> str:
