@@ -86,7 +86,8 @@ def _write_sections(graph: Graph, folded: FoldedNetwork) -> str:
     network = folded.network
     network.region  # noqa: B018 - refuses a network that is no detector
     sizes = [(*network.image_size, 3), *shapes(network)]
-    value, outputs = 'image', []
+    value = 'image'
+    outputs: list[str] = []
     for index, section in enumerate(network.sections):
         value = _write_section(graph, section, index, value, outputs, sizes[index], folded.weights.get(index))
         outputs.append(value)

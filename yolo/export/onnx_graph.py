@@ -24,8 +24,7 @@ class Graph:
 
     def constant(self, name: str, value, dtype: type) -> str:
         """Adds a constant; returns its name."""
-        array = np.ascontiguousarray(value, dtype)
-        self.constants.append(numpy_helper.from_array(array.reshape(np.shape(value)), name))
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype, order='C'), name))
         return name
 
     def floats(self, name: str, value) -> str:
