@@ -1,8 +1,10 @@
 """Evaluates a detector: VOC AP by class and mAP.
 
-A trained YOLOv2 on a split of a folder of records, or the devkit's result files of any detector:
+A trained YOLOv2 on a split of a folder of records, an exported one, or the devkit's result files of any detector:
 
   python eval.py --data_dir=data/voc416 --split=test --model_dir=runs/voc --report_dir=runs/voc/report
+  python eval.py --data_dir=data/voc416 --split=test --model=exported/model.onnx --report_dir=report \
+      --compare=runs/voc/report
   python eval.py --data_dir=data/voc416 --cfg=yolov2-voc.cfg --weights=yolov2-voc.weights --report_dir=report
   python eval.py --detections_dir=results/VOC2007/Main --voc_dir=VOCdevkit/VOC2007 --split=test --report_dir=report
 
@@ -22,6 +24,7 @@ from yolo.evaluation.settings import EvalSettings
 # Settings that have no meaning without a model.
 MODEL_SETTINGS = (
     'weights',
+    'backend',
     'resize',
     'checkpoint',
     'image_size',
@@ -38,7 +41,7 @@ def evaluate(values: FlagValues) -> None:
     from yolo.evaluation import devkit_files, report, result, summary, tables
 
     asked = flags.read(values, EvalSettings)
-    report_dir = asked.report_dir or f'{asked.model_dir}/report'
+    report_dir = asked.report_dir or _report_dir(asked)
     other = _other(asked, report_dir) if asked.compare else None
     if asked.write_detections:  # before the evaluation, so that it does not fail at its end
         devkit_files.check_names(asked.split, ())
@@ -53,6 +56,15 @@ def evaluate(values: FlagValues) -> None:
     analysis = evaluation.matches, evaluation.curves, evaluation.error_types
     title = f'Evaluation on {asked.split}'
     print(report.write_page(report_dir, title, evaluated, *analysis, evaluation.metrics, pictures))
+
+
+def _report_dir(asked: EvalSettings) -> str:
+    """Where the report goes by default: into the folder of the run."""
+    if asked.detections_dir:
+        raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
+    if not asked.model_dir:
+        raise ValueError('give --report_dir, a folder for the report, or --model_dir, which gets it')
+    return f'{asked.model_dir}/report'
 
 
 def write_files(asked: EvalSettings, evaluated, report_dir: str) -> None:
@@ -80,9 +92,7 @@ def _other(asked: EvalSettings, report_dir: str):
 def _detect(asked: EvalSettings) -> tuple:
     """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number."""
     from yolo.data import records
-    from yolo.detection import graph
     from yolo.evaluation import devkit_files, inference, summary
-    from yolo.models.memory import check_forward
 
     if not asked.data_dir or asked.voc_dir or asked.labels:
         raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
@@ -91,34 +101,35 @@ def _detect(asked: EvalSettings) -> tuple:
         raise ValueError(f'split {asked.split!r} of {asked.data_dir!r} has no images to evaluate on')
     if asked.write_detections:
         devkit_files.check_names(asked.split, description.classes)
-    model, path = load_model(asked, description)
     thresholds = inference.Thresholds(
         asked.score_threshold, asked.nms_iou, asked.max_detections, match_iou=asked.match_iou
     )
+    model = load_model(asked, description, thresholds)
     results, table = [], {}
-    sizes = _image_sizes(asked, description)
-    check_forward(model.network, sizes, asked.batch_size)
+    sizes = _image_sizes(asked, description, model)
     for size in sizes:
-        predict = graph.make_predict(model, model.network.region.anchors, thresholds, size)
+        backend = model.backend_at(size)
+        predict = inference.make_predict(backend, model.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(
             predict, asked.data_dir, asked.split, asked.batch_size, thresholds, progress=True
         )
-        results.append((evaluated, {**about, 'image_size': list(size), 'ms_per_image': ms}))
+        about |= {'image_size': list(size), 'ms_per_image': ms, 'backend': backend.name}
+        results.append((evaluated, about))
         if len(sizes) > 1:
             table[f'{size[1]} x {size[0]}'] = {**summary.mean_ap(evaluated, asked.match_iou), 'ms_per_image': ms}
     evaluated, about = results[0]
     if table:
         about['image_sizes'] = table
     pictures = functools.partial(inference.pictures, asked.data_dir, asked.split)
-    return evaluated, {**about, 'checkpoint': path}, pictures
+    return evaluated, {**about, 'checkpoint': model.path}, pictures
 
 
-def _image_sizes(asked: EvalSettings, description) -> list[tuple[int, int]]:
-    """Heights and widths to evaluate at: those of the records, or of --image_size."""
+def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int]]:
+    """Heights and widths to evaluate at: those of --image_size, of an exported model, or else of the records."""
     from yolo.training import schedule
 
     if asked.image_size is None:
-        return [description.image_size]
+        return [model.image_size if model.inside else description.image_size]
     shown = ','.join(map(str, asked.image_size))
     try:
         sizes = [schedule.training_sizes(description.image_size, side, side)[0] for side in asked.image_size]
@@ -144,7 +155,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     from yolo.evaluation import annotations, devkit_files
     from yolo.evaluation.result import EvaluationResult
 
-    if asked.data_dir or asked.model_dir or asked.cfg or not (asked.voc_dir and asked.report_dir):
+    if asked.data_dir or asked.model_dir or asked.model or asked.cfg or not (asked.voc_dir and asked.report_dir):
         raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
     idle = [f'--{name}' for name in MODEL_SETTINGS if values[name].present]
     if idle:
@@ -162,23 +173,20 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     return evaluated, about, functools.partial(annotations.pictures, source, image_ids)
 
 
-def load_model(asked: EvalSettings, description) -> tuple:
-    """The model that the flags name and the path of its weights; ValueError if its classes or resizing differ."""
-    from yolo.models import model_folder
-    from yolo.models.darknet import load_whole
+def load_model(asked: EvalSettings, description, thresholds):
+    """The model that the flags name; ValueError if its classes or resizing differ from the records'."""
+    from yolo.backends import loading
 
-    if bool(asked.model_dir) == bool(asked.cfg or asked.weights):
-        raise ValueError('give either --model_dir or --cfg and --weights')
-    if asked.model_dir:
-        model, info, path = model_folder.load_trained(asked.model_dir, asked.checkpoint)
-    else:
-        if not (asked.cfg and asked.weights and asked.report_dir):
-            raise ValueError('--cfg and --weights go together, and with --report_dir')
-        model, path = load_whole(asked.cfg, asked.weights), asked.weights
-        info = model_folder.ModelInfo((), asked.resize or description.resize)
-    _check_classes(asked, description, info.classes, model.network.region.classes)
-    _check_resize(asked, description, info.resize)
-    return model, path
+    if sum(map(bool, (asked.model_dir, asked.model, asked.cfg or asked.weights))) != 1:
+        raise ValueError('give one of --model_dir, --model, or --cfg and --weights')
+    path = asked.model_dir or asked.model or asked.cfg
+    if not asked.model and not asked.model_dir and not (asked.cfg and asked.weights):
+        raise ValueError('--cfg and --weights go together')
+    model = loading.load(path, asked.checkpoint, asked.backend, asked.weights, asked.batch_size)
+    loading.warn_of_limits(model, thresholds)
+    _check_classes(asked, description, model.classes, model.num_classes)
+    _check_resize(asked, description, model.resize or asked.resize or description.resize)
+    return model
 
 
 def _check_classes(asked: EvalSettings, description, trained_on: tuple[str, ...], number: int) -> None:

@@ -57,7 +57,8 @@ def load_detector(
     warn_of_limits(model, limits)
     classes = model.classes or tuple(f'class {i}' for i in range(model.num_classes))
     computed_by = model.backend_at(model.image_size)
-    return Detector(computed_by, classes, model.anchors, model.image_size, resize or model.resize, batch_size, limits)
+    how = resize or model.resize or 'stretch'
+    return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits)
 
 
 def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:

@@ -26,15 +26,14 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
     name = runtimes.choose(backend, able, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
     trained, info, source = _read(path, is_run, checkpoint, weights)
     region = trained.network.region
-    check_forward(trained.network, [trained.network.image_size], batch_size)
     folded = fold(trained)
 
     def backend_at(size: Size) -> Backend:
+        check_forward(trained.network, [size], batch_size)
         return make_backend(folded, info, name, size)
 
-    return Model(
-        backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, info.resize, source
-    )
+    resize = info.resize if is_run else ''
+    return Model(backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, resize, source)
 
 
 ORDER = (runtimes.TENSORFLOW, *(name for name in runtimes.RUNTIMES if name != runtimes.TENSORFLOW))

@@ -2,14 +2,17 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from yolo.data import images as image_files
 from yolo.data import pipeline, records
-from yolo.detection import graph
+from yolo.detection import host
+from yolo.detection.detector import Backend
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
@@ -17,20 +20,35 @@ from yolo.evaluation.voc_ap import AveragePrecision, voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
 from yolo.geometry.letterbox import from_canvas, inner_pixels
 
-Predict = Callable[[tf.Tensor], dict[str, tf.Tensor]]  # images (B, H, W, 3) uint8 RGB -> what `detect` gives
+Predict = Callable[[tf.Tensor], Mapping[str, Any]]  # images (B, H, W, 3) uint8 RGB -> what `detect` gives
 
 
 @dataclasses.dataclass(frozen=True)
-class Thresholds(graph.Thresholds):
+class Thresholds(host.Thresholds):
     """What counts as a detection, and from which overlap on a detection matches an object (match_iou)."""
 
     match_iou: float = match_iou_setting()
 
 
+def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int]) -> Predict:
+    """Detection by a backend: images (B, H, W, 3) uint8 RGB -> what `host.detect` gives.
+
+    anchors (A, 2) w, h in grid cells; size: height, width in pixels that images are resized to, bilinear.
+    """
+
+    def predict(batch: tf.Tensor) -> dict[str, np.ndarray]:
+        images = np.asarray(batch)
+        if images.shape[1:3] != size:
+            images = np.stack([image_files.resize(image, size) for image in images])
+        return host.detect(backend(images), anchors, thresholds)
+
+    return predict
+
+
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
     """Metrics of a split for `metrics.json`: VOC AP by class and mAP, over 11 points and as area, counts, thresholds.
 
-    predict: see `graph.make_predict`. APs of classes without objects are None and not in the means.
+    predict: see `make_predict` and `graph.make_predict`. APs of classes without objects are None and not in the means.
     """
     return evaluate_with_curves(predict, data_dir, split, batch_size, thresholds)[0]
 
@@ -80,7 +98,7 @@ def run_inference(
 def _timed(predict: Predict, images: tf.Tensor) -> tuple[dict[str, np.ndarray], float]:
     """Detections of a batch, and seconds."""
     start = time.perf_counter()
-    detected = {name: value.numpy() for name, value in predict(images).items()}
+    detected = {name: np.asarray(value) for name, value in predict(images).items()}
     return detected, time.perf_counter() - start
 
 

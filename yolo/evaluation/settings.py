@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from yolo.backends.runtimes import backend_setting
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
@@ -30,6 +31,12 @@ class EvalSettings:
     data_dir: str = setting('', 'Folder of records.', group=DATA)
     split: str = setting('test', 'Split to evaluate on.', group=DATA)
     model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=MODEL)
+    model: str = setting(
+        '',
+        'Any other model, in place of --model_dir: a SavedModel, .onnx or .tflite of yolo export, or a .keras file.',
+        group=MODEL,
+    )
+    backend: str = backend_setting(MODEL)
     checkpoint: str = checkpoint_setting(MODEL)
     cfg: str = setting(
         '', "Darknet's .cfg, in place of --model_dir; its classes are the records', in order.", group=MODEL
