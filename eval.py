@@ -21,6 +21,7 @@ from absl.flags import FlagValues
 from yolo.cli import flags
 from yolo.evaluation.settings import EvalSettings
 
+EITHER = 'give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)'
 # Settings that have no meaning without a model.
 MODEL_SETTINGS = (
     'weights',
@@ -60,10 +61,12 @@ def evaluate(values: FlagValues) -> None:
 
 def _report_dir(asked: EvalSettings) -> str:
     """Where the report goes by default: into the folder of the run."""
+    if not asked.data_dir and not asked.detections_dir:
+        raise ValueError(EITHER)
     if asked.detections_dir:
         raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
     if not asked.model_dir:
-        raise ValueError('give --report_dir, a folder for the report, or --model_dir, which gets it')
+        raise ValueError('--report_dir is missing: a folder for the report (with --model_dir it is report in there)')
     return f'{asked.model_dir}/report'
 
 
@@ -95,7 +98,7 @@ def _detect(asked: EvalSettings) -> tuple:
     from yolo.evaluation import devkit_files, inference, summary
 
     if not asked.data_dir or asked.voc_dir or asked.labels:
-        raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
+        raise ValueError(EITHER)
     description = records.read_description(asked.data_dir)
     if not description.split(asked.split).num_images:
         raise ValueError(f'split {asked.split!r} of {asked.data_dir!r} has no images to evaluate on')
