@@ -53,11 +53,9 @@ def load_detector(
     model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
     if score_threshold == best_f1.WORD:
         limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, lowest))
-    limits.scores(model.num_classes)  # refuses thresholds for other classes
     warn_of_limits(model, limits)
     classes = model.classes or tuple(f'class {i}' for i in range(model.num_classes))
-    computed_by = model.backend_at(model.image_size)
-    how = resize or model.resize or 'stretch'
+    computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
     return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits)
 
 
@@ -132,7 +130,8 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
 
 
 def warn_of_limits(model: Model, limits: host.Thresholds) -> None:
-    """Warns where the thresholds inside of a model leave out what is asked for."""
+    """Warns where the thresholds inside of a model leave out what is asked for; ValueError if they are of others."""
+    limits.scores(model.num_classes)
     inside = model.inside
     if inside is None or inside.output != exported.DETECTIONS:
         return
