@@ -21,7 +21,6 @@ from absl.flags import FlagValues
 from yolo.cli import flags
 from yolo.evaluation.settings import EvalSettings
 
-EITHER = 'give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)'
 # Settings that have no meaning without a model.
 MODEL_SETTINGS = (
     'weights',
@@ -42,7 +41,8 @@ def evaluate(values: FlagValues) -> None:
     from yolo.evaluation import devkit_files, report, result, summary, tables
 
     asked = flags.read(values, EvalSettings)
-    report_dir = asked.report_dir or _report_dir(asked)
+    _check_sources(asked)
+    report_dir = asked.report_dir or f'{asked.model_dir}/report'
     other = _other(asked, report_dir) if asked.compare else None
     if asked.write_detections:  # before the evaluation, so that it does not fail at its end
         devkit_files.check_names(asked.split, ())
@@ -59,15 +59,22 @@ def evaluate(values: FlagValues) -> None:
     print(report.write_page(report_dir, title, evaluated, *analysis, evaluation.metrics, pictures))
 
 
-def _report_dir(asked: EvalSettings) -> str:
-    """Where the report goes by default: into the folder of the run."""
-    if not asked.data_dir and not asked.detections_dir:
-        raise ValueError(EITHER)
+def _check_sources(asked: EvalSettings) -> None:
+    """ValueError if there is not exactly one thing to evaluate, or no folder for the report."""
     if asked.detections_dir:
-        raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
-    if not asked.model_dir:
+        if asked.data_dir or asked.model_dir or asked.model or asked.cfg or not (asked.voc_dir and asked.report_dir):
+            raise ValueError(
+                '--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model'
+            )
+        return
+    if not asked.data_dir or asked.voc_dir or asked.labels:
+        raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
+    if sum(map(bool, (asked.model_dir, asked.model, asked.cfg or asked.weights))) != 1:
+        raise ValueError('give one of --model_dir, --model, or --cfg and --weights')
+    if bool(asked.cfg) != bool(asked.weights):
+        raise ValueError('--cfg and --weights go together')
+    if not asked.model_dir and not asked.report_dir:
         raise ValueError('--report_dir is missing: a folder for the report (with --model_dir it is report in there)')
-    return f'{asked.model_dir}/report'
 
 
 def write_files(asked: EvalSettings, evaluated, report_dir: str) -> None:
@@ -97,8 +104,6 @@ def _detect(asked: EvalSettings) -> tuple:
     from yolo.data import records
     from yolo.evaluation import devkit_files, inference, summary
 
-    if not asked.data_dir or asked.voc_dir or asked.labels:
-        raise ValueError(EITHER)
     description = records.read_description(asked.data_dir)
     if not description.split(asked.split).num_images:
         raise ValueError(f'split {asked.split!r} of {asked.data_dir!r} has no images to evaluate on')
@@ -158,8 +163,6 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     from yolo.evaluation import annotations, devkit_files
     from yolo.evaluation.result import EvaluationResult
 
-    if asked.data_dir or asked.model_dir or asked.model or asked.cfg or not (asked.voc_dir and asked.report_dir):
-        raise ValueError('--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model')
     idle = [f'--{name}' for name in MODEL_SETTINGS if values[name].present]
     if idle:
         raise ValueError(f'{", ".join(idle)}: only for evaluating a model; --detections_dir holds detections already')
@@ -180,11 +183,7 @@ def load_model(asked: EvalSettings, description, thresholds):
     """The model that the flags name; ValueError if its classes or resizing differ from the records'."""
     from yolo.backends import loading
 
-    if sum(map(bool, (asked.model_dir, asked.model, asked.cfg or asked.weights))) != 1:
-        raise ValueError('give one of --model_dir, --model, or --cfg and --weights')
     path = asked.model_dir or asked.model or asked.cfg
-    if not asked.model and not asked.model_dir and not (asked.cfg and asked.weights):
-        raise ValueError('--cfg and --weights go together')
     model = loading.load(path, asked.checkpoint, asked.backend, asked.weights, asked.batch_size)
     loading.warn_of_limits(model, thresholds)
     _check_classes(asked, description, model.classes, model.num_classes)

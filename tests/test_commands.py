@@ -196,7 +196,9 @@ def test_eval_writes_metrics(call, trained):
     metrics = json.loads((trained / 'report' / 'metrics.json').read_text())
     assert {'map_11pt', 'map_area', 'per_class', 'num_images', 'thresholds'} <= set(metrics)
     assert metrics['num_images'] == 8
-    assert metrics['thresholds'] == {'score': 0.01, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
+    expected = {'score': 0.01, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
+    assert metrics['thresholds'] == {**expected, 'nms_scope': 'per_class'}
+    assert metrics['backend'] == 'tensorflow'
     assert set(metrics['per_class']['dark']) == {
         'ap_11pt',
         'ap_area',
@@ -311,7 +313,9 @@ def test_several_sizes_make_a_table(call, trained, tmp_path):
     ('flags', 'message'),
     [
         (('--split=val',), "no split 'val'"),
-        (('--model_dir=/nowhere',), 'no model.json'),
+        (('--model_dir=/nowhere',), '/nowhere: no such file or folder'),
+        (('--model=/nowhere',), 'give one of --model_dir, --model, or --cfg and --weights'),
+        (('--backend=litert', '--checkpoint=/nowhere/ckpt-1'), '/nowhere/ckpt-1: no checkpoint is there'),
         (('--checkpoint=/nowhere/ckpt-1',), '/nowhere/ckpt-1: no checkpoint is there'),
     ],
 )

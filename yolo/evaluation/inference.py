@@ -108,7 +108,7 @@ def _settings(description: records.Description, split: str, thresholds: Threshol
         'num_images_left_out': description.split(split).images_left_out,
         'num_boxes_left_out': description.split(split).boxes_left_out,
         'num_images_at_max_detections': at_limit,
-        'thresholds': dataclasses.asdict(thresholds),
+        'thresholds': {name: value for name, value in dataclasses.asdict(thresholds).items() if value is not None},
         'split': split,
         'image_size': list(description.image_size),
         'resize': description.resize,
