@@ -62,6 +62,17 @@ class PhotoDetections:
         return len(self.boxes)
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A photo as a network takes it: inputs (T, H, W, 3) uint8 RGB of its size, one but for a photo in tiles.
+
+    size: height, width of the photo in pixels.
+    """
+
+    inputs: np.ndarray
+    size: tuple[int, int]
+
+
 class Detector:
     """Detects objects in photos with the network that a backend computes; what follows is the same for all of them.
 
@@ -96,7 +107,7 @@ class Detector:
         number or the path, for anything else.
         """
         if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) == 3:
-            return self._detect([_read(photos, 'the photo')], 1)[0]
+            return self._detect([self.prepare(_read(photos, 'the photo'))], 1)[0]
         results: list[PhotoDetections] = []
         for start in range(0, len(photos), self.batch_size):
             numbered = enumerate(photos[start : start + self.batch_size], start)
@@ -105,14 +116,22 @@ class Detector:
 
     def detect_batch(self, photos: Sequence[np.ndarray]) -> list[PhotoDetections]:
         """The objects in each of at most `batch_size` photos (H, W, 3) uint8 RGB, computed as one full batch."""
+        return self.detect_prepared([self.prepare(photo) for photo in photos])
+
+    def prepare(self, photo: np.ndarray) -> Prepared:
+        """A photo (H, W, 3) uint8 RGB at the network's size; any thread may do this, while the network computes."""
+        return Prepared(images.resize(photo, self.image_size, self.resize)[None], (photo.shape[0], photo.shape[1]))
+
+    def detect_prepared(self, photos: Sequence[Prepared]) -> list[PhotoDetections]:
+        """The same as `detect_batch`, of photos that were prepared."""
         return self._detect(photos, self.batch_size)
 
-    def _detect(self, photos: Sequence[np.ndarray], batch_size: int) -> list[PhotoDetections]:
+    def _detect(self, photos: Sequence[Prepared], batch_size: int) -> list[PhotoDetections]:
         inputs = np.zeros((batch_size, *self.image_size, 3), np.uint8)  # always full, so that the graph is traced once
         for i, photo in enumerate(photos):
-            inputs[i] = images.resize(photo, self.image_size, self.resize)
+            inputs[i] = photo.inputs[0]
         batch = host.detect(self.backend(inputs), self.anchors, self.limits)
-        return [self._result(batch, i, photo.shape[:2]) for i, photo in enumerate(photos)]
+        return [self._result(batch, i, photo.size) for i, photo in enumerate(photos)]
 
     def _result(self, batch: Mapping[str, np.ndarray], i: int, size: tuple[int, ...]) -> PhotoDetections:
         """The detections in image i of a batch, in pixels of its photo of `size` = height, width."""

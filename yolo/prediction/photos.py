@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from absl import logging
 from yolo import storage
 from yolo.data import images, orientation
 from yolo.data.draw import contact_sheet, draw_detections
-from yolo.detection.detector import Detector
+from yolo.detection.detector import Detector, Prepared
 from yolo.detection.detector import PhotoDetections as Result
 from yolo.prediction import annotation_files, coco, names, overlap, writers
 from yolo.prediction.detecting import detect
@@ -22,6 +23,8 @@ from yolo.prediction.stop import Stop
 
 LIST = 'detections.json'
 SHEET = 'sheet.png'
+MOST_KEPT = 3 << 20  # bytes of pixels that wait to be drawn; a larger photo is read again, to be drawn
+T = TypeVar('T')
 Entry = dict[str, Any]  # of a photo in detections.json
 
 
@@ -42,6 +45,16 @@ class Unreadable:
     path: str
     problem: str
     way_out: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """A photo between reading and writing; pixels: as in Photo, if they are needed and not too many to be kept."""
+
+    path: str
+    size: tuple[int, int]  # height, width
+    turn: orientation.Turn
+    pixels: np.ndarray | None
 
 
 @dataclasses.dataclass
@@ -69,23 +82,30 @@ def read_photo(path: str, max_pixels: int = images.MAX_PIXELS, damaged: str = im
 def read_photos(
     paths: Iterable[str],
     add_problem: Callable[[str, str], None],
+    then: Callable[[Photo], T],
     read: Callable[[str], Photo | Unreadable] = read_photo,
     bound: int = 8,
-) -> Iterator[Photo]:
-    """The photo of every file that can be read; of others path and reason go to `add_problem`.
+) -> Iterator[T]:
+    """What `then` makes of the photo of every file that can be read; of others path and reason go to `add_problem`.
 
-    At most `bound` are read ahead, in threads. Warns of what is odd about a file.
+    At most `bound` are read ahead, and given to `then`, in threads. Warns of what is odd about a file.
     """
-    with contextlib.closing(overlap.in_order(read, paths, min(bound, overlap.num_cores()), bound)) as photos:
+
+    def read_one(path: str) -> Unreadable | tuple[Sequence[str], str, T]:
+        photo = read(path)
+        return photo if isinstance(photo, Unreadable) else (photo.notes, path, then(photo))
+
+    with contextlib.closing(overlap.in_order(read_one, paths, min(bound, overlap.num_cores()), bound)) as photos:
         for photo in photos:
-            path = storage.printable(photo.path)
             if isinstance(photo, Unreadable):
-                say(logging.ERROR, '%s left out: %s', path, photo.problem + photo.way_out)
+                say(logging.ERROR, '%s left out: %s', storage.printable(photo.path), photo.problem + photo.way_out)
                 add_problem(photo.path, photo.problem)
                 continue
-            for note in photo.notes:
-                say(logging.WARNING, '%s: %s', path, note)
-            yield photo
+            notes, path, made = photo
+            for note in notes:
+                say(logging.WARNING, '%s: %s', storage.printable(path), note)
+            del photo  # else it would be held while the next one is waited for
+            yield made
 
 
 def predict_photos(
@@ -117,8 +137,10 @@ def predict_photos(
             counts.problems += 1
             bar.update()
 
-        photos = read_photos(stop.until(paths), add_problem, read, detector.batch_size)
-        for entry, result in _finished(detector, photos, stop, drawn, annotate):
+        prepare = functools.partial(_prepare, detector=detector, drawn=drawn)
+        photos = read_photos(stop.until(paths), add_problem, prepare, read, detector.batch_size)
+        draw = functools.partial(_finish, read=read, classes=detector.classes, drawn=drawn)
+        for entry, result in _finished(detector, photos, stop, draw, annotate):
             add_to_lists(entry, result)
             if len(shown) < sheet:
                 shown.append(posixpath.join(out_dir, entry['drawn']))
@@ -149,31 +171,57 @@ def _lists(formats: Sequence[str], out_dir: str, classes: Sequence[str]) -> Iter
         yield add
 
 
+def _prepare(photo: Photo, detector: Detector, drawn: Mapping[str, str]) -> tuple[Waiting, Prepared]:
+    """A photo at the network's size, and what else is needed of it later."""
+    is_kept = photo.path in drawn and photo.pixels.nbytes <= MOST_KEPT
+    size = photo.pixels.shape[0], photo.pixels.shape[1]
+    return Waiting(photo.path, size, photo.turn, photo.pixels if is_kept else None), detector.prepare(photo.pixels)
+
+
 def _finished(
-    detector: Detector, photos: Iterable[Photo], stop: Stop, drawn: Mapping[str, str], annotate: annotation_files.Write
+    detector: Detector,
+    photos: Iterable[tuple[Waiting, Prepared]],
+    stop: Stop,
+    draw: Callable[[Waiting, Result], Entry],
+    annotate: annotation_files.Write,
 ) -> Iterator[tuple[Entry, Result]]:
     """The entry of each photo in detections.json, and what was detected, once its own files are written."""
 
-    def finish(found: tuple[Photo, np.ndarray, Result]) -> tuple[Entry, Result]:
-        photo, pixels, result = found
-        entry = _finish(photo, result, detector.classes, drawn)
-        annotate(photo.path, pixels.shape[:2], result, photo.turn)
+    def finish(found: tuple[Waiting, Result]) -> tuple[Entry, Result]:
+        photo, result = found
+        entry = draw(photo, result)
+        annotate(photo.path, photo.size, result, photo.turn)
         return entry, result
 
     threads = overlap.num_cores()
-    detected = detect(detector, ((photo, photo.pixels) for photo in photos), stop)
+    detected = detect(detector, photos, stop)
     with contextlib.closing(overlap.in_order(finish, detected, threads, threads + detector.batch_size)) as finished:
         yield from finished
 
 
-def _finish(photo: Photo, result: Result, classes: Sequence[str], drawn: Mapping[str, str]) -> Entry:
+def _finish(
+    photo: Waiting,
+    result: Result,
+    read: Callable[[str], Photo | Unreadable],
+    classes: Sequence[str],
+    drawn: Mapping[str, str],
+) -> Entry:
     """Draws a photo, if that is asked for, in a thread; returns its entry in detections.json."""
     entry: Entry = {'image': storage.printable(photo.path)}
     if photo.path in drawn:
-        picture = draw_detections(photo.pixels, result.relative_boxes, result.classes, result.scores, classes)
+        pixels = _read_again(photo.path, read) if photo.pixels is None else photo.pixels
+        picture = draw_detections(pixels, result.relative_boxes, result.classes, result.scores, classes)
         storage.write(drawn[photo.path], images.encode_png(picture))
         entry['drawn'] = posixpath.basename(drawn[photo.path])
-    return {**entry, **writers.describe(photo.pixels, result)}
+    return {**entry, **writers.describe(photo.size, result)}
+
+
+def _read_again(path: str, read: Callable[[str], Photo | Unreadable]) -> np.ndarray:
+    """The pixels of a photo that is too large to be kept; ValueError if it has changed meanwhile."""
+    photo = read(path)
+    if isinstance(photo, Unreadable):
+        raise ValueError(f'{path} could be read at first, and then not any more: {photo.problem}')
+    return photo.pixels
 
 
 def draw_sheet(drawn_files: Sequence[str]) -> bytes:

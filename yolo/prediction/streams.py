@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from yolo.data.draw import draw_detections
-from yolo.detection.detector import Detector, PhotoDetections
+from yolo.detection.detector import Detector, PhotoDetections, Prepared
 from yolo.prediction import frames, names, overlap, sources, video, writers
 from yolo.prediction.detecting import detect
 from yolo.prediction.progress import make_bar, say
@@ -98,13 +98,16 @@ def _predict_stream(
         bar = stack.enter_context(make_bar(total, ' frames', counts.name))
         start = time.monotonic()
 
-        def finish(found: tuple[video.Frame, np.ndarray, PhotoDetections]) -> tuple[dict, np.ndarray]:
-            return _finish(*found, counts.name, detector.classes, write is not None)
+        def prepare(item: frames.Item) -> tuple[frames.Item, Prepared]:
+            return item, detector.prepare(item[1])
+
+        def finish(found: tuple[frames.Item, PhotoDetections]) -> tuple[dict, np.ndarray]:
+            return _finish(*found[0], found[1], counts.name, detector.classes, write is not None)
 
         ahead = stack.enter_context(contextlib.closing(frames.read_ahead(reader, detector.batch_size)))
-        items = itertools.islice(ahead, max_frames)
+        prepared = overlap.in_order(prepare, itertools.islice(ahead, max_frames), threads=1, bound=2)
         threads = overlap.num_cores()
-        finished = overlap.in_order(finish, detect(detector, items, stop), threads, threads + detector.batch_size)
+        finished = overlap.in_order(finish, detect(detector, prepared, stop), threads, threads + detector.batch_size)
         for entry, picture in stack.enter_context(contextlib.closing(finished)):
             if add is not None:
                 add(entry)
@@ -121,7 +124,8 @@ def _finish(
     frame: video.Frame, pixels: np.ndarray, result: PhotoDetections, name: str, classes: Sequence[str], draw: bool
 ) -> tuple[dict, np.ndarray]:
     """The line of a frame, and its picture, with what was detected if that is to be drawn."""
-    entry = {'video': name, 'frame': frame.number, 'seconds': frame.seconds, **writers.describe(pixels, result)}
+    size = pixels.shape[0], pixels.shape[1]
+    entry = {'video': name, 'frame': frame.number, 'seconds': frame.seconds, **writers.describe(size, result)}
     if draw:
         pixels = draw_detections(pixels, result.relative_boxes, result.classes, result.scores, classes)
     return entry, pixels

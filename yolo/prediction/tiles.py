@@ -25,7 +25,7 @@ import numpy as np
 
 from yolo import settings
 from yolo.detection import host
-from yolo.detection.detector import Detector, PhotoDetections
+from yolo.detection.detector import Detector, PhotoDetections, Prepared
 from yolo.detection.options import ALL_CLASSES
 
 MOST_TILES = 64  # rows or columns
@@ -91,33 +91,36 @@ class Found:
         return Found(*(array[which] for array in vars(self).values()))
 
 
-def detect(detector: Detector, pictures: Sequence[np.ndarray], tiling: Tiling) -> list[PhotoDetections]:
-    """The objects in each picture (H, W, 3) uint8 RGB, found in its tiles and in all of it, in pixels of the picture.
-
-    Tiles of several pictures are computed together. At most the detector's `max_detections` a picture.
-    """
-    places = [_places(picture.shape[:2], tiling) for picture in pictures]
-    crops = _crops(pictures, places)
-    found: list[PhotoDetections] = []
-    while batch := list(itertools.islice(crops, detector.batch_size)):
-        found += detector.detect_batch(batch)
-    results, ends = [], np.cumsum([len(own) for own in places])
-    for picture, own, end in zip(pictures, places, ends, strict=True):
-        merged = merge(_gather(found[end - len(own) : end], own, picture.shape[:2]), detector.limits)
-        results.append(_result(merged, picture.shape[:2], detector.classes))
-    return results
-
-
 class TiledDetector(Detector):
-    """The same detector, for which every photo is a large picture."""
+    """The same detector, for which every photo is a large picture.
+
+    What it returns has at most the detector's `max_detections` a photo.
+    """
 
     def __init__(self, detector: Detector, tiling: Tiling):
         sizes = detector.image_size, detector.resize, detector.batch_size
         super().__init__(detector.backend, detector.classes, detector.anchors, *sizes, detector.limits)
         self._plain, self._tiling = detector, tiling
 
-    def _detect(self, photos: Sequence[np.ndarray], batch_size: int) -> list[PhotoDetections]:
-        return detect(self._plain, photos, self._tiling)
+    def prepare(self, photo: np.ndarray) -> Prepared:
+        """The tiles of a photo (H, W, 3) uint8 RGB, and all of it, each at the network's size."""
+        places = _places(photo.shape[:2], self._tiling).tolist()
+        crops = [photo[top:bottom, left:right] for left, top, right, bottom in places]
+        inputs = np.concatenate([self._plain.prepare(crop).inputs for crop in crops])
+        return Prepared(inputs, (photo.shape[0], photo.shape[1]))
+
+    def _detect(self, photos: Sequence[Prepared], batch_size: int) -> list[PhotoDetections]:
+        """The objects in each photo, in its pixels. Tiles of several photos are computed together."""
+        places = [_places(photo.size, self._tiling) for photo in photos]
+        tiles = _tiles(photos, places)
+        found: list[PhotoDetections] = []
+        while batch := list(itertools.islice(tiles, self.batch_size)):
+            found += self._plain.detect_prepared(batch)
+        results, ends = [], np.cumsum([len(own) for own in places])
+        for photo, own, end in zip(photos, places, ends, strict=True):
+            merged = merge(_gather(found[end - len(own) : end], own, photo.size), self.limits)
+            results.append(_result(merged, photo.size, self.classes))
+        return results
 
 
 def _places(size: tuple[int, ...], tiling: Tiling) -> np.ndarray:
@@ -127,10 +130,11 @@ def _places(size: tuple[int, ...], tiling: Tiling) -> np.ndarray:
     return whole if len(tiles) == 1 else np.concatenate([tiles, whole])
 
 
-def _crops(pictures: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    for picture, own in zip(pictures, places, strict=True):
-        for left, top, right, bottom in own.tolist():
-            yield picture[top:bottom, left:right]
+def _tiles(photos: Sequence[Prepared], places: Sequence[np.ndarray]) -> Iterator[Prepared]:
+    """The tiles of all photos, each as a photo of its own."""
+    for photo, own in zip(photos, places, strict=True):
+        for tile, (left, top, right, bottom) in zip(photo.inputs, own.tolist(), strict=True):
+            yield Prepared(tile[None], (bottom - top, right - left))
 
 
 def _gather(found: Sequence[PhotoDetections], places: np.ndarray, size: tuple[int, ...]) -> Found:

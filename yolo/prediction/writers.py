@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from yolo import storage
 from yolo.detection.detector import PhotoDetections
 
@@ -17,14 +15,14 @@ OF_PHOTOS = (COCO, YOLO, YOLO_SCORES, XML)  # that videos do not have
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
-def describe(image: np.ndarray, result: PhotoDetections) -> dict:
-    """What was detected in an image (H, W, 3), as data: its width and height in pixels, and its detections."""
+def describe(size: tuple[int, int], result: PhotoDetections) -> dict:
+    """What was detected in an image of `size` = height, width in pixels, as data: its size, and its detections."""
     corners = result.boxes.round(2).tolist()
     detections = [
         {'label': label, 'score': round(float(score), 5), **dict(zip(SIDES, box, strict=True))}
         for label, score, box in zip(result.labels, result.scores, corners, strict=True)
     ]
-    return {'width': image.shape[1], 'height': image.shape[0], 'detections': detections}
+    return {'width': size[1], 'height': size[0], 'detections': detections}
 
 
 @contextlib.contextmanager

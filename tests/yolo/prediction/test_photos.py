@@ -1,6 +1,7 @@
 """Photos: detected in, drawn and listed, whatever their number, and up to a signal."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -81,32 +82,70 @@ def test_an_error_of_the_network_surfaces_and_leaves_no_half_list(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['in']
 
 
-@pytest.mark.parametrize('slow', ['network', 'writing', 'neither'])
-def test_few_photos_are_in_memory_at_a_time(tmp_path, monkeypatch, slow):
-    """Of 80: a batch read ahead, one gathered, two at the network, one taken from it, and those that are written."""
-    paths = write_photos(tmp_path / 'in', 80)
-    batch, lock, held, most = 4, threading.Lock(), [0], [0]
+class Held:
+    """How many of some arrays are in memory at a time."""
 
-    def count(change: int) -> None:
-        with lock:
-            held[0] += change
-            most[0] = max(most[0], held[0])
+    def __init__(self) -> None:
+        self.now, self.most, self.lock = 0, 0, threading.Lock()
+
+    def add(self, array: np.ndarray) -> None:
+        self._count(1)
+        weakref.finalize(array, self._count, -1)
+
+    def _count(self, change: int) -> None:
+        with self.lock:
+            self.now += change
+            self.most = max(self.most, self.now)
+
+
+@pytest.mark.parametrize('slow', ['network', 'writing', 'neither'])
+@pytest.mark.parametrize(('formats', 'kept'), [(('json',), 0), (('json', 'drawn'), 0), (('json', 'drawn'), 1 << 20)])
+def test_few_photos_are_in_memory_at_a_time(tmp_path, monkeypatch, slow, formats, kept):
+    """Of 80 at the network's size: a batch that is read, one gathered, two at the network, one behind it.
+
+    Their own pixels are held by the threads alone, or as long, if they are few and will be drawn.
+    """
+    paths = write_photos(tmp_path / 'in', 80)
+    batch, threads, pixels, prepared = 4, overlap.num_cores(), Held(), Held()
+    detector = make_detector(lambda: time.sleep(0.02 * (slow == 'network')), batch_size=batch)
+    prepare, finish = detector.prepare, photos._finish
 
     def read(path: str) -> photos.Photo | photos.Unreadable:
         photo = photos.read_photo(path)
         assert isinstance(photo, photos.Photo)
-        count(1)
-        weakref.finalize(photo.pixels, count, -1)
+        pixels.add(photo.pixels)
         return photo
 
-    finish = photos._finish
+    def counted_prepare(photo: np.ndarray):
+        result = prepare(photo)
+        prepared.add(result.inputs)
+        return result
 
-    def finish_slowly(*args):
+    def finish_slowly(*args, **kwargs):
         time.sleep(0.01 * (slow == 'writing'))
-        return finish(*args)
+        return finish(*args, **kwargs)
 
     monkeypatch.setattr(photos, '_finish', finish_slowly)
-    detector = make_detector(lambda: time.sleep(0.02 * (slow == 'network')), batch_size=batch)
-    photos.predict_photos(detector, paths, str(tmp_path), Stop(), ('json',), read=read)
-    assert held == [0]
-    assert batch <= most[0] <= 6 * batch + overlap.num_cores()
+    monkeypatch.setattr(photos, 'MOST_KEPT', kept)
+    monkeypatch.setattr(detector, 'prepare', counted_prepare)
+    counts = photos.predict_photos(detector, paths, str(tmp_path), Stop(), formats, read=read)
+    assert (counts.images, pixels.now, prepared.now) == (80, 0, 0)
+    assert batch <= prepared.most <= 5 * batch + threads
+    assert 1 <= pixels.most <= (6 * batch + 2 * threads if kept else 2 * threads)
+
+
+def test_a_large_photo_is_read_again_to_be_drawn(tmp_path, monkeypatch):
+    paths = write_photos(tmp_path / 'in', 3)
+    (tmp_path / 'kept').mkdir()
+    photos.predict_photos(make_detector(), paths, f'{tmp_path}/kept', Stop())
+    monkeypatch.setattr(photos, 'MOST_KEPT', 0)
+    photos.predict_photos(make_detector(), paths, str(tmp_path), Stop())
+    for name in ('000.png.png', '001.png.png', '002.png.png'):
+        assert (tmp_path / name).read_bytes() == (tmp_path / 'kept' / name).read_bytes()
+
+    def vanish():
+        for path in paths:
+            os.remove(path)
+
+    with pytest.raises(ValueError, match=r'00.\.png could be read at first, and then not any more: .* No such file'):
+        photos.predict_photos(make_detector(vanish, batch_size=3), paths, str(tmp_path), Stop())

@@ -12,7 +12,7 @@ def test_turned_photos_are_read_upright(tmp_path):
     stored[:10, :30] = 220
     (tmp_path / 'a.jpg').write_bytes(turned_photo(stored, 6))
     problems: dict[str, str] = {}
-    [photo] = photos.read_photos([f'{tmp_path}/a.jpg'], problems.__setitem__)
+    [photo] = photos.read_photos([f'{tmp_path}/a.jpg'], problems.__setitem__, lambda photo: photo)
     image = photo.pixels
     assert image.shape == (80, 40, 3)
     assert (image[:28, 32:] > 200).all()  # its left went up, its top to the right
