@@ -125,22 +125,20 @@ def predict_photos(
     see `annotation_files`. sheet: how many of the first drawn ones to show together. Memory does not grow with the
     number of images, but for their paths.
     """
-    counts = Counts()
-    shown: list[str] = []
+    counts, shown = Counts(), list[str]()
     drawn = names.drawn_paths(out_dir, paths) if writers.DRAWN in formats else {}
     with contextlib.ExitStack() as stack:
         add_to_lists = stack.enter_context(_lists(formats, out_dir, detector.classes))
         annotate = stack.enter_context(annotation_files.annotation_files(formats, out_dir, paths, detector.classes))
         bar = stack.enter_context(make_bar(len(paths), ' images'))
 
-        def add_problem(path: str, reason: str) -> None:
+        def add_problem(*_) -> None:
             counts.problems += 1
             bar.update()
 
         prepare = functools.partial(_prepare, detector=detector, drawn=drawn)
         photos = read_photos(stop.until(paths), add_problem, prepare, read, detector.batch_size)
-        draw = functools.partial(_finish, read=read, classes=detector.classes, drawn=drawn)
-        for entry, result in _finished(detector, photos, stop, draw, annotate):
+        for entry, result in _finished(detector, photos, stop, read, drawn, annotate):
             add_to_lists(entry, result)
             if len(shown) < sheet:
                 shown.append(posixpath.join(out_dir, entry['drawn']))
@@ -182,14 +180,15 @@ def _finished(
     detector: Detector,
     photos: Iterable[tuple[Waiting, Prepared]],
     stop: Stop,
-    draw: Callable[[Waiting, Result], Entry],
+    read: Callable[[str], Photo | Unreadable],
+    drawn: Mapping[str, str],
     annotate: annotation_files.Write,
 ) -> Iterator[tuple[Entry, Result]]:
     """The entry of each photo in detections.json, and what was detected, once its own files are written."""
 
     def finish(found: tuple[Waiting, Result]) -> tuple[Entry, Result]:
         photo, result = found
-        entry = draw(photo, result)
+        entry = _finish(photo, result, read, detector.classes, drawn)
         annotate(photo.path, photo.size, result, photo.turn)
         return entry, result
 
