@@ -31,6 +31,7 @@ MODEL_SETTINGS = (
     'batch_size',
     'score_threshold',
     'nms_iou',
+    'nms_scope',
     'max_detections',
 )
 
@@ -110,7 +111,7 @@ def _detect(asked: EvalSettings) -> tuple:
     if asked.write_detections:
         devkit_files.check_names(asked.split, description.classes)
     thresholds = inference.Thresholds(
-        asked.score_threshold, asked.nms_iou, asked.max_detections, match_iou=asked.match_iou
+        asked.score_threshold, asked.nms_iou, asked.max_detections, asked.nms_scope, match_iou=asked.match_iou
     )
     model = load_model(asked, description, thresholds)
     results, table = [], {}

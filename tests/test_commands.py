@@ -309,6 +309,17 @@ def test_several_sizes_make_a_table(call, trained, tmp_path):
     assert '--image_size=100: multiples of 32' in text
 
 
+def test_eval_counts_one_label_an_object_where_all_classes_suppress_each_other(call, trained, tmp_path):
+    counts = {}
+    for scope in ('per_class', 'all_classes'):
+        words = ('--score_threshold=0.001', f'--nms_scope={scope}', f'--report_dir={tmp_path}/{scope}')
+        call('eval', f'--data_dir={trained}/data', f'--model_dir={trained}/run', *words, check=True)
+        metrics = json.loads((tmp_path / scope / 'metrics.json').read_text())
+        assert metrics['thresholds']['nms_scope'] == scope
+        counts[scope] = sum(row['num_detections'] for row in metrics['per_class'].values())
+    assert 0 < counts['all_classes'] < counts['per_class']
+
+
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [

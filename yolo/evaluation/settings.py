@@ -8,6 +8,7 @@ from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
     nms_iou_setting,
+    nms_scope_setting,
     score_threshold_setting,
 )
 from yolo.detection.thresholds import MAX_DETECTIONS, SCORE_THRESHOLD
@@ -68,6 +69,7 @@ class EvalSettings:
     )
     score_threshold: float = score_threshold_setting(SCORE_THRESHOLD, DETECTION)
     nms_iou: float = nms_iou_setting(DETECTION)
+    nms_scope: str = nms_scope_setting(DETECTION)
     max_detections: int = max_detections_setting(MAX_DETECTIONS, DETECTION)
     match_iou: float = match_iou_setting(DETECTION)
     report_dir: str = setting(
