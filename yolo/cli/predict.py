@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
+from yolo.backends.runtimes import backend_setting
 from yolo.cli import flags
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.detection import best_f1
@@ -58,8 +59,12 @@ class PredictSettings:
     max_pixels: int = max_pixels_setting(SOURCES)
     model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', group=MODEL)
     model: str = setting(
-        None, 'In place of it any model: also a file or SavedModel of yolo export, or a .keras file.', group=MODEL
+        None,
+        "In place of it any model: also a file or SavedModel of yolo export, a .keras file, or Darknet's .cfg.",
+        group=MODEL,
     )
+    weights: str = setting('', "Darknet's .weights, with a .cfg as --model.", group=MODEL)
+    backend: str = backend_setting(MODEL)
     checkpoint: str = checkpoint_setting(MODEL)
     score_threshold: float = score_threshold_setting(PHOTO_SCORE_THRESHOLD, MODEL, (best_f1.WORD,))
     metrics: str = setting(
@@ -125,6 +130,8 @@ def _check(asked: PredictSettings, given: Collection[str]) -> None:
         raise ValueError('give one of --source and --images: what to detect in (--help lists all flags)')
     if bool(asked.model_dir) == bool(asked.model):
         raise ValueError('give one of --model_dir and --model: what detects (--help lists all flags)')
+    if asked.weights and not (asked.model or '').lower().endswith('.cfg'):
+        raise ValueError(f'--weights={asked.weights} goes with a .cfg as --model')
     if not asked.write:
         raise ValueError(f'--write= writes nothing; there are {", ".join(writers.FORMATS)}')
     if asked.metrics and asked.score_threshold != best_f1.WORD:
@@ -148,6 +155,8 @@ def _load_detector(asked: PredictSettings) -> 'Detector':
         asked.max_detections,
         asked.resize,
         asked.batch_size,
+        asked.backend,
+        asked.weights,
         nms_scope=asked.nms_scope,
         metrics=asked.metrics or '',
     )
