@@ -8,11 +8,11 @@ DEMO_SIZE := 192
 DEMO_TRAIN := --recipe=small-data --model=yolov2-tiny --width=0.25 --num_steps=1700 --learning_rate=4e-3 --weight_decay=0 \
 	--nomulti_scale --jitter=0.1 --scale=0.85,1.2 --hue=0.02 --saturation=1.3 --exposure=1.3
 
-.PHONY: demo test lint tests tests-slow tests-beam clean
+.PHONY: demo test lint tests tests-slow tests-beam tests-opencv5 clean
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,export]'
 	touch $@
 
 demo: .venv/installed
@@ -58,5 +58,15 @@ tests-slow: .venv/installed
 tests-beam: .venv-beam/installed
 	.venv-beam/bin/python -m pytest -q tests/preprocess/test_beam.py
 
+# OpenCV 5 takes the place of OpenCV 4, so it has an environment of its own; .venv exports what it reads there.
+.venv-opencv5/installed: constraints-opencv5.txt
+	$(PYTHON) -m venv .venv-opencv5
+	.venv-opencv5/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-opencv5.txt \
+		opencv-python-headless
+	touch $@
+
+tests-opencv5: .venv/installed .venv-opencv5/installed
+	$(BIN)/python -m pytest -q tests/yolo/backends/test_opencv5.py
+
 clean:
-	rm -rf .venv .venv-beam $(DEMO)
+	rm -rf .venv .venv-beam .venv-opencv5 $(DEMO)

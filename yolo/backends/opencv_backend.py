@@ -1,5 +1,7 @@
 """ONNX files in OpenCV's dnn, on the CPU."""
 
+import threading
+
 import cv2
 import numpy as np
 
@@ -22,11 +24,13 @@ def load(data: bytes, about: Exported) -> Backend:
         )
     names = onnx_values.output_names(about)
     try:
+        lock = threading.Lock()  # one batch at a time, by all cores
         network = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
 
         def compute(images: np.ndarray) -> dict[str, np.ndarray]:
-            network.setInput(images)
-            return dict(zip(names, network.forward(names), strict=True))
+            with lock:
+                network.setInput(images)
+                return dict(zip(names, network.forward(names), strict=True))
 
         run = onnx_values.make_run(compute, about)
     except cv2.error as error:

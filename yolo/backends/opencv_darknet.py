@@ -1,6 +1,7 @@
 """Darknet's .cfg and .weights by OpenCV's own reader of them, which shares no code with ours but the checks."""
 
 import dataclasses
+import threading
 
 import cv2
 import numpy as np
@@ -37,9 +38,13 @@ def _backend(network: Network, weights: bytes) -> Backend:
         raise ValueError(onnx_values.one_line('OpenCV', error)) from error
     last = [name for name in net.getLayerNames() if name.startswith('permute')][-1]  # OpenCV's name: channels last
 
+    lock = threading.Lock()  # one batch at a time, by all cores
+
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        net.setInput(onnx_values.to_planes(images))
-        return {'raw': net.forward(last).reshape(len(images), rows, columns, anchors, -1)}
+        planes = onnx_values.to_planes(images)
+        with lock:
+            net.setInput(planes)
+            return {'raw': net.forward(last).reshape(len(images), rows, columns, anchors, -1)}
 
     return Backend(run, 'opencv')
 

@@ -1,5 +1,7 @@
 """ONNX files in OpenVINO, on the CPU."""
 
+import threading
+
 import numpy as np
 import openvino
 
@@ -16,10 +18,12 @@ def load(data: bytes, about: Exported) -> Backend:
     onnx_values.output_names(about)
     try:
         core = openvino.Core()
+        lock = threading.Lock()  # one batch at a time, by all cores
         compiled = core.compile_model(core.read_model(data), 'CPU', CONFIG)
 
         def compute(images: np.ndarray) -> dict[str, np.ndarray]:
-            outputs = compiled({'image': images}, share_inputs=True)
+            with lock:
+                outputs = compiled({'image': images}, share_inputs=True)
             return {name: value for port, value in outputs.items() for name in port.names}
 
         run = onnx_values.make_run(compute, about)
