@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from absl import logging
 from absl.flags import FlagValues
 
 from yolo.backends.runtimes import backend_setting
@@ -179,6 +180,7 @@ def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> 
         num_problems += done.problems
         where = posixpath.join(asked.out_dir, photos.LIST) if writers.JSON in asked.write else asked.out_dir
         print(f'{done.objects} objects in {done.images} images: {where}')
+        _warn_of_limit(done.at_limit, 'images', asked.max_detections)
     if found.streams and stop.received is None:
         for each in streams.predict_streams(
             detector, found.streams, asked.out_dir, stop, asked.write, asked.max_frames
@@ -186,11 +188,20 @@ def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> 
             num_problems += bool(each.problem)
             if each.frames:
                 print(f'{each}: {each.drawn or asked.out_dir}')
+                _warn_of_limit(each.at_limit, 'frames', asked.max_detections)
     if stop.received is not None:
         text = f'ended; what was done until then is in {storage.printable(asked.out_dir)}'
         print(f'yolo predict: {stop.received.name}: {text}', file=sys.stderr)
         return 128 + stop.received
     return 1 if num_problems else 0
+
+
+def _warn_of_limit(number: int, what: str, most: int) -> None:
+    """Says that detections may have been left out."""
+    if number:
+        logging.warning(
+            '%d %s have %d objects, as many as --max_detections allows: there may be more', number, what, most
+        )
 
 
 COMMAND = flags.Command('yolo predict', __doc__ or '', (PredictSettings,), predict, tensorflow=False)

@@ -59,11 +59,21 @@ class Waiting:
 
 @dataclasses.dataclass
 class Counts:
-    """What was done: images with their detections written, objects in them, files that could not be read."""
+    """What was done: images with their detections written, objects in them, files that could not be read.
+
+    at_limit: images with as many objects as one may have.
+    """
 
     images: int = 0
     objects: int = 0
     problems: int = 0
+    at_limit: int = 0
+
+    def add(self, objects: int, most: int) -> None:
+        """One image with its number of objects, of which it may have so many at most."""
+        self.images += 1
+        self.objects += objects
+        self.at_limit += objects == most
 
 
 def read_photo(path: str, max_pixels: int = images.MAX_PIXELS, damaged: str = images.LEAVE_OUT) -> Photo | Unreadable:
@@ -142,8 +152,7 @@ def predict_photos(
             add_to_lists(entry, result)
             if len(shown) < sheet:
                 shown.append(posixpath.join(out_dir, entry['drawn']))
-            counts.images += 1
-            counts.objects += len(result)
+            counts.add(len(result), detector.limits.max_detections)
             bar.update()
     if shown:
         storage.write(posixpath.join(out_dir, SHEET), draw_sheet(shown))

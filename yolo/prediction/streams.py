@@ -24,7 +24,8 @@ LINES = 'detections.jsonl'
 class Counts:
     """What was done with one stream: frames and objects in them, seconds that it took, what is wrong with it, or ''.
 
-    drawn: the path of its video with what was detected, or ''; frame_rate: its own frames a second, 0 if unknown.
+    drawn: the path of its video with what was detected, or ''; frame_rate: its own frames a second, 0 if unknown;
+    at_limit: frames with as many objects as one may have.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Counts:
     frame_rate: float = 0.0
     frames: int = 0
     objects: int = 0
+    at_limit: int = 0
     seconds: float = 0.0
     problem: str = ''
 
@@ -115,6 +117,7 @@ def _predict_stream(
                 write(picture)
             counts.frames += 1
             counts.objects += len(entry['detections'])
+            counts.at_limit += len(entry['detections']) == detector.limits.max_detections
             counts.seconds = time.monotonic() - start
             bar.update()
     _say_end(reader, counts, stop)

@@ -72,6 +72,13 @@ def test_tiles_find_more_of_a_large_picture(call):
     assert min(sizes) < min(max(one['xmax'] - one['xmin'], one['ymax'] - one['ymin']) for one in whole)
 
 
+def test_detections_that_may_have_been_left_out_are_said(call):
+    status, err, found = call('--score_threshold=0.01', '--max_detections=3', '--tiles=2x2')
+    assert (status, len(found)) == (0, 3)
+    assert '1 images have 3 objects, as many as --max_detections allows: there may be more' in err
+    assert 'allows' not in call('--score_threshold=0.9')[1]
+
+
 def test_each_class_has_the_threshold_of_its_best_f1(call, tmp_path):
     _, _, every = call('--score_threshold=0.01')
     lowest = {}

@@ -1,5 +1,6 @@
 """Photos to the files of other programs, by the same way as drawings and JSON."""
 
+import dataclasses
 import json
 import signal
 import threading
@@ -99,3 +100,12 @@ def test_a_disk_that_is_full_ends_it_and_leaves_no_half_list(tmp_path, monkeypat
     with pytest.raises(OSError, match='No space left'):
         photos.predict_photos(make_detector(), paths, str(tmp_path), Stop(), (writers.XML, writers.COCO))
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
+def test_images_that_may_have_more_objects_are_counted(tmp_path):
+    paths = write_photos(tmp_path / 'in', 3)
+    detector = make_detector()
+    for most, number in ((2, 3), (3, 0), (1, 3)):
+        detector.limits = dataclasses.replace(detector.limits, max_detections=most)
+        counts = photos.predict_photos(detector, paths, str(tmp_path), Stop(), (writers.JSON,))
+        assert (counts.at_limit, counts.objects) == (number, 3 * min(most, 2))
