@@ -1,8 +1,15 @@
 """The images that show an int8 model the range of its numbers."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
+from absl import logging
+
+from yolo import storage
+from yolo.data import images, records, tfrecord
+
+INPUT_TYPES = ('uint8', 'int8')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,3 +18,65 @@ class Calibration:
 
     images: np.ndarray
     input_type: str = 'uint8'
+
+
+def check(calibration: Calibration, size: tuple[int, int]) -> None:
+    """ValueError if there are no images, or they are not (N, *size, 3) uint8, or the type is not one that there is."""
+    given = calibration.images
+    if given.dtype != np.uint8 or given.shape[1:] != (*size, 3) or not len(given):
+        height, width = size
+        raise ValueError(
+            f'calibration images are {given.dtype} of shape {given.shape}: give at least one, uint8 (N, {height}, '
+            f'{width}, 3)'
+        )
+    if calibration.input_type not in INPUT_TYPES:
+        raise ValueError(f'input_type {calibration.input_type!r}: not one of {", ".join(INPUT_TYPES)}')
+
+
+def read_images(
+    data_dir: str, split: str, number: int, size: tuple[int, int], resize: str, num_classes: int
+) -> np.ndarray:
+    """Images (N, *size, 3) uint8 RGB of a split of records, in order and evenly spread over it; the same each time.
+
+    number: how many, fewer with a warning if the split has fewer; size: height, width; resize, num_classes: of the
+    model, which the records must have. ValueError, in one line, for records that do not fit it, and for damaged ones.
+    """
+    description = records.read_description(data_dir)
+    available = description.split(split).num_images
+    if not available:
+        raise ValueError(f'split {split!r} of {data_dir!r} has no images to calibrate with')
+    if description.resize != resize:
+        raise ValueError(
+            f'{data_dir!r} was made with --resize={description.resize}, but the images of the model are resized by '
+            f'{resize}: calibrate with records that are made alike'
+        )
+    if len(description.classes) != num_classes:
+        raise ValueError(
+            f'{data_dir!r} has {len(description.classes)} classes ({",".join(description.classes)}), the network '
+            f'{num_classes}: calibrate with the data that it was trained on'
+        )
+    if available < number:
+        logging.warning('calibration: split %r of %r has only %d of %d images', split, data_dir, available, number)
+    count = min(available, number)
+    chosen = set((np.arange(count) * available // count).tolist())
+    read = _read(data_dir, split, description, chosen)
+    return np.stack([each if each.shape[:2] == size else images.resize(each, size) for each in read])
+
+
+def _read(data_dir: str, split: str, description: records.Description, chosen: set[int]) -> Iterator[np.ndarray]:
+    """The images of a split whose numbers are chosen, as they are stored."""
+    number = 0
+    for path in records.shard_paths(data_dir, split, description):
+        with storage.reader(path) as file:
+            for serialized in tfrecord.unframe(file, path):
+                if number in chosen:
+                    yield _decode(serialized, f'{path}, image {number} of the split', description)
+                number += 1
+
+
+def _decode(serialized: bytes, place: str, description: records.Description) -> np.ndarray:
+    try:
+        image = records.deserialize(serialized).image
+        return images.decode_stored(image, description.image_format, description.image_size)
+    except ValueError as error:
+        raise ValueError(f'{place}: {error}') from error

@@ -13,8 +13,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from yolo.detection import exported
 from yolo.detection.exported import Exported, Tensor
-from yolo.export import tflite_graph
-from yolo.export.calibration import Calibration
+from yolo.export import quantization, tflite_graph
+from yolo.export.calibration import Calibration, check
 from yolo.export.quiet import quiet
 from yolo.models.folding import FoldedNetwork
 from yolo.models.spec import num_weights
@@ -39,9 +39,15 @@ def build(folded: FoldedNetwork, about: Exported, calibration: Calibration | Non
     """
     if 4 * sum(num_weights(folded.network)) > MOST_BYTES:
         raise ValueError(f'a TFLite file holds at most {MOST_BYTES:,} bytes of weights, and the network has more')
+    input_type = 'float32'
     if about.format == exported.TFLITE_INT8:
-        raise ValueError(f'no exporter of {about.format!r}')
-    data = _convert(_float_function(folded, about.output), about)
+        if calibration is None:
+            raise ValueError(f'{about.format} needs images for its calibration')
+        check(calibration, about.image_size)
+        function, input_type = _int8_function(folded, about.output, calibration), calibration.input_type
+    else:
+        function = _float_function(folded, about.output)
+    data = _convert(function, about, input_type)
     return data, describe(data, about)
 
 
@@ -53,7 +59,17 @@ def _float_function(folded: FoldedNetwork, output: str) -> Function:
     return compute
 
 
-def _convert(function: Function, about: Exported) -> bytes:
+def _int8_function(folded: FoldedNetwork, output: str, calibration: Calibration) -> Function:
+    quantized = quantization.quantize(folded, calibration.images)
+
+    def compute(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = quantized.forward(image)
+        return {exported.RAW: raw} if output == exported.RAW else tflite_graph.decode(raw, folded.network, exact=True)
+
+    return compute
+
+
+def _convert(function: Function, about: Exported, input_type: str) -> bytes:
     """Goes through a SavedModel: the converter has given NaN for concrete functions, without a word."""
     shape = (about.batch_size or 1, *about.image_size, 3)
     module = tf.Module()
@@ -62,9 +78,13 @@ def _convert(function: Function, about: Exported) -> bytes:
     with tempfile.TemporaryDirectory() as folder, quiet():
         tf.saved_model.save(module, folder, signatures=module.function)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if about.format == exported.TFLITE_FP16:
+        if about.format != exported.TFLITE:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if about.format == exported.TFLITE_FP16:
             converter.target_spec.supported_types = [tf.float16]
+        if about.format == exported.TFLITE_INT8:
+            converter.inference_input_type = tf.as_dtype(input_type)
+            converter.inference_output_type = tf.int8 if about.output == exported.RAW else tf.float32
         return converter.convert()
 
 

@@ -103,10 +103,11 @@ def _reorg(x: tf.Tensor, s: int) -> tf.Tensor:
     return tf.transpose(parts, (0, 2, 3, 1))
 
 
-def decode(raw: tf.Tensor, network: Network) -> dict[str, tf.Tensor]:
+def decode(raw: tf.Tensor, network: Network, exact: bool = False) -> dict[str, tf.Tensor]:
     """Boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1, not clipped, and scores (B, N, C) of all places.
 
-    raw (B, GH, GW, A (5 + C)); N = GH GW A, in this order. As `host.decode`.
+    raw (B, GH, GW, A (5 + C)); N = GH GW A, in this order. As `host.decode`. exact: raw comes out of 8 bits, into which
+    the converter would take sigmoid and softmax too, whose steps would be 1 / 256: they get inputs in floats.
     """
     region = network.region
     batch, rows, columns, _ = raw.shape
@@ -116,7 +117,23 @@ def decode(raw: tf.Tensor, network: Network) -> dict[str, tf.Tensor]:
     half_anchors = np.broadcast_to(np.array(region.anchors, np.float32) / 2, shape).reshape(-1, 2)
     grid = np.array([columns, rows], np.float32)
     places = tf.reshape(raw, (batch, -1, 5 + region.classes))
-    centres = (tf.sigmoid(places[..., :2]) + cells) / grid
+    xy, objectness, logits = places[..., :2], places[..., 4:5], places[..., 5:]
+    if exact:
+        corner, scores = _exact_sigmoid(xy), _exact_scores(objectness, logits)
+    else:
+        corner, scores = tf.sigmoid(xy), tf.sigmoid(objectness) * tf.nn.softmax(logits)
+    centres = (corner + cells) / grid
     halves = tf.exp(tf.minimum(places[..., 2:4], LARGEST_SIZE)) * (half_anchors / grid)
-    scores = tf.sigmoid(places[..., 4:5]) * tf.nn.softmax(places[..., 5:])
     return {'boxes': tf.concat([centres - halves, centres + halves], -1), 'scores': scores}
+
+
+def _exact_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    """Written so that the converter does not know it; e^16 is 1 / (1 - 1e-7)."""
+    power = tf.exp(tf.minimum(x, 16.0))
+    return power / (power + 1)
+
+
+def _exact_scores(objectness: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Sigmoid of the objectness x softmax of the logits, written so that the converter knows neither."""
+    powers = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
+    return powers / (tf.reduce_sum(powers, -1, keepdims=True) * (1 + tf.exp(-objectness)))

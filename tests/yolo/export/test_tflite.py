@@ -8,12 +8,14 @@ from small_networks import ANCHORS, CLASSES, SIZE, draft_of, export, random_imag
 
 from yolo.detection import exported, host
 from yolo.export import draft, tflite
+from yolo.export.calibration import Calibration
 from yolo.export.tflite_graph import forward
 from yolo.models import spec
 from yolo.models.build import DarknetModel
 from yolo.models.folding import fold
 
 litert_backend = pytest.importorskip('yolo.backends.litert_backend', reason='ai-edge-litert is not installed')
+Interpreter = litert_backend.Interpreter
 ROWS, COLUMNS = SIZE[0] // 32, SIZE[1] // 32
 
 
@@ -56,6 +58,80 @@ def test_boxes_and_scores_are_those_of_the_host():
 def test_the_same_network_gives_the_same_bytes(kind):
     model = random_model('yolov2-tiny')
     assert export(model, kind, exported.BOXES) == export(model, kind, exported.BOXES)
+
+
+def tensors_of(data: bytes) -> list[tuple[str, list[dict], list[dict]]]:
+    """The operations of a file in order: name, the tensors that each reads, and those that it writes."""
+    interpreter = Interpreter(model_content=data)
+    tensors = {tensor['index']: tensor for tensor in interpreter.get_tensor_details()}
+    return [
+        (op['op_name'], [tensors[i] for i in op['inputs'] if i >= 0], [tensors[i] for i in op['outputs']])
+        for op in interpreter._get_ops_details()
+    ]
+
+
+def dtypes(tensors: list[dict]) -> set[str]:
+    return {np.dtype(tensor['dtype']).name for tensor in tensors}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['yolov2', 'yolov2-tiny'])
+def test_an_int8_file_has_integers_alone_and_a_scale_for_each_filter(name):
+    model, images = random_model(name), random_images(8, seed=7)
+    data, about = export(model, exported.TFLITE_INT8, exported.RAW, calibration=Calibration(random_images(16)))
+    operations = tensors_of(data)
+    for op, inputs, outputs in operations:
+        assert dtypes(inputs + outputs) <= {'int8', 'uint8', 'int32'}, op
+    convolutions = [inputs for op, inputs, _ in operations if op == 'CONV_2D']
+    assert len(convolutions) == len(model.convolutions())
+    for (_, kernel, _), (_, layer, _) in zip(convolutions, model.convolutions(), strict=True):
+        scales = kernel['quantization_parameters']['scales']
+        assert len(scales) == layer.filters
+        assert len(set(scales.tolist())) > 1
+
+    (image,), (raw,) = about.inputs, about.outputs
+    assert (image.dtype, image.zero_point, raw.dtype) == ('uint8', 0, 'int8')
+    assert image.scale == pytest.approx(1 / 255)
+    values, expected = litert_backend.load(data, about)(images)['raw'], model(images).numpy()
+    expected[..., 5:] -= expected[..., 5:].mean(-1, keepdims=True)  # which softmax does not see
+    assert np.sqrt(np.mean((values - expected) ** 2)) < 0.08 * expected.std()
+    assert np.abs(values - expected).max() < 0.1 * np.abs(expected).max()
+    assert len(np.unique(values)) > 100  # of 256 steps
+
+
+@pytest.mark.slow
+def test_boxes_of_an_int8_file_are_decoded_in_floats():
+    model, images = random_model('yolov2-tiny'), random_images(8, seed=7)
+    calibration = Calibration(random_images(16), 'int8')
+    data, about = export(model, exported.TFLITE_INT8, exported.BOXES, calibration=calibration)
+    assert [(each.dtype, each.scale) for each in about.outputs] == [('float32', None)] * 2
+    assert (about.inputs[0].dtype, about.inputs[0].zero_point) == ('int8', -128)
+    in_floats = [op for op, inputs, outputs in tensors_of(data) if 'float32' in dtypes(outputs)]
+    assert 'CONV_2D' not in in_floats
+    assert in_floats.count('EXP') == 4  # xy, wh, objectness and classes
+    assert not {'LOGISTIC', 'SOFTMAX'} & {op for op, _, _ in tensors_of(data)}  # which would be in integers
+
+    raw, of_raw = export(model, exported.TFLITE_INT8, exported.RAW, calibration=calibration)
+    boxes, scores = host.decode(litert_backend.load(raw, of_raw)(images)['raw'], ANCHORS)
+    outputs = litert_backend.load(data, about)(images)
+    np.testing.assert_allclose(outputs['boxes'], boxes, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs['scores'], scores, atol=1e-5)
+    assert scores.std() > 0.05
+
+
+@pytest.mark.slow
+def test_the_same_calibration_gives_the_same_int8_file():
+    model, calibration = random_model('yolov2-tiny'), Calibration(random_images(6))
+    files = [export(model, exported.TFLITE_INT8, exported.RAW, calibration=calibration) for _ in range(2)]
+    assert files[0] == files[1]
+
+
+def test_int8_needs_images_of_its_size():
+    model = random_model('yolov2-tiny')
+    with pytest.raises(ValueError, match='tflite_int8 needs images for its calibration'):
+        export(model, exported.TFLITE_INT8, exported.RAW)
+    with pytest.raises(ValueError, match=r'calibration images are uint8 of shape \(2, 32, 32, 3\)'):
+        export(model, exported.TFLITE_INT8, exported.RAW, calibration=Calibration(np.zeros((2, 32, 32, 3), np.uint8)))
 
 
 def test_sections_of_other_detectors_are_computed_as_by_keras():

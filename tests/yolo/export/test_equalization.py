@@ -1,0 +1,73 @@
+"""Factors moved between convolutions: the same results to the last bit, and more equal channels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import ANCHORS, SIZE, random_images, random_model
+
+from yolo.export import draft, equalization, quantization
+from yolo.export.tflite_graph import forward
+from yolo.models import spec
+from yolo.models.folding import FoldedNetwork, Weights, fold
+
+
+def uneven(folded: FoldedNetwork) -> FoldedNetwork:
+    """The same network, but for channels of the first convolution whose ranges are far from each other."""
+    first = folded.weights[0]
+    factors = np.geomspace(1 / 16, 16, len(first.bias)).astype(np.float32)
+    weights = {**folded.weights, 0: Weights(first.kernel * factors, first.bias * factors)}
+    return dataclasses.replace(folded, weights=weights)
+
+
+@pytest.mark.parametrize('name', ['yolov2', 'yolov2-tiny'])
+def test_results_are_the_same_and_channels_more_equal(name):
+    folded = uneven(draft.at_size(fold(random_model(name)), SIZE))
+    images = random_images(4)
+    before = quantization.measure(folded, images)
+    equalized = equalization.equalize(folded, {index: before.largest(str(index)) for index in folded.weights})
+    values = tf.constant(images / 255, tf.float32)
+    np.testing.assert_array_equal(forward(equalized, values), forward(folded, values))
+    after = quantization.measure(equalized, images)
+    assert not np.array_equal(equalized.weights[0].kernel, folded.weights[0].kernel)
+
+    def evenness(measured: quantization.Measured) -> float:
+        return measured.largest('0').mean() / measured.largest('0').max()
+
+    assert evenness(after) > 1.3 * evenness(before)
+
+
+def test_channels_that_are_mixed_or_not_linear_keep_one_factor():
+    network = spec.Network(
+        (
+            spec.Convolution(4, 1, padding=0, norm=False),
+            spec.Convolution(4, 1, padding=0, norm=False, activation='logistic'),
+            spec.Convolution(8, 1, padding=0, norm=False),
+            spec.Reorg(2),
+            spec.Route((-3,)),
+            spec.Convolution(4, 3, 2, 1, norm=False),
+            spec.Route((-1, -3)),
+            spec.Convolution(16, 1, padding=0, norm=False, activation='linear'),
+            spec.make_region(ANCHORS, 3),
+        ),
+        SIZE,
+    )
+    channels = equalization.find_channels(network)
+    assert len(set(channels.outputs[0])) == 4  # each its own
+    assert set(channels.outputs[1]) == {equalization.FIXED}  # sigmoid(x / 2) is not sigmoid(x) / 2
+    assert len(set(channels.outputs[2])) == 1  # reorg takes parts of several channels for one
+    assert set(channels.outputs[7]) == {equalization.FIXED}  # what is decoded
+    np.testing.assert_array_equal(channels.inputs[7], [*channels.outputs[5], *[channels.outputs[2][0]] * 32])
+    np.testing.assert_array_equal(channels.inputs[0], [equalization.FIXED] * 3)
+
+
+def test_class_logits_are_centred_at_every_place():
+    folded = draft.at_size(fold(random_model('yolov2-tiny')), SIZE)
+    images = tf.constant(random_images(2) / 255, tf.float32)
+    raw, centred = (
+        forward(each, images).numpy().reshape(2, -1, 8) for each in (folded, quantization.centre_classes(folded))
+    )
+    np.testing.assert_allclose(centred[..., 5:].mean(-1), 0, atol=1e-5)
+    np.testing.assert_array_equal(centred[..., :5], raw[..., :5])
+    np.testing.assert_allclose(np.diff(centred[..., 5:]), np.diff(raw[..., 5:]), atol=1e-4)
