@@ -46,10 +46,28 @@ def export(values: FlagValues) -> None:
         info, classes=labels.read(asked.labels) if asked.labels else info.classes, resize=asked.resize or info.resize
     )
     conversion.check_classes(model, info.classes)
-    calibration = None
-    paths = exporting.export(folding.fold(model), info, plan, asked.out_dir, source, calibration)
+    images = read_calibration(asked, plan, model.network, info.resize, size)
+    paths = exporting.export(folding.fold(model), info, plan, asked.out_dir, source, images)
     for path in paths:
         print(path)
+
+
+def read_calibration(asked: ExportSettings, plan, network, resize: str, size: tuple[int, int] | None):
+    """The images that int8 needs, where it is asked for; size: height, width, None for the network's."""
+    from yolo.detection import exported
+    from yolo.export import calibration
+
+    if exported.TFLITE_INT8 not in plan:
+        return None
+    images = calibration.read_images(
+        asked.calibration_data,
+        asked.calibration_split,
+        asked.calibration_images,
+        size or network.image_size,
+        resize,
+        network.region.classes,
+    )
+    return calibration.Calibration(images, asked.int8_input)
 
 
 def parse_batch_size(text: str) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 from yolo.models.folding import FoldedNetwork, Weights
 from yolo.models.spec import AveragePool, Convolution, Cost, MaxPool, Network, Region, Reorg, Route
 
-MOST = 6  # factors are 2^-MOST .. 2^MOST
+MOST = 16  # factors are 2^-MOST .. 2^MOST
 FIXED = 0  # the factor of channels that must stay as they are
 
 
@@ -42,8 +42,7 @@ def equalize(folded: FoldedNetwork, largest: Mapping[int, np.ndarray]) -> Folded
     is_known = (of_values > 0) & (of_weights > 0)
     exponents = np.zeros(number)
     exponents[is_known] = np.log2(of_values[is_known] / of_weights[is_known]) / 2
-    exponents -= np.median(exponents[1:][is_known[1:]]) if is_known[1:].any() else 0
-    factors = 2.0 ** np.clip(np.round(np.where(is_known, exponents, 0)), -MOST, MOST)
+    factors = 2.0 ** np.clip(np.round(exponents), -MOST, MOST)
     factors[FIXED] = 1
     return dataclasses.replace(folded, weights=_scale(folded, channels, factors))
 

@@ -68,7 +68,7 @@ def test_damaged_records_are_named(tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 255
     path.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match='train.tfrecord-00001-of-00002 is damaged after byte'):
+    with pytest.raises(ValueError, match=r'train\.tfrecord-00001-of-00002 is damaged after byte'):
         read_images(folder, 'train', 8, (96, 96), 'stretch', 2)
 
 
