@@ -13,6 +13,7 @@ from mutations import ODD_TEXTS, choose, damage, damage_json, replace_by_somethi
 from preprocess import resume, scan, shards, verify
 from preprocess.settings import Settings
 from yolo.data import labels, records, tfrecord, voc_folder
+from yolo.detection import best_f1
 from yolo.evaluation import annotations, devkit_files, result
 from yolo.prediction import photos
 from yolo.training.config import read_config
@@ -239,6 +240,8 @@ def json_files(case: Case) -> None:
         report = case.copy('report')
         _damaged(case, report / 'metrics.json')
         result.read(str(report / 'metrics.json'))
+        classes = records.read_description(str(case.source / 'records')).classes
+        best_f1.class_thresholds(str(report / 'metrics.json'), classes, 0.25)
     else:
         run = case.copy('run')
         _damaged(case, run / name)
