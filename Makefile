@@ -66,7 +66,8 @@ tests-beam: .venv-beam/installed
 	touch $@
 
 tests-opencv5: .venv/installed .venv-opencv5/installed
-	$(BIN)/python -m pytest -q tests/yolo/backends/test_opencv5.py
+	$(BIN)/python -m pytest -q tests/yolo/backends/test_opencv5.py \
+		tests/examples/test_examples.py::test_the_program_for_opencv_runs_with_opencv_5
 
 clean:
 	rm -rf .venv .venv-beam .venv-opencv5 $(DEMO)

@@ -121,6 +121,10 @@ def check_words(words: list[str]) -> None:
             source = (ROOT / script).read_text()
             for flag in rest:
                 assert f"'{flag.removeprefix('--').partition('=')[0]}'" in source, f'{script} has no {flag}'
+        case ['python', script, *rest] if script.startswith('examples/'):
+            source = (ROOT / script).read_text()
+            for flag in [word for word in rest if word.startswith('--')]:
+                assert f"'{flag.partition('=')[0]}'" in source, f'{script} has no {flag}'
         case ['make', *targets]:
             for target in [word for word in targets if '=' not in word]:
                 assert re.search(rf'^{re.escape(target)}:', (ROOT / 'Makefile').read_text(), re.MULTILINE), target
@@ -156,6 +160,7 @@ def check_flags(name: str, words: list[str]) -> None:
         ('python -m yolo find --model_dir=x', 'find'),
         ('yolo predict --model_dir=x --images=y --out_dir=z more', 'not flags'),
         ('make dinner', 'dinner'),
+        ('python examples/detect_onnx.py model.onnx photo.jpg --draw=a.png', 'draw'),
         ('python test.py', 'no such command'),
     ],
 )
@@ -181,14 +186,14 @@ def test_differences_can_be_applied(block):
 def test_what_a_page_names_is_there(page):
     """Flags, links to files, and paths of this project."""
     text = page.read_text()
-    names = ('preprocess', 'show', 'verify', 'shapes', 'train', 'eval', 'predict', 'convert')
+    names = ('preprocess', 'show', 'verify', 'shapes', 'train', 'eval', 'predict', 'convert', 'export')
     known = {flag for name in names for flag in flags.define(command_of(name).settings)} | OTHER_FLAGS
     known.update(re.findall(r'^\+ +(\w+): .* = setting\(', text, re.MULTILINE))  # that a diff adds
     for flag in re.findall(r'(?<![\w-])--([a-z]\w*)', BEAM_OPTIONS.sub('', text)):
         assert flag in known or flag.removeprefix('no') in known or is_of_benchmark(flag, text), f'--{flag}'
     for link in re.findall(r'\]\(([^)#:\s]+)(?:#[^)]*)?\)', text):
         assert (page.parent / link).exists(), link
-    for path in re.findall(r'`((?:tests|benchmarks|yolo|preprocess)/[\w/.]*)', text):
+    for path in re.findall(r'`((?:tests|benchmarks|examples|yolo|preprocess)/[\w/.]*)', text):
         assert (ROOT / path).exists(), path
 
 

@@ -15,7 +15,7 @@ from preprocess.demo import shapes
 from yolo.data import images
 from yolo.detection import exported, host
 from yolo.detection.detector import Backend, Detector, PhotoDetections
-from yolo.export import draft, exporting
+from yolo.export import calibration, draft, exporting
 from yolo.models.build import DarknetModel
 from yolo.models.folding import fold
 from yolo.models.model_folder import ModelInfo
@@ -37,7 +37,8 @@ def export(folder: pathlib.Path, kind: str, output: str, limits: host.Thresholds
     options = draft.Options(
         output, SIZE, batch_size, limits.score, limits.suppression_iou, limits.max_detections, limits.nms_scope
     )
-    exporting.export(fold(network()), ModelInfo(CLASSES, 'stretch'), {kind: options}, str(folder))
+    shown = calibration.Calibration(random_networks.images(SIZE, 16)) if kind == exported.TFLITE_INT8 else None
+    exporting.export(fold(network()), ModelInfo(CLASSES, 'stretch'), {kind: options}, str(folder), None, shown)
     return str(folder / exported.FILES[kind])
 
 

@@ -5,7 +5,6 @@ import itertools
 import re
 import subprocess
 import sys
-import venv
 
 import cv2
 import numpy as np
@@ -13,11 +12,13 @@ import pytest
 from conftest import REALDATA, ROOT
 from deployed import CLASSES, assert_same, describe_again, draw_photos, expected, export, load_example
 
+import yolo
 from yolo.backends import runtimes
 from yolo.detection import exported, host
 
 EXAMPLES = sorted((ROOT / 'examples').glob('detect*'))
 RUNTIMES = {'detect_onnx': 'onnxruntime', 'detect_opencv': 'opencv', 'detect_tflite': 'litert'}
+OPENCV_5 = ROOT / '.venv-opencv5' / 'bin' / 'python'
 SLOW = pytest.mark.slow
 CASES = [
     ('detect_onnx', exported.ONNX, 'raw'),
@@ -118,6 +119,28 @@ def test_thresholds_are_those_of_the_description(name, changed, drawn, file):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('output', ['raw', 'boxes'])
+@pytest.mark.parametrize('resize', ['stretch', 'letterbox'])
+def test_int8_files_give_the_same_as_our_detector_of_the_file(output, resize, drawn, file):
+    """What integers cost is measured in benchmarks/; here the program must read them as we do."""
+    needs('detect_tflite')
+    path = file(exported.TFLITE_INT8, output)
+    describe_again(path, resize=resize)
+    about = exported.read(path)
+    assert about.inputs[0].dtype == 'uint8'
+    ours = yolo.load_detector(
+        path,
+        score_threshold=about.score_threshold,
+        iou_threshold=about.nms_iou,
+        max_detections=about.max_detections,
+    )
+    found = [load_example('detect_tflite')(path, photo) for photo in drawn]
+    for photo, each in zip(drawn, found, strict=True):
+        assert_same(each, ours(photo))
+    assert sum(map(len, found)) > 20
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['detect_onnx', 'detect_opencv'])
 @pytest.mark.parametrize('output', ['raw', 'boxes'])
 def test_files_for_several_images_take_one_photo(name, output, drawn, tmp_path):
@@ -179,18 +202,13 @@ def test_programs_run_without_tensorflow_and_this_project(name, kind, drawn, fil
 
 
 @pytest.mark.slow
-def test_the_program_for_opencv_runs_with_opencv_5(drawn, file, tmp_path):
+@pytest.mark.skipif(not OPENCV_5.exists(), reason='OpenCV 5 has an environment of its own: make tests-opencv5')
+def test_the_program_for_opencv_runs_with_opencv_5(drawn, file):
     needs('detect_opencv')
-    venv.create(tmp_path / 'venv', with_pip=True)
-    python = str(tmp_path / 'venv' / 'bin' / 'python')
-    install = [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'opencv-python-headless>=5,<6']
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f'OpenCV 5 cannot be installed: {done.stderr.strip()[-200:]}')
     for output, resize in itertools.product(('raw', 'boxes'), ('stretch', 'letterbox')):
         path = file(exported.ONNX, output)
         describe_again(path, resize=resize)
-        assert_same(run_example(python, 'detect_opencv', path, drawn[0]), expected(drawn[0], resize))
+        assert_same(run_example(str(OPENCV_5), 'detect_opencv', path, drawn[0]), expected(drawn[0], resize))
 
 
 @pytest.mark.parametrize('name', RUNTIMES)
