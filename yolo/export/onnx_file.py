@@ -112,9 +112,11 @@ def _write_section(graph: Graph, section: Section, index: int, x: str, outputs: 
 
 
 def _write_convolution(graph: Graph, section: Convolution, index: int, x: str, weights: Weights) -> str:
-    kernel = graph.floats(f'kernel_{index}', weights.kernel.transpose(3, 2, 0, 1))  # filters, channels, height, width
-    bias = graph.floats(f'bias_{index}', weights.bias)
+    values = weights.kernel.transpose(3, 2, 0, 1)  # filters, channels, height, width
     size, stride, padding = section.size, section.stride, section.padding
+    if size == 1 and stride > 1 and padding:  # OpenVINO 2026.4 computes these wrongly: the same as 3 x 3, of zeros
+        values, size, padding = np.pad(values, [(0, 0), (0, 0), (1, 1), (1, 1)]), 3, padding + 1
+    kernel, bias = graph.floats(f'kernel_{index}', values), graph.floats(f'bias_{index}', weights.bias)
     sides = {'kernel_shape': [size] * 2, 'strides': [stride] * 2, 'pads': [padding] * 4}
     x = graph.node('Conv', [x, kernel, bias], f'conv_{index}', **sides)
     if section.activation == 'linear':

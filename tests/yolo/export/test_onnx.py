@@ -192,6 +192,18 @@ def test_pooling_pads_as_darknet():
             np.testing.assert_array_equal(result, expected, err_msg=f'{runtime} {size} {stride} {padding}')
 
 
+def test_padded_convolutions_of_size_1_with_a_stride():
+    """OpenVINO 2026.4 gives other numbers, and another shape, for two of them as ONNX has them."""
+    strided = Convolution(8, 1, 2, 1, False, 'relu')
+    region = make_region(random_networks.ANCHORS, 3)
+    head = Convolution(region.channels, 1, 1, 0, False, 'linear'), region
+    model = randomized(Network((Convolution(8, 3, 1, 1), strided, strided, *head), (38, 50)))
+    images = random_networks.images((38, 50), 2)
+    data, about = build(model, 'raw', (38, 50))
+    for runtime in filter(runtimes.is_installed, runtimes.READ_ONNX):
+        assert_close(run(data, about, runtime, images)['raw'], model(images))
+
+
 POOLS = (2, 2, 1), (2, 1, 1), (3, 2, 2), (3, 1, 2), (5, 3, 4), (2, 2, 0), (3, 1, 0), (2, 2, 5)
 
 
