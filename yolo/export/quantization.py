@@ -17,20 +17,23 @@ from yolo.models.spec import AveragePool, Convolution, Network, Route
 
 BATCH = 4  # images at once, in float32
 DIGITS = 4  # of a range: the last bits of sums may differ between runs, those of a file may not
+# Where sigmoid and softmax are within 0.0025 and 0.0003 of their ends: what is beyond costs steps, and shows nowhere.
+LOWEST_RAW, HIGHEST_RAW = -6.0, 8.0
 Range = tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """The lowest and the highest value (C,) of each channel of tensors, by the names of `tflite_graph.forward`."""
+    """Lowest, highest and mean value (C,) of each channel of tensors, by the names of `tflite_graph.forward`."""
 
     lowest: Mapping[str, np.ndarray]
     highest: Mapping[str, np.ndarray]
+    mean: Mapping[str, np.ndarray]
 
     def range(self, name: str) -> Range:
         """The range of a whole tensor, with 0 in it, in few digits."""
         ends = min(0.0, float(self.lowest[name].min())), max(0.0, float(self.highest[name].max()))
-        low, high = (float(f'{end:.{DIGITS}g}') for end in ends)
+        low, high = map(_few_digits, ends)
         return low, high if high > low else 1.0
 
     def largest(self, name: str) -> np.ndarray:
@@ -65,7 +68,27 @@ def quantize(folded: FoldedNetwork, images: np.ndarray) -> Quantized:
     largest = {index: measured.largest(str(index)) for index in folded.weights if str(index) in measured.lowest}
     folded = equalization.equalize(folded, largest)
     measured = measure(folded, images)
-    return Quantized(folded, {name: measured.range(name) for name in tensor_names(folded.network)})
+    ranges = {name: measured.range(name) for name in tensor_names(folded.network)}
+    last = str(len(folded.network.sections) - 2)
+    if last in ranges:
+        low, high = ranges[last]
+        ranges[last] = max(low, LOWEST_RAW), min(high, HIGHEST_RAW)
+    return Quantized(correct_biases(folded, measured.mean), ranges)
+
+
+def correct_biases(folded: FoldedNetwork, mean: Mapping[str, np.ndarray]) -> FoldedNetwork:
+    """The network with biases that make good what rounding the kernels adds to the mean of each filter's output.
+
+    mean: of the channels of the image and of each section's output. A kernel that looks for edges sums up to 0; rounded
+    it does not, and in the first layers inputs are far from 0. (Nagel et al. 2019, section 4.2.)
+    """
+    weights = {}
+    for index, exact in folded.weights.items():
+        inputs = mean[str(index - 1) if index else 'image'].astype(np.float64)
+        error = _round_kernel(index, exact).numpy().astype(np.float64) - exact.kernel
+        shift = np.array([_few_digits(each) for each in inputs @ error.sum((0, 1))])
+        weights[index] = Weights(exact.kernel, (exact.bias - shift).astype(np.float32))
+    return dataclasses.replace(folded, weights=weights)
 
 
 def tensor_names(network: Network) -> list[str]:
@@ -100,28 +123,39 @@ def centre_classes(folded: FoldedNetwork) -> FoldedNetwork:
 
 
 def measure(folded: FoldedNetwork, images: np.ndarray) -> Measured:
-    """The ranges that the channels of a network's tensors have for images (N, H, W, 3) uint8 RGB."""
+    """What the channels of a network's tensors are for images (N, H, W, 3) uint8 RGB."""
     names = tensor_names(folded.network)
 
     @tf.function(autograph=False)
-    def forward(batch: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        found = {}
+    def forward(batch: tf.Tensor) -> tuple[dict[str, tuple[tf.Tensor, tf.Tensor]], dict[str, tf.Tensor]]:
+        ranges, means = {}, {}
 
         def look(name: str, x: tf.Tensor) -> tf.Tensor:
             if name in names:
-                found[name] = tf.reduce_min(x, (0, 1, 2)), tf.reduce_max(x, (0, 1, 2))
+                ranges[name] = tf.reduce_min(x, (0, 1, 2)), tf.reduce_max(x, (0, 1, 2))
+            if '/' not in name:
+                means[name] = tf.reduce_mean(x, (0, 1, 2))
             return x
 
         tflite_graph.forward(folded, tf.cast(batch, tf.float32) / 255, look)
-        return found
+        return ranges, means
 
     lowest: dict[str, np.ndarray] = {}
     highest: dict[str, np.ndarray] = {}
+    total: dict[str, np.ndarray] = {}
     for batch in _batches(images):
-        for name, (low, high) in forward(batch).items():
+        ranges, means = forward(batch)
+        for name, (low, high) in ranges.items():
             lowest[name] = np.minimum(lowest.get(name, np.inf), low.numpy())
             highest[name] = np.maximum(highest.get(name, -np.inf), high.numpy())
-    return Measured(lowest, highest)
+        for name, value in means.items():
+            total[name] = total.get(name, 0) + value.numpy().astype(np.float64)
+    number = -(-len(images) // BATCH)
+    return Measured(lowest, highest, {name: value / number for name, value in total.items()})
+
+
+def _few_digits(value: float) -> float:
+    return float(f'{value:.{DIGITS}g}')
 
 
 def _batches(images: np.ndarray) -> Iterator[tf.Tensor]:

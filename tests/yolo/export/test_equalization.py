@@ -81,3 +81,19 @@ def test_class_logits_are_centred_at_every_place():
     np.testing.assert_allclose(centred[..., 5:].mean(-1), 0, atol=1e-5)
     np.testing.assert_array_equal(centred[..., :5], raw[..., :5])
     np.testing.assert_allclose(np.diff(centred[..., 5:]), np.diff(raw[..., 5:]), atol=1e-4)
+
+
+def test_biases_make_good_what_rounding_the_kernels_adds_to_the_means():
+    folded, images = draft.at_size(fold(random_model('yolov2-tiny')), SIZE), random_images(4)
+    first = np.zeros_like(folded.weights[0].kernel)
+    first[1, 1, 0], first[1, 2, 0], first[0] = 0.9971, -1.0, 0.00311  # sums up to little; rounded to another sum
+    folded = dataclasses.replace(folded, weights={**folded.weights, 0: Weights(first, folded.weights[0].bias)})
+    mean = quantization.measure(folded, images).mean
+    np.testing.assert_allclose(mean['image'], (images / 255).mean((0, 1, 2)), atol=1e-4)
+    exact = [quantization.measure(folded, images).mean['0']]
+    for weights in (folded.weights[0], quantization.correct_biases(folded, mean).weights[0]):
+        rounded = Weights(quantization._round_kernel(0, weights).numpy(), weights.bias)
+        changed = dataclasses.replace(folded, weights={**folded.weights, 0: rounded})
+        exact.append(quantization.measure(changed, images).mean['0'])
+    expected, rounded_only, corrected = exact
+    assert np.abs(corrected - expected).max() < 0.2 * np.abs(rounded_only - expected).max()
