@@ -23,7 +23,7 @@ flags.DEFINE_string('model_dir', None, 'Folder of a run.', required=True)
 flags.DEFINE_string('data_dir', None, 'Folder of records.', required=True)
 flags.DEFINE_string('out_dir', None, 'Folder for the files.', required=True)
 flags.DEFINE_string('split', 'test', 'Split to evaluate on.')
-flags.DEFINE_string('calibration_split', 'train', 'Split whose images calibrate int8.')
+flags.DEFINE_string('calibration_split', 'trainval', 'Split whose images calibrate int8.')
 flags.DEFINE_integer('calibration_images', 200, 'How many of them.', lower_bound=1)
 # Format, output, runtimes.
 FILES = (
