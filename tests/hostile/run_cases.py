@@ -27,6 +27,7 @@ KINDS = {
     'list': ('data_kinds', 'lists'),
     'shard': ('data_kinds', 'shard'),
     'json': ('data_kinds', 'json_files'),
+    'video': ('prediction_kinds', 'videos'),
     'flag': ('flag_kinds', 'flag_values'),
     'cfg': ('model_kinds', 'cfg_file'),
     'weights': ('model_kinds', 'weights_file'),

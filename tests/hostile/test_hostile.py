@@ -14,6 +14,7 @@ CASES = {
     'list': 200,
     'shard': 200,
     'json': 300,
+    'video': 100,
     'flag': 300,
     'cfg': 300,
     'weights': 300,

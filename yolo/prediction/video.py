@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
+from yolo.data.images import MAX_PIXELS
 from yolo.prediction import sources
 from yolo.prediction.progress import say
 
@@ -61,6 +62,7 @@ class Reader:
         self.is_live = sources.is_live(source) and not self.announced
         self.num_read, self.num_broken, self.num_left_out = 0, 0, 0
         self.has_ended = False
+        _check_size(self._capture, self.name)
         self._start = time.monotonic()
         is_read, self._first = self._capture.read()
         if not is_read:
@@ -125,6 +127,16 @@ def _open(source: str, name: str) -> cv2.VideoCapture:
         reason = 'no stream that OpenCV reads is there' if sources.is_live(source) else 'not a video that OpenCV reads'
         raise ValueError(f'{name}: {reason}')
     return capture
+
+
+def _check_size(capture: cv2.VideoCapture, name: str) -> None:
+    """ValueError for frames of more pixels than an image may have, before they take memory."""
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        capture.release()
+        raise ValueError(
+            f'{name}: its header says {width} x {height} pixels a frame, which is more than {MAX_PIXELS:,}'
+        )
 
 
 @contextlib.contextmanager
