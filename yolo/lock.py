@@ -37,12 +37,20 @@ def hold(folder: str, what: str, argument: str) -> Iterator[Callable[[], None]]:
     made = _make_folder(folder)
     path, holder = posixpath.join(folder, NAME), _this_process(what)
     try:
-        with _flock_or_lease(path, holder, f'wait for it, end it, or give another {argument}') as check:
+        with (
+            signals.at_end(lambda _: _remove_empty(made)),
+            _flock_or_lease(path, holder, f'wait for it, end it, or give another {argument}') as check,
+        ):
             yield check
     finally:
-        for each in made:  # which an error may have left empty
-            with contextlib.suppress(OSError):
-                os.rmdir(each)
+        _remove_empty(made)
+
+
+def _remove_empty(folders: list[str]) -> None:
+    """Removes folders that an error or a signal may have left empty; others stay."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def _make_folder(folder: str) -> list[str]:

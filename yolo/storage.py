@@ -8,6 +8,7 @@ import contextlib
 import errno
 import glob as local_glob
 import os
+import posixpath
 import shutil
 import stat
 import tempfile
@@ -212,6 +213,20 @@ def _file_above(path: str) -> str:
     parts = path.split('/')
     starts = ['/'.join(parts[: i + 1]) for i in range(len(parts))]
     return next((start for start in starts if os.path.lexists(start) and not os.path.isdir(start)), path)
+
+
+def move(path: str, target: str) -> None:
+    """Moves a file, replacing one that is there, or a folder to where none is; both paths are of one file system."""
+    if is_local(path):
+        os.replace(path, target)
+    elif is_folder(path):  # not every file system of TensorFlow renames folders with what is in them
+        make_folder(target)
+        for name in names(path):
+            move(posixpath.join(path, name), posixpath.join(target, name))
+        remove_folder(path)
+    else:
+        with _gfile(path) as gfile:
+            gfile.rename(path, target, overwrite=True)
 
 
 def remove_folder(path: str) -> None:

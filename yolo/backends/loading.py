@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from yolo import storage
-from yolo.backends import onnx_metadata, runtimes
+from yolo import descriptions, storage
+from yolo.backends import inside_of_model, onnx_metadata, runtimes
 from yolo.backends.model import Model, Size
 from yolo.detection import best_f1, exported, host, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Backend, Detector
+from yolo.detection.exported import Exported
 
 SUFFIXES = ONNX, TFLITE, KERAS, CFG = ('.onnx', '.tflite', '.keras', '.cfg')
 SAVED_MODEL, RUN = 'a SavedModel', 'the folder of a run'
@@ -108,7 +109,7 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
     able = {ONNX: runtimes.READ_ONNX, TFLITE: (runtimes.LITERT,), SAVED_MODEL: (runtimes.TENSORFLOW,)}[kind]
     name = runtimes.choose(backend, able, path)
     data = b'' if kind == SAVED_MODEL else storage.read(path)
-    inside = onnx_metadata.describe(path, data) if kind == ONNX else exported.read(path)
+    inside = _describe(path, kind, data)
     module = runtimes.module_of('saved_model' if kind == SAVED_MODEL else name)
     try:
         computed_by = module.load(path if kind == SAVED_MODEL else data, inside)
@@ -127,6 +128,17 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
     return Model(
         backend_at, inside.classes, len(inside.classes), inside.anchors, inside.image_size, inside.resize, path, inside
     )
+
+
+def _describe(path: str, kind: str, data: bytes) -> Exported:
+    """What an exported model is: from the .json beside it, or from what ONNX files and SavedModels have inside."""
+    if kind == ONNX:
+        return onnx_metadata.describe(path, data)
+    asset = posixpath.join(path, exported.IN_SAVED_MODEL)
+    if kind == SAVED_MODEL and storage.exists(asset):
+        text = storage.read(asset, descriptions.MOST_BYTES).decode(errors='replace')
+        return inside_of_model.describe(path, text, asset)
+    return exported.read(path)
 
 
 def warn_of_limits(model: Model, limits: host.Thresholds) -> None:

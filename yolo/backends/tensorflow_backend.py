@@ -7,13 +7,16 @@ from yolo.detection.detector import Backend
 from yolo.models.folding import FoldedNetwork, build_folded
 
 
-def load(folded: FoldedNetwork) -> Backend:
-    """The backend of a folded network: images of any size that it takes -> raw (B, GH, GW, A, 5 + C)."""
+def load(folded: FoldedNetwork, jit_compile: bool = False) -> Backend:
+    """The backend of a folded network: images of any size that it takes -> raw (B, GH, GW, A, 5 + C).
+
+    It is traced once for all numbers and sizes of images; with jit_compile, XLA compiles it for each.
+    """
     model = build_folded(folded)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)], jit_compile=jit_compile)
     def forward(images: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(images, tf.float32) / 255, training=False)
+        return model(images, training=False)
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return {'raw': forward(tf.constant(images)).numpy()}

@@ -25,6 +25,7 @@ FILES = {
     TFLITE_FP16: 'model_fp16.tflite',
     TFLITE_INT8: 'model_int8.tflite',
 }
+IN_SAVED_MODEL = 'assets/model.json'  # the same description inside of a SavedModel
 OUTPUTS = RAW, BOXES, DETECTIONS = ('raw', 'boxes', 'detections')
 METADATA = 'yolo'  # the name of the description in the metadata of an ONNX file
 

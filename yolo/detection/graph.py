@@ -19,6 +19,13 @@ def make_predict(model: keras.Model, anchors, thresholds: Thresholds, size: tupl
         if size is not None and tuple(images.shape[1:3]) != size:
             images = tf.image.resize(images, size)  # bilinear, as preprocessing does it
         raw = model(images, training=False)
-        return nms.detect(raw, anchors, thresholds.score, thresholds.suppression_iou, thresholds.max_detections)
+        return nms.detect(
+            raw,
+            anchors,
+            thresholds.score,
+            thresholds.suppression_iou,
+            thresholds.max_detections,
+            thresholds.nms_scope,
+        )
 
     return predict

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from yolo.detection.decode import decode
+from yolo.detection.options import NMS_SCOPES, PER_CLASS
 from yolo.detection.thresholds import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
 
 
@@ -12,23 +13,44 @@ def detect(
     score_threshold: float = SCORE_THRESHOLD,
     iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
+    nms_scope: str = PER_CLASS,
 ) -> dict[str, tf.Tensor]:
     """The detections in a batch: every class of every cell and anchor with a score over the threshold.
 
-    A box is suppressed by a better one of its class in its image with an IoU over `iou_threshold`. Suppression is
-    tf.image.combined_non_max_suppression, the decoding is ours.
+    A box is suppressed by a better one in its image, of its class or of all (`nms_scope`), with an IoU over
+    `iou_threshold`. Suppression is TensorFlow's, the decoding is ours.
     raw (B, GH, GW, A, 5 + C); anchors (A, 2) w, h in grid cells. Returns, D = max_detections and best score first:
     boxes (B, D, 4) xmin, ymin, xmax, ymax relative 0..1, clipped to the image; scores (B, D) objectness x class
     probability; classes (B, D) int32; count (B,) int32, how many of the D are detections. A count of D can mean that
-    there were more.
+    there were more. ValueError for an unknown scope.
     """
+    found = detect_unclipped(raw, anchors, score_threshold, iou_threshold, max_detections, nms_scope)
+    return {**found, 'boxes': tf.clip_by_value(found['boxes'], 0.0, 1.0)}
+
+
+def detect_unclipped(
+    raw, anchors, score_threshold: float, iou_threshold: float, max_detections: int, nms_scope: str
+) -> dict[str, tf.Tensor]:
+    """What `detect` returns, with boxes as they are decoded: clipped ones overlap more, and would not be kept again."""
+    if nms_scope not in NMS_SCOPES:
+        raise ValueError(f'nms_scope={nms_scope!r}: not one of {", ".join(NMS_SCOPES)}')
     boxes, objectness, probabilities = decode(raw, anchors)
     scores = objectness[..., None] * probabilities
     shape = tf.shape(scores)
-    num_places, num_classes = shape[1] * shape[2] * shape[3], shape[4]
+    num_places, num_classes = shape[1] * shape[2] * shape[3], scores.shape[4]
+    boxes = tf.reshape(boxes, (shape[0], num_places, 4))
+    scores = tf.reshape(scores, (shape[0], num_places, num_classes))
+    suppress = _suppress_by_class if nms_scope == PER_CLASS else _suppress_all
+    return suppress(boxes, scores, score_threshold, iou_threshold, max_detections)
+
+
+def _suppress_by_class(
+    boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float, iou_threshold: float, max_detections: int
+) -> dict[str, tf.Tensor]:
+    """What `detect_unclipped` returns if boxes of one class suppress each other; boxes (B, N, 4), scores (B, N, C)."""
     selected = tf.image.combined_non_max_suppression(
-        tf.reshape(boxes, (shape[0], num_places, 1, 4)),
-        tf.reshape(scores, (shape[0], num_places, num_classes)),
+        boxes[:, :, None],
+        scores,
         max_output_size_per_class=max_detections,
         max_total_size=max_detections,
         iou_threshold=iou_threshold,
@@ -36,8 +58,37 @@ def detect(
         clip_boxes=False,
     )
     return {
-        'boxes': tf.clip_by_value(selected.nmsed_boxes, 0.0, 1.0),
+        'boxes': selected.nmsed_boxes,
         'scores': selected.nmsed_scores,
         'classes': tf.cast(selected.nmsed_classes, tf.int32),
         'count': selected.valid_detections,
     }
+
+
+def _suppress_all(
+    boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float, iou_threshold: float, max_detections: int
+) -> dict[str, tf.Tensor]:
+    """What `detect_unclipped` returns if all boxes suppress each other; boxes (B, N, 4), scores (B, N, C)."""
+    num_classes = scores.shape[2]
+
+    def suppress(image: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        places, of_classes = image[0], tf.reshape(image[1], [-1])  # (N, 4), (N C,)
+        best = tf.image.non_max_suppression(
+            tf.repeat(places, num_classes, axis=0), of_classes, max_detections, iou_threshold, score_threshold
+        )
+        count = tf.size(best)
+        padding = [[0, max_detections - count]]
+        return {
+            'boxes': tf.pad(tf.gather(places, best // num_classes), [*padding, [0, 0]]),
+            'scores': tf.pad(tf.gather(of_classes, best), padding),
+            'classes': tf.pad(best % num_classes, padding),
+            'count': count,
+        }
+
+    values = {
+        'boxes': tf.TensorSpec((max_detections, 4)),
+        'scores': tf.TensorSpec((max_detections,)),
+        'classes': tf.TensorSpec((max_detections,), tf.int32),
+        'count': tf.TensorSpec((), tf.int32),
+    }
+    return tf.map_fn(suppress, (boxes, scores), fn_output_signature=values)

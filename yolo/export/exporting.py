@@ -3,11 +3,11 @@
 import contextlib
 import dataclasses
 import importlib.util
-import os
 import posixpath
+import threading
 from collections.abc import Iterator, Mapping
 
-from yolo import lock, storage
+from yolo import lock, signals, storage
 from yolo.detection import exported
 from yolo.detection.exported import Exported, Source
 from yolo.export import draft
@@ -19,7 +19,7 @@ from yolo.models.model_folder import ModelInfo
 TFLITES = exported.TFLITE, exported.TFLITE_FP16, exported.TFLITE_INT8
 # Outputs that are usual: suppression is left to the user where few runtimes have it, sigmoids where they cost accuracy.
 USUAL_OUTPUTS = {exported.SAVED_MODEL: exported.DETECTIONS, exported.TFLITE_INT8: exported.RAW}
-LABELS, SCRATCH = 'labels.txt', '.partial'
+LABELS, SCRATCH, REPLACED = 'labels.txt', '.partial', '.replaced'
 INSTALL = "pip install 'yolov2-tensorflow[export]'"
 
 
@@ -76,58 +76,83 @@ def export(
     ValueError for what cannot be exported, OSError if it cannot be written or another command writes there.
     """
     check_plan(plan, calibration is not None)
-    with lock.hold(out_dir, 'yolo export', '--out_dir'), _scratch(out_dir) as scratch:
+    with lock.hold(out_dir, 'yolo export', '--out_dir'), _scratch(out_dir) as (scratch, moving):
         for kind, wanted in plan.items():
             about = draft.make(folded, info, kind, wanted, source)
             path = posixpath.join(scratch, about.file)
             about = _write(path, draft.at_size(folded, about.image_size), about, calibration)
             exported.write(path, about)
         storage.write(posixpath.join(scratch, LABELS), ''.join(f'{name}\n' for name in about.classes))
-        return _move_all(scratch, out_dir)
+        with moving:
+            return _move_all(scratch, out_dir)
 
 
 def _write(path: str, folded: FoldedNetwork, about: Exported, calibration: Calibration | None) -> Exported:
     """Writes one model; returns its description with its inputs and outputs."""
-    data, about = _build(folded, about, calibration)
+    if about.format == exported.SAVED_MODEL:
+        from yolo.export import saved_model
+
+        return saved_model.write(path, folded, about)
+    if about.format in TFLITES:
+        from yolo.export import tflite
+
+        data, about = tflite.build(folded, about, calibration)
+    else:
+        from yolo.export import onnx_file  # of the extra: it needs the package onnx
+
+        data, about = onnx_file.build(folded, about)
     storage.write(path, data)
     return about
 
 
-def _build(folded: FoldedNetwork, about: Exported, calibration: Calibration | None) -> tuple[bytes, Exported]:
-    if about.format in TFLITES:
-        from yolo.export import tflite
-
-        return tflite.build(folded, about, calibration)
-    if about.format == exported.ONNX:
-        from yolo.export import onnx_file  # of the extra: it needs the package onnx
-
-        return onnx_file.build(folded, about)
-    raise ValueError(f'no exporter of {about.format!r}')
-
-
 @contextlib.contextmanager
-def _scratch(out_dir: str) -> Iterator[str]:
-    """An empty folder in `out_dir`, which is removed in the end; one that a killed command left is emptied."""
-    path = posixpath.join(out_dir, SCRATCH)
+def _scratch(out_dir: str) -> Iterator[tuple[str, threading.Lock]]:
+    """An empty folder in `out_dir`, which is removed in the end; one that a killed command left is emptied.
+
+    Also a lock: while it is held, a signal that ends this process waits.
+    """
+    path, moving = posixpath.join(out_dir, SCRATCH), threading.Lock()
+
+    def clean(_: str) -> None:
+        with moving:
+            _remove(path)
+
     _remove(path)
-    storage.make_folder(path)
-    try:
-        yield path
-    finally:
-        _remove(path)
+    with signals.at_end(clean):
+        storage.make_folder(path)
+        try:
+            yield path, moving
+        finally:
+            _remove(path)
 
 
 def _remove(path: str) -> None:
-    if storage.exists(path):
-        (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
+    if storage.is_folder(path):
+        storage.remove_folder(path)
+    elif storage.exists(path):
+        storage.remove(path)
 
 
 def _move_all(scratch: str, out_dir: str) -> list[str]:
-    """Moves all that is in a folder into the one around it; returns the paths there, without descriptions."""
-    names = storage.names(scratch)
+    """Moves all that is in a folder into the one around it, or nothing; returns the paths there, but of descriptions.
+
+    Those of the same names go into the folder meanwhile.
+    """
+    names, replaced = storage.names(scratch), posixpath.join(scratch, REPLACED)
+    storage.make_folder(replaced)
+    moves = []
     for name in names:
         target = posixpath.join(out_dir, name)
-        if storage.is_folder(target):
-            os.replace(target, f'{scratch}/{name}.old')
-        os.replace(posixpath.join(scratch, name), target)
+        if storage.exists(target):
+            moves.append((target, posixpath.join(replaced, name)))
+        moves.append((posixpath.join(scratch, name), target))
+    done: list[tuple[str, str]] = []
+    try:
+        for move in moves:
+            storage.move(*move)
+            done.append(move)
+    except BaseException:
+        for path, target in reversed(done):
+            storage.move(target, path)
+        raise
     return [posixpath.join(out_dir, name) for name in names if not name.endswith('.json')]

@@ -49,6 +49,7 @@ def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
         metrics = descriptions.parse(storage.read(path, descriptions.MOST_BYTES))
     except ValueError as error:
         raise ValueError(f'{path} is damaged ({error}); evaluate the run again, or remove it') from error
-    if not isinstance(metrics, dict) or metrics.get('checkpoint') != checkpoint:
+    evaluated = metrics.get('checkpoint') if isinstance(metrics, dict) else None
+    if not isinstance(evaluated, str) or evaluated.split('/')[-2:] != checkpoint.split('/')[-2:]:  # it may have moved
         return {}
     return {name: metrics[name] for name in COPIED if name in metrics}

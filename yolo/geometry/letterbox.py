@@ -2,7 +2,7 @@
 
 import numpy as np
 
-RESIZES = ('stretch', 'letterbox')
+RESIZES = STRETCH, LETTERBOX = ('stretch', 'letterbox')
 MOST_SIDE = 1 << 14  # pixels of a side of the images that a network sees
 
 

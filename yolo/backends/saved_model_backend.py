@@ -1,0 +1,43 @@
+"""An exported SavedModel in TensorFlow."""
+
+import numpy as np
+import tensorflow as tf
+
+from yolo.detection import exported
+from yolo.detection.detector import Backend
+from yolo.detection.exported import Exported
+
+# By output: the signature, whose input has the second name, and what it gives.
+SIGNATURES = {
+    exported.RAW: ('serving_default', 'images', {'raw'}),
+    exported.BOXES: ('serving_default', 'images', {'boxes', 'scores'}),
+    exported.DETECTIONS: ('network_images', 'network_images', {'boxes', 'scores', 'classes', 'count'}),
+}
+
+
+def load(path: str, about: Exported) -> Backend:
+    """The backend of a SavedModel of `yolo export`: images of its size -> the outputs that `about` names.
+
+    ValueError if it is another SavedModel, or damaged.
+    """
+    try:
+        model = tf.saved_model.load(path)
+    except Exception as error:  # what TensorFlow raises for a damaged file can be of any class
+        text = ' '.join(str(getattr(error, 'message', None) or error).split())
+        raise ValueError(f'this SavedModel is damaged ({text}); export it again') from error
+    name, input_name, expected = SIGNATURES[about.output]
+    signature = getattr(model, 'signatures', {}).get(name)
+    given = set(signature.structured_outputs) if signature else set()
+    if signature is None or given != expected:
+        gives = f'gives {", ".join(sorted(given))}' if given else 'is not there'
+        raise ValueError(
+            f'its signature {name} {gives}, its description is of one that gives {", ".join(sorted(expected))}; '
+            'export it again'
+        )
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = signature(**{input_name: tf.constant(images)})
+        return {output: value.numpy() for output, value in outputs.items()}
+
+    run.model = model  # type: ignore[attr-defined]  # a signature alone does not keep its variables
+    return Backend(run, 'tensorflow', about.batch_size)

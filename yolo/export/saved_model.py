@@ -1,0 +1,186 @@
+"""A network as a SavedModel that takes photos of any size and needs nothing of this project: for TensorFlow Serving.
+
+Its signatures: `serving_default` takes uint8 images, `float_images` and `image_bytes` what their names say. In the
+JSON of TensorFlow Serving, encoded images are posted as {"b64": ...}.
+"""
+
+import dataclasses
+import posixpath
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from yolo import storage
+from yolo.detection import decode, exported, nms
+from yolo.detection.exported import Exported, Tensor
+from yolo.export import canonical, resizing
+from yolo.geometry.letterbox import STRETCH
+from yolo.models import spec
+from yolo.models.folding import FoldedNetwork, build_folded
+
+DEFAULT, FLOATS, ENCODED = 'serving_default', 'float_images', 'image_bytes'
+NETWORK = 'network_images'  # for `yolo.load_detector`: images of the network's size, boxes relative to them, unclipped
+IMAGES = 'images'  # the input of DEFAULT; those of the others are named as their signatures
+LABELS = 'assets/labels.txt'
+Outputs = dict[str, tf.Tensor]
+
+
+def write(path: str, folded: FoldedNetwork, about: Exported) -> Exported:
+    """Writes a SavedModel to the folder `path`, which must not be there; returns its description, now with all tensors.
+
+    folded: the network at the size that is exported. The same network gives the same bytes, but for fingerprint.pb.
+    OSError if it cannot be written.
+    """
+    about = dataclasses.replace(about, inputs=_inputs(about), outputs=_outputs(folded, about))
+    model = build_folded(folded)
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.weights]  # plain variables: none of Keras' own objects
+    signatures = _signatures(lambda images: model(images, training=False), about)
+    logger = tf.get_logger()
+    level = logger.level
+    try:
+        logger.setLevel('WARNING')  # it tells at length of names that it changes
+        tf.saved_model.save(module, path, signatures)
+        canonical.rewrite(path)
+    except tf.errors.OpError as error:
+        raise OSError(f'{path} cannot be written: {" ".join(error.message.split())}') from error
+    finally:
+        logger.setLevel(level)
+    labels = posixpath.join(path, LABELS)
+    storage.make_folder(posixpath.dirname(labels))
+    storage.write(labels, ''.join(f'{name}\n' for name in about.classes))
+    storage.write(posixpath.join(path, exported.IN_SAVED_MODEL), exported.format_json(about))
+    return about
+
+
+def _signatures(
+    network: Callable[[tf.Tensor], tf.Tensor], about: Exported
+) -> dict[str, tf.types.experimental.Callable]:
+    size, number = about.image_size, about.batch_size
+
+    def detect(images: tf.Tensor, sizes: tf.Tensor) -> Outputs:
+        raw = network(images)
+        return _FINISH[about.output](raw, sizes, about)
+
+    def photos(images: tf.Tensor) -> Outputs:
+        shape = tf.shape(images)
+        sizes = tf.tile(shape[None, 1:3], [shape[0], 1])
+        return detect(resizing.resize(images, size, about.resize), sizes)
+
+    @tf.function(input_signature=[tf.TensorSpec((number, None, None, 3), tf.uint8, IMAGES)], autograph=False)
+    def detect_images(images: tf.Tensor) -> Outputs:
+        return photos(images)
+
+    @tf.function(input_signature=[tf.TensorSpec((number, None, None, 3), tf.float32, FLOATS)], autograph=False)
+    def detect_float_images(float_images: tf.Tensor) -> Outputs:
+        return photos(float_images)
+
+    @tf.function(input_signature=[tf.TensorSpec((number,), tf.string, ENCODED)], autograph=False)
+    def detect_image_bytes(image_bytes: tf.Tensor) -> Outputs:
+        specs = tf.TensorSpec((*size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
+        images, sizes = tf.map_fn(
+            lambda data: _decode(data, size, about.resize), image_bytes, fn_output_signature=specs
+        )
+        return detect(images, sizes)
+
+    @tf.function(input_signature=[tf.TensorSpec((number, *size, 3), tf.uint8, NETWORK)], autograph=False)
+    def detect_network_images(network_images: tf.Tensor) -> Outputs:
+        return _detect(network(network_images), about)
+
+    signatures = {DEFAULT: detect_images, FLOATS: detect_float_images, ENCODED: detect_image_bytes}
+    if about.output == exported.DETECTIONS:
+        signatures[NETWORK] = detect_network_images
+    return signatures
+
+
+def _decode(data: tf.Tensor, size: tuple[int, int], resize: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """The image (*size, 3) uint8 of a file's bytes, resized, and height, width (2,) of its photo; EXIF is ignored."""
+    photo = tf.io.decode_jpeg(data, channels=3, dct_method='INTEGER_ACCURATE')  # PNG too, in spite of its name
+    return resizing.resize(photo[None], size, resize)[0], tf.shape(photo)[:2]
+
+
+def _finish_raw(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
+    return {'raw': raw}
+
+
+def _finish_boxes(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
+    boxes, objectness, probabilities = decode.decode(raw, about.anchors)
+    number = tf.shape(raw)[0]
+    boxes = tf.reshape(boxes, (number, -1, 4))
+    scores = tf.reshape(objectness[..., None] * probabilities, (number, -1, len(about.classes)))
+    return {'boxes': _from_canvas(boxes, sizes, about), 'scores': scores}
+
+
+def _detect(raw: tf.Tensor, about: Exported) -> Outputs:
+    limits = about.score_threshold, about.nms_iou, about.max_detections, about.nms_scope
+    return nms.detect_unclipped(raw, about.anchors, *limits)
+
+
+def _finish_detections(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
+    found = _detect(raw, about)
+    boxes = tf.clip_by_value(_from_canvas(found['boxes'], sizes, about), 0.0, 1.0)
+    is_one = tf.range(about.max_detections) < found['count'][:, None]  # (B, D): the others are padding
+    pixels = tf.cast(tf.reverse(tf.tile(sizes, [1, 2]), [1]), tf.float32)[:, None]  # width, height, width, height
+    return {
+        'boxes': tf.where(is_one[..., None], boxes * pixels, 0.0),
+        'scores': found['scores'],
+        'classes': found['classes'],
+        'names': tf.where(is_one, tf.gather(tf.constant(about.classes), found['classes']), ''),
+        'count': found['count'],
+    }
+
+
+_FINISH = {exported.RAW: _finish_raw, exported.BOXES: _finish_boxes, exported.DETECTIONS: _finish_detections}
+
+
+def _from_canvas(boxes: tf.Tensor, sizes: tf.Tensor, about: Exported) -> tf.Tensor:
+    """Boxes (B, N, 4) relative to the network's image -> relative to photos of `sizes` (B, 2), not clipped."""
+    if about.resize == STRETCH:
+        return boxes
+    rows, columns = about.image_size
+    placed = resizing.place(sizes[:, 0], sizes[:, 1], about.image_size, about.resize)
+    left, top, width, height = (tf.cast(each, tf.float32) for each in placed)
+    offset = tf.stack([left / columns, top / rows] * 2, -1)[:, None]
+    scale = tf.stack([width / columns, height / rows] * 2, -1)[:, None]
+    return (boxes - offset) / scale
+
+
+def _inputs(about: Exported) -> tuple[Tensor, ...]:
+    number = about.batch_size
+    return (
+        Tensor(IMAGES, (number, None, None, 3), 'uint8', f'signature {DEFAULT}: photos of one size, RGB, 0..255'),
+        Tensor(FLOATS, (number, None, None, 3), 'float32', f'signature {FLOATS}: photos of one size, RGB, 0..1'),
+        Tensor(
+            ENCODED,
+            (number,),
+            'string',
+            f'signature {ENCODED}: the bytes of JPEG or PNG files, of photos of any sizes; their EXIF orientation is '
+            'not applied',
+        ),
+    )
+
+
+def _outputs(folded: FoldedNetwork, about: Exported) -> tuple[Tensor, ...]:
+    number, classes = about.batch_size, len(about.classes)
+    rows, columns, channels = spec.shapes(folded.network)[-1]
+    anchors, most = len(about.anchors), about.max_detections
+    if about.output == exported.RAW:
+        meaning = 't_x, t_y, t_w, t_h, t_o, class logits of each row, column and anchor'
+        return (Tensor('raw', (number, rows, columns, anchors, channels // anchors), 'float32', meaning),)
+    if about.output == exported.BOXES:
+        meaning = 'xmin, ymin, xmax, ymax relative to the photo, not clipped'
+        return (
+            Tensor('boxes', (number, rows * columns * anchors, 4), 'float32', meaning),
+            Tensor(
+                'scores', (number, rows * columns * anchors, classes), 'float32', 'objectness x class probability, 0..1'
+            ),
+        )
+    behind = 'behind the first count ones'
+    meaning = 'xmin, ymin, xmax, ymax in pixels of the photo, whose top left corner is 0, 0'
+    return (
+        Tensor('boxes', (number, most, 4), 'float32', f'{meaning}; best score first; {behind} 0'),
+        Tensor('scores', (number, most), 'float32', f'objectness x class probability, 0..1; {behind} 0'),
+        Tensor('classes', (number, most), 'int32', f'index of the class; {behind} 0'),
+        Tensor('names', (number, most), 'string', f'name of the class; {behind} empty'),
+        Tensor('count', (number,), 'int32', 'number of detections'),
+    )
