@@ -114,7 +114,7 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
     try:
         computed_by = module.load(path if kind == SAVED_MODEL else data, inside)
     except ValueError as error:
-        raise ValueError(f'{path}: {error}' if kind == ONNX else str(error)) from error
+        raise ValueError(str(error) if path in str(error) else f'{path}: {error}') from error
 
     def backend_at(size: Size) -> Backend:
         if size != inside.image_size:

@@ -1,4 +1,4 @@
-"""The lines that TensorFlow's converters print, which nobody needs while all is well."""
+"""The lines that TensorFlow prints while it saves or converts, which nobody needs while all is well."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Takes what is printed to standard output and error, C++ included, while it is entered; shown after an error."""
+    """Takes what is printed to standard output and error, C++ included, while it is entered; shown after a bug."""
     _flush()
     saved = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
     with tempfile.TemporaryFile() as lines:
@@ -17,7 +17,7 @@ def quiet() -> Iterator[None]:
             for number in saved:
                 os.dup2(lines.fileno(), number)
             yield
-        except ValueError:  # says itself what is wrong
+        except (ValueError, OSError):  # say themselves what is wrong
             raise
         except BaseException:
             lines.seek(0)

@@ -14,6 +14,7 @@ from yolo import storage
 from yolo.detection import decode, exported, nms
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import canonical, resizing
+from yolo.export.quiet import quiet
 from yolo.geometry.letterbox import STRETCH
 from yolo.models import spec
 from yolo.models.folding import FoldedNetwork, build_folded
@@ -36,16 +37,12 @@ def write(path: str, folded: FoldedNetwork, about: Exported) -> Exported:
     module = tf.Module()
     module.weights = [variable.value for variable in model.weights]  # plain variables: none of Keras' own objects
     signatures = _signatures(lambda images: model(images, training=False), about)
-    logger = tf.get_logger()
-    level = logger.level
-    try:
-        logger.setLevel('WARNING')  # it tells at length of names that it changes
-        tf.saved_model.save(module, path, signatures)
-        canonical.rewrite(path)
-    except tf.errors.OpError as error:
-        raise OSError(f'{path} cannot be written: {" ".join(error.message.split())}') from error
-    finally:
-        logger.setLevel(level)
+    with quiet():  # it tells at length of names that it changes
+        try:
+            tf.saved_model.save(module, path, signatures)
+            canonical.rewrite(path)
+        except tf.errors.OpError as error:
+            raise OSError(f'{path} cannot be written: {" ".join(error.message.split())}') from error
     labels = posixpath.join(path, LABELS)
     storage.make_folder(posixpath.dirname(labels))
     storage.write(labels, ''.join(f'{name}\n' for name in about.classes))

