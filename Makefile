@@ -40,13 +40,15 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 tests: .venv/installed
-	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'not slow and not realdata'
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'not slow and not realdata and not openvino'
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'openvino and not slow and not realdata'
 
 test: lint tests
 
 # What takes long, and what needs the real datasets; skipped with a reason where these are missing.
 tests-slow: .venv/installed
-	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'slow or realdata'
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m '(slow or realdata) and not openvino'
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m '(slow or realdata) and openvino'
 
 # Apache Beam needs another protobuf, so its tests have an environment of their own. Pinned versions: Python 3.11.
 .venv-beam/installed: setup.cfg pyproject.toml constraints-beam.txt

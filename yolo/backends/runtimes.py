@@ -23,7 +23,7 @@ PACKAGES = {
     OPENCV: 'cv2',
     LITERT: 'ai_edge_litert',
 }
-FASTEST_FIRST = OPENVINO, ONNXRUNTIME, OPENCV, LITERT, TENSORFLOW  # on CPUs, by benchmarks/forward.py
+FASTEST_FIRST = ONNXRUNTIME, OPENCV, OPENVINO, TENSORFLOW, LITERT  # on CPUs, by benchmarks/forward.py
 READ_ONNX = ONNXRUNTIME, OPENVINO, OPENCV  # the usual one first
 INSTALL = "pip install 'yolov2-tensorflow[export]'"
 

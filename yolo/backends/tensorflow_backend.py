@@ -14,9 +14,11 @@ def load(folded: FoldedNetwork, jit_compile: bool = False) -> Backend:
     """
     model = build_folded(folded)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)], jit_compile=jit_compile)
-    def forward(images: tf.Tensor) -> tf.Tensor:
+    @tf.function(jit_compile=jit_compile)
+    def trace(images: tf.Tensor) -> tf.Tensor:
         return model(images, training=False)
+
+    forward = trace.get_concrete_function(tf.TensorSpec((None, None, None, 3), tf.uint8))
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return {'raw': forward(tf.constant(images)).numpy()}

@@ -90,6 +90,6 @@ def test_a_missing_runtime_names_the_extra(monkeypatch):
 def test_auto_takes_the_fastest_that_is_installed(monkeypatch):
     monkeypatch.setattr(runtimes, 'is_installed', lambda name: name in ('opencv', 'tensorflow', 'litert'))
     assert runtimes.choose('auto', runtimes.RUNTIMES, 'a network') == 'opencv'
-    assert runtimes.choose('auto', ('litert', 'tensorflow'), 'a network') == 'litert'
+    assert runtimes.choose('auto', ('litert',), 'a file') == 'litert'
     assert runtimes.choose('auto', runtimes.RUNTIMES, 'a network', has_gpu=True) == 'tensorflow'
     assert runtimes.choose('', ('tensorflow', 'opencv'), 'a network') == 'tensorflow'
