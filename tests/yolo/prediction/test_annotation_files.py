@@ -65,6 +65,7 @@ def test_preprocessing_reads_the_boxes_that_were_detected(tmp_path):
     assert len(written['none'].boxes) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('turn', range(1, 9))
 @pytest.mark.parametrize('size', [(96, 160), (96, 96)])
 def test_photos_that_exif_turns_come_back_with_their_boxes_on_the_same_pixels(tmp_path, turn, size):
