@@ -3,8 +3,11 @@
 import hashlib
 import os
 import pathlib
+import resource
 import signal
 import struct
+import subprocess
+import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Without XLA, sums that several threads share can differ in the last bit on a busy machine; processes inherit this.
@@ -84,6 +87,18 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
         for path in folder.rglob('*')
         if path.is_file()
     }
+
+
+def yolo_on_a_full_disk(limit: int, *words: str) -> subprocess.CompletedProcess:
+    """Runs `python -m yolo` with these words in a process whose files can have no more than `limit` bytes."""
+    return subprocess.run(
+        [sys.executable, '-m', 'yolo', *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
 
 
 def end_at(patch: pytest.MonkeyPatch, last: int, sent: signal.Signals = signal.SIGTERM) -> None:

@@ -19,6 +19,7 @@ ROOMS = (
     'yolo.settings',
     'yolo.descriptions',
     'yolo.memory',
+    'yolo.cores',
     'yolo.geometry',
     'yolo.data',
     'yolo.pages',

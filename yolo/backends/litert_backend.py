@@ -1,12 +1,12 @@
 """TFLite files by LiteRT's interpreter, with XNNPACK. It loads no TensorFlow."""
 
-import os
 import threading
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from yolo.cores import num_cores
 from yolo.detection import exported
 from yolo.detection.detector import Backend
 from yolo.detection.exported import Exported
@@ -20,7 +20,7 @@ def load(data: bytes, about: Exported) -> Backend:
     if not data:
         raise ValueError(f'{about.file} is empty; export the model again')
     try:
-        interpreter = Interpreter(model_content=data, num_threads=os.cpu_count())
+        interpreter = Interpreter(model_content=data, num_threads=num_cores())
         interpreter.allocate_tensors()
         runner = interpreter.get_signature_runner()
     except (ValueError, RuntimeError) as error:

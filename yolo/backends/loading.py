@@ -10,6 +10,7 @@ from absl import logging
 from yolo import descriptions, storage
 from yolo.backends import inside_of_model, onnx_metadata, runtimes
 from yolo.backends.model import Model, Size
+from yolo.data import labels
 from yolo.detection import best_f1, exported, host, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Backend, Detector
@@ -55,7 +56,7 @@ def load_detector(
     if score_threshold == best_f1.WORD:
         limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, lowest))
     warn_of_limits(model, limits)
-    classes = model.classes or tuple(f'class {i}' for i in range(model.num_classes))
+    classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
     return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits)
 

@@ -8,7 +8,7 @@ from yolo.backends import runtimes, tensorflow_backend
 from yolo.backends.model import Model, Size
 from yolo.detection import exported
 from yolo.detection.detector import Backend
-from yolo.export import draft
+from yolo.export import draft, extra
 from yolo.models import conversion, model_folder
 from yolo.models.build import DarknetModel
 from yolo.models.folding import FoldedNetwork, fold
@@ -22,7 +22,7 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
     backend: see `runtimes.choose`; batch_size: images at once, for which memory is checked. ValueError for a network
     that is no detector.
     """
-    able = ORDER if backend != runtimes.AUTO else [name for name in ORDER if _has_exporter(name)]
+    able = [name for name in runtimes.RUNTIMES if backend != runtimes.AUTO or _has_exporter(name)]
     name = runtimes.choose(backend, able, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
     trained, info, source = _read(path, is_run, checkpoint, weights)
     region = trained.network.region
@@ -34,9 +34,6 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
 
     resize = info.resize if is_run else ''
     return Model(backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, resize, source)
-
-
-ORDER = (runtimes.TENSORFLOW, *(name for name in runtimes.RUNTIMES if name != runtimes.TENSORFLOW))
 
 
 def _has_exporter(runtime: str) -> bool:
@@ -64,7 +61,7 @@ def make_backend(folded: FoldedNetwork, info: ModelInfo, runtime: str, size: Siz
 
         about = draft.make(folded, info, exported.TFLITE, draft.Options(exported.RAW, size, 1))
         return runtimes.module_of(runtime).load(*tflite.build(draft.at_size(folded, size), about))
-    runtimes.check_package('onnx', f'backend {runtime} of a trained network')
+    extra.check_package('onnx', f'backend {runtime} of a trained network')
     from yolo.export import onnx_file
 
     about = draft.make(folded, info, exported.ONNX, draft.Options(exported.RAW, size))

@@ -1,12 +1,11 @@
 """ONNX files in onnxruntime, on the CPU."""
 
-import os
-
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from yolo.backends import onnx_values
+from yolo.cores import num_cores
 from yolo.detection.detector import Backend
 from yolo.detection.exported import Exported
 
@@ -36,8 +35,3 @@ def load(data: bytes, about: Exported) -> Backend:
     except UNREADABLE as error:
         raise ValueError(onnx_values.one_line('onnxruntime', error)) from error
     return Backend(run, 'onnxruntime', about.batch_size)
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from yolo.export import extra
 from yolo.settings import setting
 
 RUNTIMES = TENSORFLOW, ONNXRUNTIME, OPENVINO, OPENCV, LITERT = (
@@ -25,7 +26,6 @@ PACKAGES = {
 }
 FASTEST_FIRST = ONNXRUNTIME, OPENCV, OPENVINO, TENSORFLOW, LITERT  # on CPUs, by benchmarks/forward.py
 READ_ONNX = ONNXRUNTIME, OPENVINO, OPENCV  # the usual one first
-INSTALL = "pip install 'yolov2-tensorflow[export]'"
 
 
 def backend_setting(group: str = '') -> Any:
@@ -53,14 +53,8 @@ def choose(asked: str, able: Sequence[str], what: str, has_gpu: bool = False) ->
     if name not in able:
         known = '' if name in RUNTIMES else f'; there are {", ".join(RUNTIMES)}'
         raise ValueError(f'backend {name!r} does not take {what}, which is for {", ".join(able)}{known}')
-    check_package(PACKAGES[name], f'backend {name}')
+    extra.check_package(PACKAGES[name], f'backend {name}')
     return name
-
-
-def check_package(package: str, what: str) -> None:
-    """ValueError, in one line with the way out, if a package that something needs is not installed."""
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f'{what} needs the package {package}, which is not installed: {INSTALL}')
 
 
 def module_of(runtime: str) -> ModuleType:

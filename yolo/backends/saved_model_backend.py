@@ -36,8 +36,7 @@ def load(path: str, about: Exported) -> Backend:
         )
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = signature(**{input_name: tf.constant(images)})
+        outputs = model.signatures[name](**{input_name: tf.constant(images)})  # which needs the model's variables
         return {output: value.numpy() for output, value in outputs.items()}
 
-    run.model = model  # type: ignore[attr-defined]  # a signature alone does not keep its variables
     return Backend(run, 'tensorflow', about.batch_size)

@@ -11,7 +11,7 @@ from absl import logging
 from absl.flags import FlagValues
 
 from yolo.cli import flags
-from yolo.detection.options import checkpoint_setting
+from yolo.detection.options import checkpoint_setting, model_dir_setting, weights_setting
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -23,8 +23,8 @@ class ConvertSettings:
     """A model to read, and the files to write it to."""
 
     cfg: str = setting('', "Darknet's .cfg.", group=READ)
-    weights: str = setting('', "Darknet's .weights, with --cfg.", group=READ)
-    model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=READ)
+    weights: str = weights_setting(READ)
+    model_dir: str = model_dir_setting(READ)
     checkpoint: str = checkpoint_setting(READ)
     keras: str = setting('', '.keras file.', group=READ)
     model_dir_out: str = setting('', 'Folder, for eval.py, yolo predict and train.py --init_weights.', group=WRITE)

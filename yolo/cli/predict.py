@@ -23,6 +23,7 @@ from yolo.detection import best_f1
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
+    model_dir_setting,
     nms_iou_setting,
     nms_scope_setting,
     score_threshold_setting,
@@ -58,7 +59,7 @@ class PredictSettings:
     )
     damaged: str = damaged_setting(SOURCES)
     max_pixels: int = max_pixels_setting(SOURCES)
-    model_dir: str = setting(None, 'Folder of a run of train.py, or of a converted model.', group=MODEL)
+    model_dir: str = model_dir_setting(MODEL)
     model: str = setting(
         None,
         "In place of it any model: also a file or SavedModel of yolo export, a .keras file, or Darknet's .cfg.",

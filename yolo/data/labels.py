@@ -1,5 +1,7 @@
 """The names of classes, as --labels gives them."""
 
+from collections.abc import Sequence
+
 from yolo import storage
 from yolo.names import check_file_names
 
@@ -47,3 +49,13 @@ def read(text: str) -> tuple[str, ...]:
         raise ValueError(f'--labels={text}: {"no names" if not names else "a name is there twice"}')
     check_file_names(names, f'--labels={text}')
     return names
+
+
+def complete(names: Sequence[str], number: int) -> tuple[str, ...]:
+    """The names of the classes of a network, or 'class 0', 'class 1' and so on where they are unknown."""
+    return tuple(names) or tuple(f'class {i}' for i in range(number))
+
+
+def to_text(names: Sequence[str]) -> str:
+    """The text of a file of names, one a line."""
+    return ''.join(f'{name}\n' for name in names)

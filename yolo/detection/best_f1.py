@@ -42,13 +42,13 @@ def _warn(path: str, without: Sequence[str], otherwise: float, evaluated: Any, c
     if without:
         reason = 'the evaluation had no true positive'
         logging.warning('%s: no threshold of best F1 for %s (%s): %g', path, ', '.join(without), reason, otherwise)
-    if checkpoint and isinstance(evaluated, str) and _end(evaluated) != _end(checkpoint):
+    if checkpoint and isinstance(evaluated, str) and not is_same(evaluated, checkpoint):
         logging.warning('%s is of %s, not of %s: evaluate that one with eval.py', path, evaluated, checkpoint)
 
 
-def _end(checkpoint: str) -> list[str]:
-    """Folder and name of a checkpoint in a run's folder, which may have been moved since."""
-    return checkpoint.split('/')[-2:]
+def is_same(checkpoint: str, other: str) -> bool:
+    """Whether two paths are of one checkpoint of a run, whose folder may have been moved in between."""
+    return checkpoint.split('/')[-2:] == other.split('/')[-2:]
 
 
 def _score(point: dict[str, Any], name: str) -> float:

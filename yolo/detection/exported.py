@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from yolo import descriptions, storage
+from yolo.detection.options import NMS_SCOPES, PER_CLASS
 from yolo.geometry.letterbox import MOST_SIDE, RESIZES
 from yolo.settings import recorded
 
@@ -77,7 +78,7 @@ class Exported:
     score_threshold: float = recorded(low=0, high=1)
     nms_iou: float = recorded(low=0, high=1)
     max_detections: int = recorded(low=1, high=10_000)
-    nms_scope: str = recorded('per_class', choices=('per_class', 'all_classes'))
+    nms_scope: str = recorded(PER_CLASS, choices=NMS_SCOPES)
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     source: Source = Source('')

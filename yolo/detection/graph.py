@@ -7,18 +7,15 @@ from yolo.detection import nms
 from yolo.detection.host import Thresholds
 
 
-def make_predict(model: keras.Model, anchors, thresholds: Thresholds, size: tuple[int, int] | None = None):
+def make_predict(model: keras.Model, anchors, thresholds: Thresholds):
     """A graph function: images (B, H, W, 3) uint8 RGB -> what `yolo.detect` returns.
 
-    anchors (A, 2) w, h in grid cells; size: height, width in pixels to resize the images to, None for as they are.
+    anchors (A, 2) w, h in grid cells.
     """
 
     @tf.function
     def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.cast(images, tf.float32) / 255
-        if size is not None and tuple(images.shape[1:3]) != size:
-            images = tf.image.resize(images, size)  # bilinear, as preprocessing does it
-        raw = model(images, training=False)
+        raw = model(tf.cast(images, tf.float32) / 255, training=False)
         return nms.detect(
             raw,
             anchors,

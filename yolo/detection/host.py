@@ -13,6 +13,7 @@ import numpy as np
 from yolo import settings
 from yolo.detection import options, thresholds
 from yolo.detection.options import PER_CLASS
+from yolo.geometry.limits import MOST_EXPONENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _decode(raw: np.ndarray, anchors, thresholds: Thresholds, everywhere: bool =
     images, row, column, anchor = at
     places = raw[at]  # (M, 5 + C)
     centres = _sigmoid(places[:, :2]) + np.stack([column, row], -1)
-    half = np.exp(np.minimum(places[:, 2:4], 16)) * anchors[anchor] / 2
+    half = np.exp(np.minimum(places[:, 2:4], MOST_EXPONENT)) * anchors[anchor] / 2
     boxes = np.concatenate([centres - half, centres + half], -1) / np.array([columns, rows] * 2)
     return Candidates(images, boxes.astype(np.float32), objectness[at][:, None] * _softmax(places[:, 5:]))
 

@@ -8,6 +8,16 @@ from yolo.settings import setting
 NMS_SCOPES = PER_CLASS, ALL_CLASSES = ('per_class', 'all_classes')
 
 
+def model_dir_setting(group: str = '') -> Any:
+    """The folder of a trained model."""
+    return setting('', 'Folder of a run of train.py, or of a converted model.', group=group)
+
+
+def weights_setting(group: str = '') -> Any:
+    """Darknet's weights."""
+    return setting('', "Darknet's .weights, with --cfg.", group=group)
+
+
 def checkpoint_setting(group: str = '') -> Any:
     """Which checkpoint of --model_dir to read."""
     return setting(

@@ -7,9 +7,11 @@ from yolo.backends.runtimes import backend_setting
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
+    model_dir_setting,
     nms_iou_setting,
     nms_scope_setting,
     score_threshold_setting,
+    weights_setting,
 )
 from yolo.detection.thresholds import MAX_DETECTIONS, SCORE_THRESHOLD
 from yolo.geometry.letterbox import MOST_SIDE, RESIZES
@@ -31,7 +33,7 @@ class EvalSettings:
 
     data_dir: str = setting('', 'Folder of records.', group=DATA)
     split: str = setting('test', 'Split to evaluate on.', group=DATA)
-    model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=MODEL)
+    model_dir: str = model_dir_setting(MODEL)
     model: str = setting(
         '',
         'Any other model, in place of --model_dir: a SavedModel, .onnx or .tflite of yolo export, or a .keras file.',
@@ -42,7 +44,7 @@ class EvalSettings:
     cfg: str = setting(
         '', "Darknet's .cfg, in place of --model_dir; its classes are the records', in order.", group=MODEL
     )
-    weights: str = setting('', "Darknet's .weights, with --cfg.", group=MODEL)
+    weights: str = weights_setting(MODEL)
     resize: str = setting(
         None,
         'Resizing that the records must have; give theirs to evaluate a model that was trained with the other one.',

@@ -3,6 +3,7 @@
 import dataclasses
 
 from yolo import version
+from yolo.data import labels
 from yolo.detection import exported, options, thresholds
 from yolo.detection.exported import Exported, Source
 from yolo.models import spec
@@ -31,16 +32,15 @@ class Options:
 def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, source: Source | None = None) -> Exported:
     """The description of a model to export, without its inputs and outputs, which its exporter adds.
 
-    kind: one of exported.FORMATS. ValueError if the network does not take images of the size.
+    kind: one of exported.FORMATS. Whether the network takes images of that size is for `at_size` to say.
     """
     region = folded.network.region
     size = wanted.image_size or folded.network.image_size
-    at_size(folded, size)
     return Exported(
         file=exported.FILES[kind],
         format=kind,
         version=version.VERSION,
-        classes=info.classes or tuple(f'class {i}' for i in range(region.classes)),
+        classes=labels.complete(info.classes, region.classes),
         anchors=region.anchors,
         image_size=size,
         resize=info.resize,

@@ -2,15 +2,15 @@
 
 import contextlib
 import dataclasses
-import importlib.util
 import posixpath
 import threading
 from collections.abc import Iterator, Mapping
 
 from yolo import lock, signals, storage
+from yolo.data import labels
 from yolo.detection import exported
 from yolo.detection.exported import Exported, Source
-from yolo.export import draft
+from yolo.export import draft, extra
 from yolo.export.calibration import Calibration
 from yolo.export.draft import Options
 from yolo.models.folding import FoldedNetwork
@@ -20,7 +20,6 @@ TFLITES = exported.TFLITE, exported.TFLITE_FP16, exported.TFLITE_INT8
 # Outputs that are usual: suppression is left to the user where few runtimes have it, sigmoids where they cost accuracy.
 USUAL_OUTPUTS = {exported.SAVED_MODEL: exported.DETECTIONS, exported.TFLITE_INT8: exported.RAW}
 LABELS, SCRATCH, REPLACED = 'labels.txt', '.partial', '.replaced'
-INSTALL = "pip install 'yolov2-tensorflow[export]'"
 
 
 def make_plan(
@@ -58,8 +57,8 @@ def check_plan(plan: Mapping[str, Options], has_calibration: bool) -> None:
             f'{exported.TFLITE_INT8} needs images that show the range of its numbers: give --calibration_data, a '
             'folder of records of the data that it was trained on'
         )
-    if exported.ONNX in plan and importlib.util.find_spec('onnx') is None:
-        raise ValueError(f'{exported.ONNX} needs the package onnx, which is not installed: {INSTALL}')
+    if exported.ONNX in plan:
+        extra.check_package('onnx', exported.ONNX)
 
 
 def export(
@@ -82,7 +81,7 @@ def export(
             path = posixpath.join(scratch, about.file)
             about = _write(path, draft.at_size(folded, about.image_size), about, calibration)
             exported.write(path, about)
-        storage.write(posixpath.join(scratch, LABELS), ''.join(f'{name}\n' for name in about.classes))
+        storage.write(posixpath.join(scratch, LABELS), labels.to_text(about.classes))
         with moving:
             return _move_all(scratch, out_dir)
 

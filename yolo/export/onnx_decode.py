@@ -6,8 +6,8 @@ from onnx import TensorProto, helper
 from yolo.detection import exported, options
 from yolo.detection.exported import Exported, Tensor
 from yolo.export.onnx_graph import Graph
+from yolo.geometry.limits import MOST_EXPONENT
 
-LARGEST_EXPONENT = 16.0  # as everywhere: boxes of at most e^16 anchors stay finite
 CORNERS = 'xmin, ymin, xmax, ymax relative 0..1, not clipped to the image'
 
 
@@ -57,7 +57,7 @@ def _write_decoding(graph: Graph, grid: str, size: tuple[int, int], about: Expor
     offset = graph.node('Mul', [offset, graph.floats('cell_size', (1 / sides).reshape(1, 1, 2))], 'offset_relative')
     centre = graph.node('Add', [offset, graph.floats('cell_corners', corner)], 'centres')
     exponent = graph.node(
-        'Min', [graph.slice(places, 2, 4, 2, 't_wh'), graph.floats('largest', [LARGEST_EXPONENT])], 't_wh_bounded'
+        'Min', [graph.slice(places, 2, 4, 2, 't_wh'), graph.floats('largest', [MOST_EXPONENT])], 't_wh_bounded'
     )
     half_size = graph.node('Mul', [graph.node('Exp', [exponent], 'factor'), graph.floats('halves', half)], 'half_sizes')
     low, high = (graph.node(kind, [centre, half_size], name) for kind, name in (('Sub', 'low'), ('Add', 'high')))

@@ -16,12 +16,23 @@ from yolo.detection.exported import Exported, Tensor
 from yolo.export import onnx_decode
 from yolo.export.onnx_graph import Graph
 from yolo.models.folding import FoldedNetwork, Weights
-from yolo.models.spec import Convolution, MaxPool, Network, Region, Reorg, Route, Section, num_weights, shapes
+from yolo.models.spec import (
+    LEAKY_SLOPE,
+    Convolution,
+    MaxPool,
+    Network,
+    Region,
+    Reorg,
+    Route,
+    Section,
+    num_weights,
+    shapes,
+)
 
 OPSET, IR_VERSION = 13, 7
 MOST_BYTES = (1 << 31) - (16 << 20)  # of protobuf's 2 GB, some are left for all but the weights
 BATCH = 'batch'  # the name of a number of images that is not fixed
-_ACTIVATIONS = {'leaky': ('LeakyRelu', {'alpha': 0.1}), 'relu': ('Relu', {}), 'logistic': ('Sigmoid', {})}
+_ACTIVATIONS = {'leaky': ('LeakyRelu', {'alpha': LEAKY_SLOPE}), 'relu': ('Relu', {}), 'logistic': ('Sigmoid', {})}
 
 
 def build(folded: FoldedNetwork, about: Exported) -> tuple[bytes, Exported]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from yolo import storage
+from yolo.data import labels
 from yolo.detection import decode, exported, nms
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import canonical, resizing
@@ -43,9 +44,9 @@ def write(path: str, folded: FoldedNetwork, about: Exported) -> Exported:
             canonical.rewrite(path)
         except tf.errors.OpError as error:
             raise OSError(f'{path} cannot be written: {" ".join(error.message.split())}') from error
-    labels = posixpath.join(path, LABELS)
-    storage.make_folder(posixpath.dirname(labels))
-    storage.write(labels, ''.join(f'{name}\n' for name in about.classes))
+    names = posixpath.join(path, LABELS)
+    storage.make_folder(posixpath.dirname(names))
+    storage.write(names, labels.to_text(about.classes))
     storage.write(posixpath.join(path, exported.IN_SAVED_MODEL), exported.format_json(about))
     return about
 

@@ -6,9 +6,11 @@ from yolo.detection import exported
 from yolo.detection.options import (
     checkpoint_setting,
     max_detections_setting,
+    model_dir_setting,
     nms_iou_setting,
     nms_scope_setting,
     score_threshold_setting,
+    weights_setting,
 )
 from yolo.detection.thresholds import PHOTO_MAX_DETECTIONS, PHOTO_SCORE_THRESHOLD
 from yolo.geometry.letterbox import RESIZES
@@ -21,10 +23,10 @@ MODEL, FILES, INSIDE, INT8 = 'Model', 'What to write', 'Thresholds, in a model w
 class ExportSettings:
     """A trained model, and the files to make of it."""
 
-    model_dir: str = setting('', 'Folder of a run of train.py, or of a converted model.', group=MODEL)
+    model_dir: str = model_dir_setting(MODEL)
     checkpoint: str = checkpoint_setting(MODEL)
     cfg: str = setting('', "Darknet's .cfg, in place of --model_dir.", group=MODEL)
-    weights: str = setting('', "Darknet's .weights, with --cfg.", group=MODEL)
+    weights: str = weights_setting(MODEL)
     keras: str = setting('', '.keras file, in place of --model_dir.', group=MODEL)
     labels: str = setting(
         '',

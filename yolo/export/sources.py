@@ -50,6 +50,6 @@ def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f'{path} is damaged ({error}); evaluate the run again, or remove it') from error
     evaluated = metrics.get('checkpoint') if isinstance(metrics, dict) else None
-    if not isinstance(evaluated, str) or evaluated.split('/')[-2:] != checkpoint.split('/')[-2:]:  # it may have moved
+    if not isinstance(evaluated, str) or not best_f1.is_same(evaluated, checkpoint):
         return {}
     return {name: metrics[name] for name in COPIED if name in metrics}

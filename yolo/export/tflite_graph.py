@@ -8,11 +8,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from yolo.geometry.limits import MOST_EXPONENT
 from yolo.models.folding import FoldedNetwork, Weights
-from yolo.models.spec import AveragePool, Convolution, Cost, MaxPool, Network, Region, Reorg, Route, Section
+from yolo.models.spec import (
+    LEAKY_SLOPE,
+    AveragePool,
+    Convolution,
+    Cost,
+    MaxPool,
+    Network,
+    Region,
+    Reorg,
+    Route,
+    Section,
+)
 
-SLOPE = 0.1  # of leaky
-LARGEST_SIZE = 16.0  # sizes are at most e^16 anchors, as in every decoder here
 # What each section computes first (a convolution: without its activation) and at last: name, tensor -> tensor.
 Hook = Callable[[str, tf.Tensor], tf.Tensor]
 Kernels = Callable[[int, Weights], np.ndarray | tf.Tensor]
@@ -72,7 +82,7 @@ def _convolve(section: Convolution, x: tf.Tensor, kernel, bias: np.ndarray) -> t
 
 def _activate(name: str, x: tf.Tensor) -> tf.Tensor:
     return {
-        'leaky': lambda: tf.nn.leaky_relu(x, SLOPE),
+        'leaky': lambda: tf.nn.leaky_relu(x, LEAKY_SLOPE),
         'relu': lambda: tf.nn.relu(x),
         'logistic': lambda: tf.sigmoid(x),
     }[name]()
@@ -123,7 +133,7 @@ def decode(raw: tf.Tensor, network: Network, exact: bool = False) -> dict[str, t
     else:
         corner, scores = tf.sigmoid(xy), tf.sigmoid(objectness) * tf.nn.softmax(logits)
     centres = (corner + cells) / grid
-    halves = tf.exp(tf.minimum(places[..., 2:4], LARGEST_SIZE)) * (half_anchors / grid)
+    halves = tf.exp(tf.minimum(places[..., 2:4], MOST_EXPONENT)) * (half_anchors / grid)
     return {'boxes': tf.concat([centres - halves, centres + halves], -1), 'scores': scores}
 
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from yolo.geometry.limits import MOST_EXPONENT
+
 
 def to_centres(corners: tf.Tensor) -> tf.Tensor:
     """Corners (..., 4) xmin, ymin, xmax, ymax -> (..., 4) centre x, centre y, width, height, in the same unit."""
@@ -50,4 +52,4 @@ def predicted(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
 
 def sizes(raw: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     """The w, h (B, GH, GW, A, 2) in grid cells that raw describes; at most e^16 anchors."""
-    return tf.exp(tf.minimum(raw[..., 2:4], 16.0)) * anchors
+    return tf.exp(tf.minimum(raw[..., 2:4], MOST_EXPONENT)) * anchors

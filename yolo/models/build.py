@@ -11,6 +11,7 @@ from yolo.models.architectures import build_spec
 from yolo.models.layers import BatchNorm, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
 from yolo.models.memory import check_weights
 from yolo.models.spec import (
+    LEAKY_SLOPE,
     AveragePool,
     Convolution,
     Cost,
@@ -25,7 +26,7 @@ from yolo.models.spec import (
 )
 
 _ACTIVATIONS = {
-    'leaky': lambda name: keras.layers.LeakyReLU(negative_slope=0.1, name=name),
+    'leaky': lambda name: keras.layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=name),
     'relu': lambda name: keras.layers.ReLU(name=name),
     'logistic': lambda name: keras.layers.Activation('sigmoid', name=name),
 }

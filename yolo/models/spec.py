@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 STRIDE = 32  # pixels per grid cell, in every network that can be trained
 ACTIVATIONS = ('leaky', 'relu', 'logistic')  # beside linear
+LEAKY_SLOPE = 0.1  # of leaky, for negative numbers
 
 Options = tuple[tuple[str, str], ...]  # name and value in a .cfg, of options that do not change the network's output
 Shape = tuple[int, int, int]  # height, width, channels

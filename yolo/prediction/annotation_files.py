@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
-from yolo.data import orientation, voc_xml
+from yolo.data import labels, orientation, voc_xml
 from yolo.detection.detector import PhotoDetections
 from yolo.prediction import names, writers
 from yolo.prediction.progress import say
@@ -63,7 +63,7 @@ def _prepare(kind: str, folder: str, paths: Sequence[str], classes: Sequence[str
         targets = names.annotation_paths(folder, paths, '.xml')
     else:
         targets = names.annotation_paths(folder, paths, '.txt', [CLASSES])
-        storage.write(posixpath.join(folder, f'{CLASSES}.txt'), ''.join(f'{name}\n' for name in classes))
+        storage.write(posixpath.join(folder, f'{CLASSES}.txt'), labels.to_text(classes))
     others = [path for path, target in targets.items() if names.stem(target) != names.stem(path)]
     if others:
         text = '%s: %d photos, such as %s, have a file named after their whole path, as another photo has their name'

@@ -6,17 +6,11 @@ OpenCV, simplejpeg, TensorFlow and the other runtimes compute without Python's l
 import collections
 import concurrent.futures
 import itertools
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar('T')
 R = TypeVar('R')
-
-
-def num_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], threads: int, bound: int) -> Generator[R, None, None]:

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
+from yolo.cores import num_cores
 from yolo.data import images, orientation
 from yolo.data.draw import contact_sheet, draw_detections
 from yolo.detection.detector import Detector, Prepared
@@ -105,7 +106,7 @@ def read_photos(
         photo = read(path)
         return photo if isinstance(photo, Unreadable) else (photo.notes, path, then(photo))
 
-    with contextlib.closing(overlap.in_order(read_one, paths, min(bound, overlap.num_cores()), bound)) as photos:
+    with contextlib.closing(overlap.in_order(read_one, paths, min(bound, num_cores()), bound)) as photos:
         for photo in photos:
             if isinstance(photo, Unreadable):
                 say(logging.ERROR, '%s left out: %s', storage.printable(photo.path), photo.problem + photo.way_out)
@@ -201,7 +202,7 @@ def _finished(
         annotate(photo.path, photo.size, result, photo.turn)
         return entry, result
 
-    threads = overlap.num_cores()
+    threads = num_cores()
     detected = detect(detector, photos, stop)
     with contextlib.closing(overlap.in_order(finish, detected, threads, threads + detector.batch_size)) as finished:
         yield from finished

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import logging
 
+from yolo.cores import num_cores
 from yolo.data.draw import draw_detections
 from yolo.detection.detector import Detector, PhotoDetections, Prepared
 from yolo.prediction import frames, names, overlap, sources, video, writers
@@ -108,7 +109,7 @@ def _predict_stream(
 
         ahead = stack.enter_context(contextlib.closing(frames.read_ahead(reader, detector.batch_size)))
         prepared = overlap.in_order(prepare, itertools.islice(ahead, max_frames), threads=1, bound=2)
-        threads = overlap.num_cores()
+        threads = num_cores()
         finished = overlap.in_order(finish, detect(detector, prepared, stop), threads, threads + detector.batch_size)
         for entry, picture in stack.enter_context(contextlib.closing(finished)):
             if add is not None:

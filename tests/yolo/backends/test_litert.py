@@ -7,7 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from small_networks import ANCHORS, CLASSES, SIZE, export, random_images, random_model
+import random_networks
+from random_networks import ANCHORS, SIZE
+from tflite_exports import CLASSES, export
 
 from yolo.backends import loading
 from yolo.detection import exported
@@ -26,7 +28,7 @@ np.savez(sys.argv[3], boxes=found.boxes, scores=found.scores, classes=found.clas
 
 @pytest.fixture(scope='module')
 def model():
-    return random_model('yolov2-tiny')
+    return random_networks.randomized('yolov2-tiny')
 
 
 @pytest.fixture(scope='module')
@@ -40,16 +42,16 @@ def test_a_file_is_found_by_its_path_and_needs_no_tensorflow(file, tmp_path):
     path, photo, out = (tmp_path / name for name in ('model.tflite', 'photo.npy', 'found.npz'))
     path.write_bytes(file[0])
     exported.write(str(path), file[1])
-    np.save(photo, random_images(1)[0])
+    np.save(photo, random_networks.images(SIZE, 1)[0])
     subprocess.run([sys.executable, '-c', DETECT, path, photo, out], check=True, timeout=120)
-    found, expected = np.load(out), loading.load_detector(path, score_threshold=0.1)(random_images(1)[0])
+    found, expected = np.load(out), loading.load_detector(path, score_threshold=0.1)(random_networks.images(SIZE, 1)[0])
     assert len(expected) > 1
     for name in ('boxes', 'scores', 'classes'):
         np.testing.assert_array_equal(found[name], getattr(expected, name))
 
 
 def test_several_threads_may_use_one_backend(file):
-    backend, images = litert_backend.load(*file), random_images(8)
+    backend, images = litert_backend.load(*file), random_networks.images(SIZE, 8)
     assert (backend.name, backend.batch_size) == ('litert', 1)
     expected = backend(images)['raw']
     assert expected.shape == (8, SIZE[0] // 32, SIZE[1] // 32, len(ANCHORS), 5 + len(CLASSES))
@@ -81,7 +83,7 @@ def test_a_description_of_another_file_is_refused(file, model):
 def test_a_trained_network_is_computed_by_litert_as_by_tensorflow(model, tmp_path):
     path = str(tmp_path / 'model.keras')
     model.save(path)
-    photo = random_images(1)[0]
+    photo = random_networks.images(SIZE, 1)[0]
     by_litert, expected = (
         loading.load_detector(path, backend=backend, score_threshold=0.05)(photo)
         for backend in ('litert', 'tensorflow')

@@ -1,10 +1,10 @@
 """`python -m yolo export`: what it writes, what it leaves alone, and that it writes all or nothing."""
 
 import errno
+import importlib.util
 import json
 import os
 import pathlib
-import resource
 import shutil
 import signal
 import subprocess
@@ -12,14 +12,14 @@ import sys
 import time
 
 import pytest
-from conftest import CLASSES, DATA, ROOT, SMALL, digests
+from conftest import CLASSES, DATA, ROOT, SMALL, digests, yolo_on_a_full_disk
 
 import yolo.__main__
 from yolo import lock, storage
 from yolo.cli import flags
 from yolo.data import labels
 from yolo.detection import exported
-from yolo.export import exporting, tflite
+from yolo.export import tflite
 from yolo.models import cfg, conversion, model_folder
 from yolo.models.build import DarknetModel
 from yolo.models.darknet import save_darknet
@@ -157,8 +157,8 @@ def test_what_is_no_model_is_one_line(call, model_dir, tmp_path):
 
 
 def test_a_missing_package_is_named_with_the_extra(call, model_dir, tmp_path, monkeypatch):
-    real = exporting.importlib.util.find_spec
-    monkeypatch.setattr(exporting.importlib.util, 'find_spec', lambda name: None if name == 'onnx' else real(name))
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None if name == 'onnx' else real(name))
     status, _, err = call(f'--model_dir={model_dir}', f'--out_dir={tmp_path}/out', '--formats=onnx')
     assert status == 1
     assert 'onnx needs the package onnx, which is not installed: pip install ' in err
@@ -257,14 +257,7 @@ def test_a_full_disk_in_the_middle_leaves_the_folder_as_it_was(model_dir, tmp_pa
         (out / 'model.tflite').write_text('of before')
     before, limit = digests(tmp_path), 120_000
     words = [f'--model_dir={model_dir}', f'--out_dir={out}', '--formats=onnx,saved_model']
-    done = subprocess.run(
-        [sys.executable, '-m', 'yolo', 'export', *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        check=False,
-    )
+    done = yolo_on_a_full_disk(limit, 'export', *words)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith('yolo export: '), done.stderr
     assert 'saved_model' in done.stderr

@@ -2,13 +2,12 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import CLASSES, ROOT, SMALL, digests, make_image
+from conftest import CLASSES, ROOT, SMALL, digests, make_image, yolo_on_a_full_disk
 
 import yolo.__main__
 from yolo.cli import flags
@@ -135,14 +134,7 @@ def test_a_full_disk_leaves_what_was_there(model_dir, tmp_path, target):
         'model_dir_out': [f'--model_dir_out={tmp_path}/x'],
     }[target]
     limit = 4000  # bytes a file: enough for x.cfg, not for weights
-    done = subprocess.run(
-        [sys.executable, '-m', 'yolo', 'convert', f'--model_dir={model_dir}', *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        check=False,
-    )
+    done = yolo_on_a_full_disk(limit, 'convert', f'--model_dir={model_dir}', *words)
     assert done.returncode == 1, done.stderr
     assert done.stderr.count('\n') == 1, done.stderr
     assert str(tmp_path / 'x') in done.stderr

@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import random_networks
 import tensorflow as tf
-from small_networks import ANCHORS, SIZE, random_images, random_model
+from random_networks import ANCHORS, SIZE
 
 from yolo.export import draft, equalization, quantization
 from yolo.export.tflite_graph import forward
@@ -31,7 +32,7 @@ def equalized(folded: FoldedNetwork, images: np.ndarray) -> FoldedNetwork:
 
 @pytest.mark.parametrize('name', [pytest.param('yolov2', marks=pytest.mark.slow), 'yolov2-tiny'])
 def test_results_are_the_same_and_channels_more_equal(name):
-    folded, images = draft.at_size(fold(random_model(name)), SIZE), random_images(4)
+    folded, images = draft.at_size(fold(random_networks.randomized(name)), SIZE), random_networks.images(SIZE, 4)
     values = tf.constant(images / 255, tf.float32)
     spoilt = uneven(folded)
     expected = forward(folded, values)
@@ -73,8 +74,8 @@ def test_channels_that_are_mixed_or_not_linear_keep_one_factor():
 
 
 def test_class_logits_are_centred_at_every_place():
-    folded = draft.at_size(fold(random_model('yolov2-tiny')), SIZE)
-    images = tf.constant(random_images(2) / 255, tf.float32)
+    folded = draft.at_size(fold(random_networks.randomized('yolov2-tiny')), SIZE)
+    images = tf.constant(random_networks.images(SIZE, 2) / 255, tf.float32)
     raw, centred = (
         forward(each, images).numpy().reshape(2, -1, 8) for each in (folded, quantization.centre_classes(folded))
     )
@@ -84,7 +85,10 @@ def test_class_logits_are_centred_at_every_place():
 
 
 def test_biases_make_good_what_rounding_the_kernels_adds_to_the_means():
-    folded, images = draft.at_size(fold(random_model('yolov2-tiny')), SIZE), random_images(4)
+    folded, images = (
+        draft.at_size(fold(random_networks.randomized('yolov2-tiny')), SIZE),
+        random_networks.images(SIZE, 4),
+    )
     first = np.zeros_like(folded.weights[0].kernel)
     first[1, 1, 0], first[1, 2, 0], first[0] = 0.9971, -1.0, 0.00311  # sums up to little; rounded to another sum
     folded = dataclasses.replace(folded, weights={**folded.weights, 0: Weights(first, folded.weights[0].bias)})

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from small_networks import ANCHORS, CLASSES, SIZE, draft_of, export, random_images, random_model
+import random_networks
+from random_networks import ANCHORS, SIZE
+from tflite_exports import CLASSES, draft_of, export
 
 from yolo.detection import exported, host
 from yolo.export import draft, tflite
@@ -26,7 +28,7 @@ def relative_difference(values: np.ndarray, expected: np.ndarray) -> float:
 
 @pytest.mark.parametrize('name', [pytest.param('yolov2', marks=pytest.mark.slow), 'yolov2-tiny'])
 def test_float_files_compute_what_the_model_with_batch_norm_does(name):
-    model, images = random_model(name), random_images(3)
+    model, images = random_networks.randomized(name), random_networks.images(SIZE, 3)
     expected = model(images).numpy()
     assert expected.std() > 0.1
     data, about = export(model, exported.TFLITE, exported.RAW)
@@ -42,7 +44,7 @@ def test_float_files_compute_what_the_model_with_batch_norm_does(name):
 
 
 def test_boxes_and_scores_are_those_of_the_host():
-    model, images = random_model('yolov2-tiny'), random_images(4)
+    model, images = random_networks.randomized('yolov2-tiny'), random_networks.images(SIZE, 4)
     data, about = export(model, exported.TFLITE, exported.BOXES, batch_size=2)
     assert [tensor.name for tensor in about.outputs] == ['boxes', 'scores']
     number = ROWS * COLUMNS * len(ANCHORS)
@@ -56,7 +58,7 @@ def test_boxes_and_scores_are_those_of_the_host():
 
 @pytest.mark.parametrize('kind', [exported.TFLITE, pytest.param(exported.TFLITE_FP16, marks=pytest.mark.slow)])
 def test_the_same_network_gives_the_same_bytes(kind):
-    model = random_model('yolov2-tiny')
+    model = random_networks.randomized('yolov2-tiny')
     assert export(model, kind, exported.BOXES) == export(model, kind, exported.BOXES)
 
 
@@ -77,8 +79,10 @@ def dtypes(tensors: list[dict]) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['yolov2', 'yolov2-tiny'])
 def test_an_int8_file_has_integers_alone_and_a_scale_for_each_filter(name):
-    model, images = random_model(name), random_images(8, seed=7)
-    data, about = export(model, exported.TFLITE_INT8, exported.RAW, calibration=Calibration(random_images(16)))
+    model, images = random_networks.randomized(name), random_networks.images(SIZE, 8, 7)
+    data, about = export(
+        model, exported.TFLITE_INT8, exported.RAW, calibration=Calibration(random_networks.images(SIZE, 16))
+    )
     operations = tensors_of(data)
     for op, inputs, outputs in operations:
         assert dtypes(inputs + outputs) <= {'int8', 'uint8', 'int32'}, op
@@ -99,8 +103,8 @@ def test_an_int8_file_has_integers_alone_and_a_scale_for_each_filter(name):
 
 @pytest.mark.slow
 def test_boxes_of_an_int8_file_are_decoded_in_floats():
-    model, images = random_model('yolov2-tiny'), random_images(8, seed=7)
-    calibration = Calibration(random_images(16), 'int8')
+    model, images = random_networks.randomized('yolov2-tiny'), random_networks.images(SIZE, 8, 7)
+    calibration = Calibration(random_networks.images(SIZE, 16), 'int8')
     data, about = export(model, exported.TFLITE_INT8, exported.BOXES, calibration=calibration)
     assert [(each.dtype, each.scale) for each in about.outputs] == [('float32', None)] * 2
     assert (about.inputs[0].dtype, about.inputs[0].zero_point) == ('int8', -128)
@@ -119,13 +123,13 @@ def test_boxes_of_an_int8_file_are_decoded_in_floats():
 
 @pytest.mark.slow
 def test_the_same_calibration_gives_the_same_int8_file():
-    model, calibration = random_model('yolov2-tiny'), Calibration(random_images(6))
+    model, calibration = random_networks.randomized('yolov2-tiny'), Calibration(random_networks.images(SIZE, 6))
     files = [export(model, exported.TFLITE_INT8, exported.RAW, calibration=calibration) for _ in range(2)]
     assert files[0] == files[1]
 
 
 def test_int8_needs_images_of_its_size():
-    model = random_model('yolov2-tiny')
+    model = random_networks.randomized('yolov2-tiny')
     with pytest.raises(ValueError, match='tflite_int8 needs images for its calibration'):
         export(model, exported.TFLITE_INT8, exported.RAW)
     with pytest.raises(ValueError, match=r'calibration images are uint8 of shape \(2, 32, 32, 3\)'):
@@ -151,7 +155,7 @@ def test_sections_of_other_detectors_are_computed_as_by_keras():
         ),
         SIZE,
     )
-    model, images = DarknetModel(network), random_images(2).astype(np.float32) / 255
+    model, images = DarknetModel(network), random_networks.images(SIZE, 2).astype(np.float32) / 255
     folded = draft.at_size(fold(model), SIZE)
     expected = model(images).numpy()
     raw = forward(folded, images).numpy().reshape(expected.shape)
@@ -160,7 +164,7 @@ def test_sections_of_other_detectors_are_computed_as_by_keras():
 
 
 def test_what_cannot_be_exported_is_said():
-    model = random_model('yolov2-tiny')
+    model = random_networks.randomized('yolov2-tiny')
     folded = fold(model)
     sections = (*folded.network.sections[:-1], spec.Softmax(), folded.network.sections[-1])
     odd = dataclasses.replace(folded, network=dataclasses.replace(folded.network, sections=sections, image_size=SIZE))

@@ -12,8 +12,9 @@ import pytest
 from conftest import make_image
 from prediction_cases import make_detector, write_photos
 
+from yolo.cores import num_cores
 from yolo.data import images
-from yolo.prediction import overlap, photos
+from yolo.prediction import photos
 from yolo.prediction.stop import Stop
 
 
@@ -106,7 +107,7 @@ def test_few_photos_are_in_memory_at_a_time(tmp_path, monkeypatch, slow, formats
     Their own pixels are held by the threads alone, or as long, if they are few and will be drawn.
     """
     paths = write_photos(tmp_path / 'in', 80)
-    batch, threads, pixels, prepared = 4, overlap.num_cores(), Held(), Held()
+    batch, threads, pixels, prepared = 4, num_cores(), Held(), Held()
     detector = make_detector(lambda: time.sleep(0.02 * (slow == 'network')), batch_size=batch)
     prepare, finish = detector.prepare, photos._finish
 
