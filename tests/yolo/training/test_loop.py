@@ -21,6 +21,7 @@ from yolo.training.config import check_same_run, read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('loss', ['region', 'notebook'])
 def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
     config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
@@ -204,6 +205,7 @@ def test_the_notebooks_rate_changes_with_the_epoch():
     assert [float(rate(step)) for step in (0, 467, 468, 656)] == pytest.approx([0.01, 0.01, 0.001, 0.0001])
 
 
+@pytest.mark.slow
 def test_frozen_convolutions_stay_until_their_step(records_dir, tmp_path):
     config = make_config(
         records_dir,
@@ -282,6 +284,7 @@ def test_a_run_begins_with_the_weights_it_is_given(records_dir, tmp_path, caplog
     assert 'loaded' not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
     named = make_config(records_dir, tmp_path / 'named', model='yolov2-tiny', width=1 / 16, num_steps=2)
     (tmp_path / 'n.cfg').write_text(
@@ -320,6 +323,7 @@ def test_a_cfg_is_trained_like_the_name_it_spells(records_dir, tmp_path):
         network.make_network(dataclasses.replace(named, model='yolov9'))
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     data_dir = write_records(tmp_path / 'data', num_images=24)
     config = make_config(

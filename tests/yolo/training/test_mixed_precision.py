@@ -19,6 +19,7 @@ from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('precision', 'jit_compile'), [('mixed_float16', False), ('mixed_bfloat16', True)])
 def test_the_losses_are_nearly_those_of_float32(records_dir, tmp_path, precision, jit_compile):
     # The first scale of float16 is too large for the first step, which is skipped: at this rate that is no matter.
@@ -165,6 +166,7 @@ def test_without_a_scaled_loss_the_first_such_step_ends_the_run(records_dir, tmp
         loop.train(config, one_device())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_evaluated_in_float32(records_dir, tmp_path):
     config = make_small_config(
         records_dir,

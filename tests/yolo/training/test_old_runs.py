@@ -50,6 +50,7 @@ def raw_outputs(folder: pathlib.Path) -> np.ndarray:
     return model(tf.cast(batch['image'], tf.float32) / 255, training=False).numpy()
 
 
+@pytest.mark.slow
 def test_a_run_of_version_0_1_is_continued(run_folder):
     np.testing.assert_allclose(raw_outputs(run_folder), EXPECTED['raw_step_4'], atol=1e-4, rtol=0)
     edit_config(run_folder, model=SMALL)  # its path depends on the folder in which tests run

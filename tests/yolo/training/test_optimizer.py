@@ -33,6 +33,7 @@ def test_sgd_is_the_formula(momentum):
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_momentum_0_trains_on_any_number_of_devices(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, momentum=0.0, burn_in=0)
     one, (weights,) = run_steps(config, one_device())

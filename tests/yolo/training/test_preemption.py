@@ -118,8 +118,12 @@ def test_a_second_signal_ends_the_library_too(records_dir, tmp_path, monkeypatch
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(progress.Progress, 'add', added)
-    with pytest.raises(KeyboardInterrupt):
-        loop.train(make_small_config(records_dir, tmp_path), one_device())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start its jobs without it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(make_small_config(records_dir, tmp_path), one_device())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_folder_in_use_is_refused_before_anything_is_written(records_dir, tmp_path):

@@ -52,6 +52,7 @@ def test_a_new_size_every_ten_steps():
     assert schedule.size_at(((96, 96),), 1, 7) == (96, 96)
 
 
+@pytest.mark.slow
 def test_one_trace_a_size_and_targets_for_its_grid(records_dir, tmp_path, monkeypatch):
     sizes = schedule.training_sizes((96, 96), 64, 128)
     config = make_small_config(records_dir, tmp_path, num_steps=30, seed=6, sizes=sizes, unfreeze_at=100)
@@ -116,6 +117,7 @@ def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
     assert [pulled[n] > 0 for n in range(0, 32, 4)] == [True] * 6 + [False] * 2
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_average(records_dir, tmp_path):
     config = make_small_config(
         records_dir,

@@ -111,6 +111,7 @@ def counters(folder, step) -> tuple[float, int, int]:
     return tuple(reader.get_tensor(f'{name}/.ATTRIBUTES/VARIABLE_VALUE') for name in ('rate_factor', 'stale', 'waited'))
 
 
+@pytest.mark.slow
 def test_a_plateau_lowers_the_rate(records_dir, tmp_path, monkeypatch, caplog):
     set_maps(monkeypatch, [0.5, 0.4, 0.4, 0.6, 0.1])
     config = make_small_config(
@@ -136,6 +137,7 @@ def test_a_plateau_lowers_the_rate(records_dir, tmp_path, monkeypatch, caplog):
         loop.train(dataclasses.replace(config, eval_every=3), one_device())
 
 
+@pytest.mark.slow
 def test_the_loss_can_decide_which_model_is_best(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, monitor='loss', num_steps=6, eval_every=2, learning_rate=0.0)
     result = loop.train(config, one_device())
@@ -151,6 +153,7 @@ def test_the_loss_can_decide_which_model_is_best(records_dir, tmp_path):
         loop.train(make_small_config(records_dir, tmp_path / 'none', early_stopping=1), one_device())
 
 
+@pytest.mark.slow
 def test_another_split_has_a_best_of_its_own(records_dir, tmp_path, monkeypatch):
     set_maps(monkeypatch, [0.9])
     config = make_small_config(records_dir, tmp_path, eval_split='test', num_steps=2)
@@ -300,6 +303,7 @@ def test_what_would_do_nothing_is_refused(records_dir, tmp_path, changes, messag
         loop.train(make_small_config(records_dir, tmp_path, **changes), one_device())
 
 
+@pytest.mark.slow
 def test_steps_in_one_call_are_the_same_steps(records_dir, tmp_path):
     config = make_small_config(
         records_dir, tmp_path / 'one', num_steps=12, sizes=((64, 64), (96, 96)), ema=0.9, checkpoint_every=5
