@@ -196,6 +196,7 @@ def test_stopped_where_an_evaluation_is_due(records_dir, tmp_path):
         assert (folder / 'best/metrics.json').read_text() == (tmp_path / 'whole/best/metrics.json').read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('part', ['index', 'data-00000-of-00001'])
 def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(records_dir, tmp_path, caplog, part):
     config = make_small_config(records_dir, tmp_path, num_steps=4, checkpoint_every=2)

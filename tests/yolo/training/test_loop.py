@@ -171,6 +171,7 @@ def test_a_model_that_is_not_finite_is_neither_saved_nor_loaded(records_dir, tmp
         model_folder.load_trained(str(tmp_path), f'{tmp_path}/bad/ckpt-1')
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_when_asked_later(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, num_steps=2)
     assert loop.train(config, one_device()).metrics is None

@@ -66,6 +66,7 @@ def test_a_warning_from_two_days_on(records_dir, tmp_path, caplog, num_steps, is
     assert any(record.levelno == logging.WARNING for record in caplog.records) == is_long
 
 
+@pytest.mark.slow
 def test_a_run_says_once_how_long_it_takes(records_dir, tmp_path, caplog):
     """The first step of each size is compiled and not timed: with two sizes the tenth timed step is the twelfth."""
     sizes = ((64, 64), (96, 96))

@@ -93,6 +93,7 @@ def test_without_augmentation_other_sizes_are_encoded_anew(records_dir, tmp_path
         assert metrics['num_with'][number] == expected
 
 
+@pytest.mark.slow
 def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
     """Also when the run was stopped before: what counts are the images, not the steps since it was begun."""
     monkeypatch.setattr(losses, 'ANCHOR_PULL_IMAGES', 24)

@@ -343,6 +343,7 @@ def test_a_moved_folder_of_records_is_the_same_data(tmp_path):
     assert records.data_checksum(str(tmp_path / 'moved')) != checksum
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('content', [None, ''])
 def test_checkpoints_without_the_file_that_names_them_are_not_lost(records_dir, tmp_path, caplog, content):
     config = make_small_config(records_dir, tmp_path, num_steps=6, checkpoint_every=2)
