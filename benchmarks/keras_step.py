@@ -49,14 +49,15 @@ def plain_keras(config, data: dict[str, np.ndarray]):
 
 
 def ours(config, data: dict[str, np.ndarray]):
-    """A function that takes a step of this project."""
+    """A function that takes a step of this project and returns the loss, and its model."""
     keras.utils.set_random_seed(0)
     strategy = distribution.make_strategy()
-    steps = step.make_steps(state.make_state(config, strategy), config, strategy, (FLAGS.size, FLAGS.size))
+    run_state = state.make_state(config, strategy)
+    steps = step.make_steps(run_state, config, strategy, (FLAGS.size, FLAGS.size))
     same = tf.data.Dataset.from_tensors(data).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))
     number, one = tf.constant(10**6, tf.int64), tf.constant(1, tf.int64)
-    return lambda: float(steps(constant, number, one)[0, 0])
+    return lambda: float(steps(constant, number, one)[0, 0]), run_state.model
 
 
 def main(_) -> None:
@@ -65,7 +66,7 @@ def main(_) -> None:
     config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), anchors, (FLAGS.size,) * 2)
     config = dataclasses.replace(config, weight_decay=0.0, precision=FLAGS.precision)
     data = batch()
-    takers = {'this': ours(config, data), 'Keras': plain_keras(config, data)}
+    takers = {'this': ours(config, data)[0], 'Keras': plain_keras(config, data)}
     first = {name: take() for name, take in takers.items()}
     print('loss of the first step: ' + ', '.join(f'{name} {value:.5f}' for name, value in first.items()))
     ratios = []
