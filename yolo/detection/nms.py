@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from yolo.detection import suppression
 from yolo.detection.decode import decode
 from yolo.detection.options import NMS_SCOPES, PER_CLASS
 from yolo.detection.thresholds import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
@@ -18,7 +19,7 @@ def detect(
     """The detections in a batch: every class of every cell and anchor with a score over the threshold.
 
     A box is suppressed by a better one in its image, of its class or of all (`nms_scope`), with an IoU over
-    `iou_threshold`. Suppression is TensorFlow's, the decoding is ours.
+    `iou_threshold`.
     raw (B, GH, GW, A, 5 + C); anchors (A, 2) w, h in grid cells. Returns, D = max_detections and best score first:
     boxes (B, D, 4) xmin, ymin, xmax, ymax relative 0..1, clipped to the image; scores (B, D) objectness x class
     probability; classes (B, D) int32; count (B,) int32, how many of the D are detections. A count of D can mean that
@@ -40,55 +41,4 @@ def detect_unclipped(
     num_places, num_classes = shape[1] * shape[2] * shape[3], scores.shape[4]
     boxes = tf.reshape(boxes, (shape[0], num_places, 4))
     scores = tf.reshape(scores, (shape[0], num_places, num_classes))
-    suppress = _suppress_by_class if nms_scope == PER_CLASS else _suppress_all
-    return suppress(boxes, scores, score_threshold, iou_threshold, max_detections)
-
-
-def _suppress_by_class(
-    boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float, iou_threshold: float, max_detections: int
-) -> dict[str, tf.Tensor]:
-    """What `detect_unclipped` returns if boxes of one class suppress each other; boxes (B, N, 4), scores (B, N, C)."""
-    selected = tf.image.combined_non_max_suppression(
-        boxes[:, :, None],
-        scores,
-        max_output_size_per_class=max_detections,
-        max_total_size=max_detections,
-        iou_threshold=iou_threshold,
-        score_threshold=score_threshold,
-        clip_boxes=False,
-    )
-    return {
-        'boxes': selected.nmsed_boxes,
-        'scores': selected.nmsed_scores,
-        'classes': tf.cast(selected.nmsed_classes, tf.int32),
-        'count': selected.valid_detections,
-    }
-
-
-def _suppress_all(
-    boxes: tf.Tensor, scores: tf.Tensor, score_threshold: float, iou_threshold: float, max_detections: int
-) -> dict[str, tf.Tensor]:
-    """What `detect_unclipped` returns if all boxes suppress each other; boxes (B, N, 4), scores (B, N, C)."""
-    num_classes = scores.shape[2]
-
-    def suppress(image: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        places, of_classes = image[0], tf.reshape(image[1], [-1])  # (N, 4), (N C,)
-        best = tf.image.non_max_suppression(
-            tf.repeat(places, num_classes, axis=0), of_classes, max_detections, iou_threshold, score_threshold
-        )
-        count = tf.size(best)
-        padding = [[0, max_detections - count]]
-        return {
-            'boxes': tf.pad(tf.gather(places, best // num_classes), [*padding, [0, 0]]),
-            'scores': tf.pad(tf.gather(of_classes, best), padding),
-            'classes': tf.pad(best % num_classes, padding),
-            'count': count,
-        }
-
-    values = {
-        'boxes': tf.TensorSpec((max_detections, 4)),
-        'scores': tf.TensorSpec((max_detections,)),
-        'classes': tf.TensorSpec((max_detections,), tf.int32),
-        'count': tf.TensorSpec((), tf.int32),
-    }
-    return tf.map_fn(suppress, (boxes, scores), fn_output_signature=values)
+    return suppression.suppress(boxes, scores, score_threshold, iou_threshold, max_detections, nms_scope)
