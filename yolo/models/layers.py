@@ -3,15 +3,9 @@
 import keras
 import tensorflow as tf
 
+from yolo.models.replicas import num_replicas, sum_over_replicas
+
 MOMENTUM, EPSILON = 0.99, 1e-6
-
-
-def _mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a per-replica value over all replicas of tf.distribute; the value itself outside of one."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
 @keras.saving.register_keras_serializable('yolo')
@@ -20,9 +14,11 @@ class BatchNorm(keras.layers.Layer):
 
     Not keras.layers.BatchNormalization: that has its epsilon under the square root, so that Darknet's weights give
     other numbers, and its variance is the biased one. In training the mean and the unbiased variance are those of the
-    global batch, over all replicas; the moving ones follow with momentum 0.99.
-    (Darknet src/batchnorm_layer.c, src/blas.c.)
+    batch, and the moving ones follow with momentum 0.99. `synchronized`: of the global batch, over all replicas; else
+    of each replica's own. (Darknet src/batchnorm_layer.c, src/blas.c.)
     """
+
+    synchronized = True
 
     def build(self, shape):
         channels = (shape[-1],)  # all four stay float32 in mixed precision
@@ -34,31 +30,66 @@ class BatchNorm(keras.layers.Layer):
         )
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if training and self.trainable:  # a frozen layer computes as at inference
-            mean, variance = self._moments(tf.cast(x, tf.float32))
-            self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
-            self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
-        else:
+        if not (training and self.trainable):  # a frozen layer computes as at inference
             mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
-        scale = self.gamma / (_safe_sqrt(variance) + EPSILON)
-        return x * tf.cast(scale, x.dtype) + tf.cast(self.beta - mean * scale, x.dtype)
-
-    def _moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        context = tf.distribute.get_replica_context()
-        replicas = 1 if context is None else context.num_replicas_in_sync
-        count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]) * replicas, tf.float32)
-        mean = _mean_over_replicas(tf.reduce_mean(x, (0, 1, 2)))
-        variance = _mean_over_replicas(tf.reduce_mean(tf.math.squared_difference(x, mean), (0, 1, 2)))
-        return mean, variance * count / tf.maximum(count - 1, 1)
+            scale = self.gamma / (tf.sqrt(variance) + EPSILON)
+            return x * tf.cast(scale, x.dtype) + tf.cast(self.beta - mean * scale, x.dtype)
+        mean, variance, count = batch_moments(x, self.synchronized)
+        self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
+        self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        return _normalise(x, gamma, beta, mean, variance, count, self.synchronized)
 
     def compute_output_shape(self, shape):
         return shape
 
 
-def _safe_sqrt(x: tf.Tensor) -> tf.Tensor:
-    """The square root whose gradient at 0 is 0, for channels that are constant over a batch."""
-    positive = x > 0
-    return tf.where(positive, tf.sqrt(tf.where(positive, x, 1.0)), 0.0)
+def batch_moments(x: tf.Tensor, synchronized: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mean (C,), unbiased variance (C,) and number of what is normalised together; x (B, H, W, C). Constants.
+
+    synchronized: over all replicas. These exchange their own moments, all in one sum, and combine them as Chan et al.
+    do (Updating formulae and a pairwise algorithm for computing sample variances, 1979): a sum of squares would lose
+    digits.
+    """
+    x = tf.stop_gradient(tf.cast(x, tf.float32))
+    mean = tf.reduce_mean(x, (0, 1, 2))
+    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), (0, 1, 2))
+    replicas = num_replicas() if synchronized else 1
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]) * replicas, tf.float32)
+    if replicas > 1:
+        own = tf.one_hot(tf.distribute.get_replica_context().replica_id_in_sync_group, replicas)  # (R,)
+        moments = tf.stack([mean, variance])  # (2, C)
+        [moments] = sum_over_replicas([own[:, None, None] * moments])  # (R, 2, C)
+        mean = tf.reduce_mean(moments[:, 0], 0)
+        variance = tf.reduce_mean(moments[:, 1] + tf.math.squared_difference(moments[:, 0], mean), 0)
+    return mean, variance * count / tf.maximum(count - 1, 1), count
+
+
+def _normalise(x, gamma, beta, mean, variance, count, synchronized: bool) -> tf.Tensor:
+    """(x - mean) / (sqrt(variance) + 1e-6) * gamma + beta, of the type of x, for moments of the same batch.
+
+    Its gradient is written out, moments included, so that replicas have to exchange one small sum for it, and not what
+    the chain rule would have them exchange; and so that a batch is read and written fewer times.
+    """
+
+    @tf.custom_gradient
+    def normalise(x, gamma, beta, mean, variance, count):
+        deviation = tf.sqrt(variance)
+        scale = gamma / (deviation + EPSILON)
+        y = x * tf.cast(scale, x.dtype) + tf.cast(beta - mean * scale, x.dtype)
+
+        def gradient(upstream):
+            dy, centred = tf.cast(upstream, tf.float32), tf.cast(x, tf.float32) - mean
+            own = tf.stack([tf.reduce_sum(dy, (0, 1, 2)), tf.reduce_sum(dy * centred, (0, 1, 2))])  # (2, C)
+            total = sum_over_replicas([own])[0] if synchronized else own
+            # A channel that is constant over a batch has no variance to change.
+            curvature = (deviation + EPSILON) * deviation * tf.maximum(count - 1, 1)
+            dx = scale * (dy - total[0] / count - centred * tf.math.divide_no_nan(total[1], curvature))
+            return tf.cast(dx, x.dtype), own[1] / (deviation + EPSILON), own[0], None, None, None
+
+        return y, gradient
+
+    return normalise(x, gamma, beta, mean, variance, count)
 
 
 @keras.saving.register_keras_serializable('yolo')

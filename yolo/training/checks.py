@@ -7,7 +7,7 @@ import zlib
 import tensorflow as tf
 
 from yolo.data import records
-from yolo.training.config import TrainConfig
+from yolo.training.config import SYNCHRONIZED, TrainConfig
 from yolo.training.distribution import HostCollective
 from yolo.training.memory import check_memory
 
@@ -63,8 +63,17 @@ def _check_splits(config: TrainConfig) -> None:
 def _check_replicas(config: TrainConfig, replicas: int) -> None:
     if config.batch_size % replicas:
         raise ValueError(f'--batch_size={config.batch_size} is over all replicas and must divide by their {replicas}')
-    if config.jit_compile and replicas > 1:
-        raise ValueError(f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile')
+    if config.batch_size // replicas % config.subdivisions:
+        of = f' of each of {replicas} replicas' if replicas > 1 else ''
+        raise ValueError(
+            f'--subdivisions={config.subdivisions}: the {config.batch_size // replicas} images{of} of '
+            f'--batch_size={config.batch_size} must divide by it'
+        )
+    if config.jit_compile and replicas > 1 and config.batch_norm == SYNCHRONIZED:
+        raise ValueError(
+            f'--jit_compile does not work with batch norm over {replicas} replicas; use --nojit_compile or '
+            '--batch_norm=local'
+        )
 
 
 def _check_evaluations(config: TrainConfig) -> None:

@@ -20,6 +20,7 @@ OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
 JOIN_TIMEOUT = 10.0  # minutes to wait for the other processes of a run
+BATCH_NORMS = SYNCHRONIZED, LOCAL = ('synchronized', 'local')
 PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
 RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'
@@ -82,6 +83,24 @@ class TrainConfig:
         'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES
     )
     batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1, high=1 << 16)
+    subdivisions: int = setting(
+        1,
+        'Parts in which the gradient of a batch is computed, one after another, so that it needs less memory. Batch '
+        "norm is over a part, as in Darknet's.",
+        group=LEARNING,
+        low=1,
+        high=1 << 16,
+        may_change=True,  # as far as images_normalised stays
+    )
+    batch_norm: str = setting(
+        SYNCHRONIZED,
+        'synchronized: over the images of all replicas, so that any number of them takes the same steps; local: over '
+        'those of each replica, as Darknet does, which XLA can compile.',
+        group=LEARNING,
+        choices=BATCH_NORMS,
+        may_change=True,  # as far as images_normalised stays
+    )
+    images_normalised: int = recorded(0, low=0)  # by batch norm together; 0 in runs of old: all of a batch
     num_steps: int = counted(80200, 'Steps to train.', group=LEARNING, low=1)
     epochs: float = setting(
         None, 'Passes over the split, in place of --num_steps.', group=LEARNING, above=0, high=10**6, may_change=True
@@ -196,7 +215,13 @@ class TrainConfig:
     precision: str = setting(
         'float32', 'What the network computes in; mixed_float16 scales the loss.', group=LOOP, choices=PRECISIONS
     )
-    jit_compile: bool = setting(None, 'Compile the step with XLA.', group=LOOP, unset='yes on one CPU or GPU')
+    jit_compile: bool = setting(
+        None,
+        'Compile the step with XLA.',
+        group=LOOP,
+        unset='yes on one CPU or GPU, and on several with --batch_norm=local',
+        may_change=True,
+    )
     deterministic: bool = setting(
         False,
         'Use only TensorFlow operations that give the same bits on every run, which is slower. On one CPU, steps that '

@@ -16,6 +16,7 @@ from yolo.detection import graph
 from yolo.evaluation import inference
 from yolo.models.build import DarknetModel
 from yolo.training import batches, errors, optimizer, run_folder, schedule, start, tensorboard, validation
+from yolo.training.accumulators import Accumulators
 from yolo.training.checkpoints import Saver
 from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
@@ -23,7 +24,7 @@ from yolo.training.distribution import HostCollective
 from yolo.training.preemption import Interruption
 from yolo.training.progress import Progress, lines_beside_bars
 from yolo.training.state import State
-from yolo.training.step import make_steps
+from yolo.training.step import make_accumulators, make_steps
 from yolo.training.time_estimate import StepTimer
 
 FINISHED, EARLY = 'finished', 'early stopping'
@@ -57,6 +58,7 @@ class Run:
     timer: StepTimer
     predict: Callable  # images -> detections, by the model that is exported
     steps_of_size: dict[tuple[int, int], Callable] = dataclasses.field(default_factory=dict)  # by height and width
+    accumulators: Accumulators | None = None  # with several subdivisions
     metrics: dict | None = None  # of the last evaluation
 
 
@@ -138,17 +140,18 @@ def _take_steps(run: Run, step: int) -> int:
     if step in (run.first_step, config.unfreeze_at):
         freeze(run.state.model, config.freeze if step < config.unfreeze_at else 0)
         run.steps_of_size.clear()  # they were made for other trainable weights
+        run.accumulators = make_accumulators(run.state, config, run.strategy)
     size = schedule.size_at(config.sizes or (config.image_size,), config.seed, step)
     is_compiled = size in run.steps_of_size
     if not is_compiled:
-        run.steps_of_size[size] = make_steps(run.state, config, run.strategy, size)
+        run.steps_of_size[size] = make_steps(run.state, config, run.strategy, size, run.accumulators)
     end = _next_due_step(config, step)
     run.profiler.before(step)
-    metrics = run.steps_of_size[size](run.batches, tf.constant(step, tf.int64), tf.constant(end - step, tf.int64))
+    metrics, seconds_waited = run.steps_of_size[size](run.batches, step, end - step)
     run.interruption.begin()
     if not is_compiled:
         run.progress.leave_out(time.perf_counter() - since)
-    run.progress.add(step, metrics)
+    run.progress.add(step, metrics, seconds_waited * (end - step))  # as for the first of these batches
     if is_compiled:
         run.timer.add(end, end - step, size, time.perf_counter() - since)
     return end

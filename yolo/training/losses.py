@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.targets import encode_targets, responsible_objects
+from yolo.models.replicas import sum_over_replicas
 
 OBJECT_SCALE, NOOBJECT_SCALE, COORD_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0, 1.0  # of both losses, named as in a .cfg
 IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
@@ -44,8 +45,9 @@ def notebook_loss(raw, boxes, labels, anchors, places=None) -> tf.Tensor:
     return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places).values()))
 
 
-def region_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, tf.Tensor]:
-    """The parts of `region_loss`, scalars that add up to it: box, objectness, class."""
+def region_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True) -> dict[str, tf.Tensor]:
+    """The parts of `region_loss`, scalars that add up to it: box, objectness, class. `across_replicas` is not used."""
+    del across_replicas
     raw, anchors = tf.cast(raw, tf.float32), tf.cast(anchors, tf.float32)
     truth = _truth_of_predictions(raw, boxes, labels, anchors, places)
     responsible = truth['responsible']
@@ -71,8 +73,11 @@ def region_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, tf
     }
 
 
-def notebook_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, tf.Tensor]:
-    """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used."""
+def notebook_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True) -> dict[str, tf.Tensor]:
+    """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used.
+
+    across_replicas: whether they are divided by the counts of all replicas, or by those of this one.
+    """
     del seen
     raw, anchors = tf.cast(raw, tf.float32), tf.cast(anchors, tf.float32)
     truth = _truth_of_predictions(raw, boxes, labels, anchors, places)
@@ -92,8 +97,10 @@ def notebook_terms(raw, boxes, labels, anchors, seen, places=None) -> dict[str, 
     objectness_weight = background * NOOBJECT_SCALE + own_iou * OBJECT_SCALE
     objectness_error = tf.square(own_iou - objectness)
     cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
-    num_objects = _sum_over_replicas(tf.reduce_sum(mask)) + 1e-6
-    num_weighted = _sum_over_replicas(tf.reduce_sum(tf.cast(objectness_weight > 0, tf.float32))) + 1e-6
+    counts = tf.stack([tf.reduce_sum(mask), tf.reduce_sum(tf.cast(objectness_weight > 0, tf.float32))])
+    if across_replicas:
+        [counts] = sum_over_replicas([tf.stop_gradient(counts)])
+    num_objects, num_weighted = tf.unstack(counts + 1e-6)
     return {
         'box': box / num_objects / 2,
         'objectness': tf.reduce_sum(objectness_weight * objectness_error) / num_weighted / 2,
@@ -180,10 +187,3 @@ def _overlaps(predicted, truth, stop_gradient: bool = True) -> tuple[tf.Tensor, 
 
 def _squared_norm(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.square(x), -1)
-
-
-def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from yolo.models.replicas import sum_over_replicas
 from yolo.training.config import TrainConfig
 from yolo.training.schedule import Rate
 
@@ -20,9 +21,10 @@ class NormMixin(keras.optimizers.Optimizer):
         )
 
     def _all_reduce_sum_gradients(self, pairs):
-        pairs = super()._all_reduce_sum_gradients(pairs)
-        self.gradient_norm.assign(tf.linalg.global_norm([gradient for gradient, _ in pairs]))
-        return pairs
+        gradients, variables = zip(*pairs, strict=True)
+        gradients = sum_over_replicas(gradients)
+        self.gradient_norm.assign(tf.linalg.global_norm(gradients))
+        return list(zip(gradients, variables, strict=True))
 
 
 class Adam(NormMixin, keras.optimizers.Adam):

@@ -13,7 +13,8 @@ from tqdm import tqdm
 from yolo.data import pipeline
 from yolo.training.config import TrainConfig
 from yolo.training.state import State
-from yolo.training.step import METRICS, TERMS
+from yolo.training.gradients import TERMS
+from yolo.training.update import METRICS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change
 LOWEST_LOSS_SCALE = 1.0  # with which the gradient is that of a loss that is not scaled
@@ -23,17 +24,17 @@ LOWER_RATE_HINT = 'take a lower --learning_rate, in another --model_dir'
 class Progress:
     """Checks the loss of every step; every `log_every` steps writes a log line and TensorBoard scalars.
 
-    The metrics of steps are read when the next steps have been sent to the device, so that it never waits for the host.
+    The metrics of steps stay on the device until a line is due, so that it never waits for the host.
     """
 
     def __init__(self, config: TrainConfig, state: State, rate: Callable, writer, first_step: int = 0):
         self.config, self.state, self.rate, self.writer = config, state, rate, writer
-        self.unread: tuple[int, tf.Tensor, bool] | None = None  # number of the first step, metrics, is timed
+        self.unread: list[tuple[int, tf.Tensor, bool]] = []  # number of the first step, metrics, is timed
         self.is_next_timed = True
         self.since = time.perf_counter()
         self.seconds = 0.0  # spent on steps since the last line, without those that were compiled in that time
         self.window: list[np.ndarray] = []  # metrics of the steps since the last line, but for skipped ones
-        self.timed: list[np.ndarray] = []  # metrics of the steps that `seconds` contains
+        self.num_timed, self.seconds_waited = 0, 0.0  # steps that `seconds` contains, their waiting for batches
         self.num_skipped, self.loss_scale = 0, 0.0  # since the last line; of the last step
         self.total_steps, self.total_seconds = 0, 0.0  # timed ones
         self.last: dict[str, float] | None = None  # loss and its parts in the last line
@@ -49,23 +50,27 @@ class Progress:
         self.since += seconds
         self.is_next_timed = False
 
-    def add(self, step: int, metrics: tf.Tensor) -> None:
-        """Takes the metrics of the steps from number `step` on, (n, len(METRICS)).
+    def add(self, step: int, metrics: tf.Tensor, seconds_waited: float = 0.0) -> None:
+        """Takes the metrics of the steps from number `step` on, (n, len(METRICS)), which waited so long for batches.
 
-        FloatingPointError, with the images of its batch, if the loss of an earlier step is not finite. With a scaled
-        loss such a step is skipped, counted and in no mean, as long as the scale can fall.
+        FloatingPointError, with the images of its batch, if a line is due and the loss of a step since the last one is
+        not finite. With a scaled loss such a step is skipped, counted and in no mean, as long as the scale can fall.
         """
-        self._read()
-        self.unread = step, metrics, self.is_next_timed
+        self.unread.append((step, metrics, self.is_next_timed))
+        if self.is_next_timed:
+            self.seconds_waited += seconds_waited
         self.is_next_timed = True
-        done = step + len(metrics)
+        self.bar.update(metrics.shape[0])
+        done = step + metrics.shape[0]
         if done % self.config.log_every == 0 or done == self.config.num_steps:
             self.flush()
             self._report(done)
 
     def flush(self) -> None:
         """Reads the metrics of all steps so far, which waits for the device."""
-        self._read()
+        unread, self.unread = self.unread, []
+        for step, metrics, is_timed in unread:
+            self._read(step, metrics.numpy(), is_timed)
         now = time.perf_counter()
         self.seconds, self.since = self.seconds + now - self.since, now
 
@@ -73,11 +78,7 @@ class Progress:
         """Removes the bar."""
         self.bar.close()
 
-    def _read(self) -> None:
-        if self.unread is None:
-            return
-        step, metrics, is_timed = self.unread[0], self.unread[1].numpy(), self.unread[2]
-        self.unread = None
+    def _read(self, step: int, metrics: np.ndarray, is_timed: bool) -> None:
         losses, is_skipped = metrics[:, : len(TERMS)], metrics[:, METRICS.index('skipped')] > 0.5
         self._check_finite(step, losses, is_skipped)
         self._check_loss_scale(step, metrics[:, METRICS.index('loss_scale')], is_skipped)
@@ -85,9 +86,7 @@ class Progress:
         self.state.loss_count.assign_add(int((~is_skipped).sum()))
         self.window.append(metrics[~is_skipped])
         self.num_skipped += int(is_skipped.sum())
-        if is_timed:
-            self.timed.append(metrics)
-        self.bar.update(len(metrics))
+        self.num_timed += len(metrics) * is_timed
 
     def _check_finite(self, step: int, losses: np.ndarray, is_skipped: np.ndarray) -> None:
         bad = np.flatnonzero(~np.isfinite(losses).all(1) & ~is_skipped)
@@ -129,17 +128,17 @@ class Progress:
             self.last = {name: means[name] for name in TERMS}
             self._log(done, means, scalars)
             self._write_scalars(done, means, scalars)
-        self.seconds, self.window, self.timed, self.num_skipped = 0.0, [], [], 0
+        self.seconds, self.seconds_waited, self.num_timed = 0.0, 0.0, 0
+        self.window, self.num_skipped = [], 0
 
     def _speed(self) -> dict[str, float]:
         """The speed of the timed steps since the last line and their share of waiting; {} if there are none."""
-        if not self.timed:
+        if not self.num_timed:
             return {}
-        metrics = np.concatenate(self.timed)
-        self.total_steps, self.total_seconds = self.total_steps + len(metrics), self.total_seconds + self.seconds
+        self.total_steps, self.total_seconds = self.total_steps + self.num_timed, self.total_seconds + self.seconds
         return {
-            'images_per_second': len(metrics) * self.config.batch_size / self.seconds,
-            'input_wait_fraction': metrics[:, METRICS.index('seconds_waited')].sum() / self.seconds,
+            'images_per_second': self.num_timed * self.config.batch_size / self.seconds,
+            'input_wait_fraction': self.seconds_waited / self.seconds,
         }
 
     def _log(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:

@@ -8,7 +8,7 @@ from yolo import settings
 from yolo.data import records
 from yolo.models import architectures, spec
 from yolo.training import network, schedule
-from yolo.training.config import TrainConfig
+from yolo.training.config import LOCAL, TrainConfig
 
 VOC_STEPS, VOC_DECAY_STEPS = 80200, (40000, 60000)  # Darknet's cfg/yolov2-voc.cfg
 
@@ -38,9 +38,16 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
         burn_in=burn_in(config),
         decay_steps=decay_steps(config, num_images),
         unfreeze_at=config.num_steps if config.unfreeze_at is None else config.unfreeze_at,
-        jit_compile=num_replicas == 1 and not on_tpu if config.jit_compile is None else config.jit_compile,
+        jit_compile=_jit_compile(config, num_replicas, on_tpu),
+        images_normalised=config.batch_size // (config.subdivisions * (num_replicas if config.batch_norm == LOCAL else 1)),
     )
     return dataclasses.replace(config, freeze=_freeze(config))
+
+
+def _jit_compile(config: TrainConfig, num_replicas: int, on_tpu: bool) -> bool:
+    if config.jit_compile is not None:
+        return config.jit_compile
+    return not on_tpu and (num_replicas == 1 or config.batch_norm == LOCAL)
 
 
 def burn_in(config: TrainConfig) -> int:

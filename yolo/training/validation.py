@@ -16,9 +16,8 @@ from yolo.training.state import State
 def is_evaluation_due(config: TrainConfig, state: State, step: int) -> bool:
     """Whether the run is to be evaluated after so many steps, and was not yet."""
     has_evaluations = bool(config.eval_split) or config.monitor == 'loss'
-    if not has_evaluations or int(state.evaluated_step.numpy()) == step:
-        return False
-    return step == config.num_steps or (step > 0 and config.eval_every > 0 and step % config.eval_every == 0)
+    is_at = step == config.num_steps or (step > 0 and config.eval_every > 0 and step % config.eval_every == 0)
+    return has_evaluations and is_at and int(state.evaluated_step.numpy()) != step  # reads from the device only then
 
 
 def evaluate(

@@ -9,8 +9,8 @@ import tensorflow as tf
 from training_runs import make_small_config, one_device
 
 from yolo.training import loop, progress, settings_summary, time_estimate
-from yolo.training.step import METRICS, SCALING
 from yolo.training.time_estimate import StepTimer
+from yolo.training.update import METRICS
 
 DAY = 24 * 3600
 
@@ -98,7 +98,8 @@ def test_calls_that_compile_count_for_neither_the_speed_nor_the_time_left(record
             clock[0] += seconds
             if not is_compiled:
                 lines.leave_out(seconds)
-            lines.add(step, tf.tile([[float(name not in SCALING) for name in METRICS]], (num_steps, 1)))
+            metrics = [float(name not in ('skipped', 'loss_scale')) for name in METRICS]
+            lines.add(step, tf.tile([metrics], (num_steps, 1)), seconds_waited=1.0 * num_steps)
     ends = [message.split('1.00e-01  ')[1] for message in caplog.messages]
     not_measured = 'images/s not measured (compiling)'
     assert ends == [

@@ -15,8 +15,9 @@ from yolo.data import pipeline
 from yolo.detection import graph
 from yolo.evaluation import inference
 from yolo.models import model_folder
-from yolo.training import loop, losses, network, state, step
+from yolo.training import loop, losses, network, state, step, update
 from yolo.training.batches import distribute_batches
+from yolo.training.update import METRICS
 
 
 @pytest.mark.slow
@@ -52,12 +53,12 @@ def test_weights_stay_float32(records_dir, tmp_path):
 
 def spoil_gradient(monkeypatch, is_spoiled, is_last) -> None:
     """Makes the first gradient infinite; Keras alone would look at that of the first replica."""
-    checked = step._is_skipped
+    is_bad = update._is_bad
 
-    def check(gradients, terms):
-        return checked([tf.where(is_spoiled & is_last(), float('inf'), gradients[0]), *gradients[1:]], terms)
+    def check(values):
+        return is_bad([tf.where(is_spoiled & is_last(), float('inf'), values[0]), *values[1:]])
 
-    monkeypatch.setattr(step, '_is_skipped', check)
+    monkeypatch.setattr(update, '_is_bad', check)
 
 
 def spoil_images(monkeypatch, is_spoiled, is_last) -> None:
@@ -95,19 +96,18 @@ def test_a_step_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path,
     run_state.optimizer.dynamic_scale.assign(scale)
     steps = step.make_steps(run_state, config, strategy, (96, 96))
     iterator = iter(distribute_batches(config, strategy, 0))
-    zero, one = tf.constant(0, tf.int64), tf.constant(1, tf.int64)
 
     def take(number):
-        return dict(zip(step.METRICS, steps(iterator, number, one).numpy()[0], strict=True))
+        return dict(zip(METRICS, steps(iterator, number, 1)[0].numpy()[0], strict=True))
 
-    metrics = take(zero)
+    metrics = take(0)
     assert (metrics['skipped'], metrics['loss_scale']) == (1, scale)
     for weight, old in zip(weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
     assert float(run_state.optimizer.dynamic_scale.numpy()) == scale / 2
     assert int(run_state.optimizer.iterations.numpy()) == 0
     is_spoiled.assign(False)
-    metrics = take(one)
+    metrics = take(1)
     assert (metrics['skipped'], metrics['loss_scale']) == (0, scale / 2)
     assert np.isfinite(metrics['loss'])
     assert int(run_state.optimizer.iterations.numpy()) == 1
@@ -119,7 +119,7 @@ def spoil_loss(monkeypatch, first: int, last: int) -> None:
     """Makes the loss of some steps of four images infinite."""
     region_terms = losses.TERMS['region']
 
-    def terms(raw, boxes, labels, anchors, seen, places=None):
+    def terms(raw, boxes, labels, anchors, seen, places=None, across_replicas=True):
         is_bad = (seen >= 4 * first) & (seen <= 4 * last)
         return region_terms(tf.where(is_bad, float('inf'), raw), boxes, labels, anchors, seen, places)
 

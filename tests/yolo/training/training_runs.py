@@ -3,7 +3,6 @@
 import dataclasses
 
 import keras
-import tensorflow as tf
 from conftest import DATA, SMALL
 
 from yolo.data import records
@@ -11,6 +10,7 @@ from yolo.models import model_folder
 from yolo.training import distribution, state, step
 from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig
+from yolo.training.update import METRICS
 
 TWO_CONVOLUTIONS = str(DATA / 'two_convolutions.cfg')  # the smallest network that has every kind of weight
 
@@ -77,11 +77,12 @@ def run_steps(config, strategy, count=3, size=(96, 96)):
     """The metrics of a few steps, by name, and the weights after them on every replica; without files."""
     keras.utils.set_random_seed(0)
     run_state = state.make_state(config, strategy)
-    steps = step.make_steps(run_state, config, strategy, size)
+    accumulators = step.make_accumulators(run_state, config, strategy)
+    steps = step.make_steps(run_state, config, strategy, size, accumulators)
     iterator = iter(distribute_batches(config, strategy, 0))
-    metrics = steps(iterator, tf.constant(0, tf.int64), tf.constant(count, tf.int64)).numpy()
+    metrics = steps(iterator, 0, count)[0].numpy()
     replicas = [
         [strategy.experimental_local_results(v.value)[i].numpy() for v in run_state.export_model.variables]
         for i in range(strategy.num_replicas_in_sync)
     ]
-    return dict(zip(step.METRICS, metrics.T, strict=True)), replicas
+    return dict(zip(METRICS, metrics.T, strict=True)), replicas
