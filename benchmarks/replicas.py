@@ -79,13 +79,21 @@ def main(_) -> None:
                 steps = [end - begin for begin, end in zip(ends[1:], ends[2:], strict=False)]
                 first.setdefault((name, devices), []).append(ends[0])
                 later.setdefault((name, devices), []).extend(steps)
-                print(f'{name}, {devices} devices: first step after {ends[0]:.1f} s, then {[round(s, 2) for s in steps]}', flush=True)
+                print(
+                    f'{name}, {devices} devices: first step after {ends[0]:.1f} s, then {[round(s, 2) for s in steps]}',
+                    flush=True,
+                )
     for name in checkouts:
         one = (name, int(FLAGS.devices[0]))
         for devices in map(int, FLAGS.devices):
-            start, step = statistics.median(first[name, devices]), statistics.median(later[name, devices] or [float('nan')])
+            start, step = (
+                statistics.median(first[name, devices]),
+                statistics.median(later[name, devices] or [float('nan')]),
+            )
             ratios = start / statistics.median(first[one]), step / statistics.median(later[one] or [float('nan')])
-            print(f'{name}, {devices} devices: start {start:.1f} s ({ratios[0]:.2f} x), step {step:.2f} s ({ratios[1]:.2f} x)')
+            print(
+                f'{name}, {devices} devices: start {start:.1f} s ({ratios[0]:.2f} x), step {step:.2f} s ({ratios[1]:.2f} x)'
+            )
 
 
 if __name__ == '__main__':

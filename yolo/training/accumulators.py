@@ -46,4 +46,6 @@ class Accumulators:
 
     def read(self) -> Gradients:
         """All of it."""
-        return Gradients([tf.convert_to_tensor(each) for each in self._gradients], self.moving, tf.convert_to_tensor(self._sums))
+        return Gradients(
+            [tf.convert_to_tensor(each) for each in self._gradients], self.moving, tf.convert_to_tensor(self._sums)
+        )

@@ -100,7 +100,8 @@ class TrainConfig:
         choices=BATCH_NORMS,
         may_change=True,  # as far as images_normalised stays
     )
-    images_normalised: int = recorded(0, low=0)  # by batch norm together; 0 in runs of old: all of a batch
+    images_normalised: int = recorded(0, low=0)  # by batch norm together; 0: all of a batch, as in runs of old
+    replicas: int = recorded(0, low=0, may_change=True)  # devices of all processes; 0 where it was not recorded
     num_steps: int = counted(80200, 'Steps to train.', group=LEARNING, low=1)
     epochs: float = setting(
         None, 'Passes over the split, in place of --num_steps.', group=LEARNING, above=0, high=10**6, may_change=True
@@ -233,24 +234,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         settings.check(self)
-
-
-# Settings with may_change that may not change with --plateau, because evaluations then lower the rate.
-_WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
-
-
-def check_same_run(config: TrainConfig) -> None:
-    """ValueError, with the differences, if the run that has begun in the folder has other settings."""
-    ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
-    before = read_config(config.model_dir)
-    if before.freeze == config.freeze == 0:
-        ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
-    differences = settings.differences(before, config, ignored)
-    if differences:
-        raise ValueError(
-            f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
-            'use its settings to go on with it, or another --model_dir'
-        )
 
 
 def write_config(config: TrainConfig) -> None:

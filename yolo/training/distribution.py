@@ -147,13 +147,13 @@ class HostCollective:
     """Sums of numbers over the processes of a run, between steps; with one process the number itself."""
 
     def __init__(self, strategy: tf.distribute.Strategy):
-        self.is_chief, self._alone = is_chief(strategy), num_workers(strategy) == 1
+        self.is_chief, self.is_alone = is_chief(strategy), num_workers(strategy) == 1
         self._sum: Callable | None = None
         self._strategy = strategy
 
     def sum(self, value: float) -> float:
         """The sum of the values of all processes; each of them has to call this."""
-        if self._alone:
+        if self.is_alone:
             return value
         if self._sum is None:
             strategy, local = self._strategy, len(self._strategy.extended.worker_devices)

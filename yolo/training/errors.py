@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from yolo.data import pipeline
+from yolo.training import memory
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import is_of_others, num_workers
 
@@ -15,7 +16,7 @@ from yolo.training.distribution import is_of_others, num_workers
 def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Raises OSError in plain words for TensorFlow's errors about TensorBoard's file and lost processes.
 
-    ValueError for those about damaged records.
+    ValueError for those about damaged records and about too little memory.
     """
     try:
         with pipeline.naming_damage(config.data_dir, config.train_split):
@@ -26,6 +27,8 @@ def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Itera
                 f"TensorBoard's file cannot be written to {config.model_dir}/tensorboard: the disk may be full; "
                 'the same command goes on from the last checkpoint'
             ) from error
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise ValueError(_too_little_memory(config, strategy, error)) from error
         if num_workers(strategy) == 1 or not is_of_others(error):
             raise
         cause = error.message.rpartition('aborted by: ')[2]  # the part before it is a place in the graph
@@ -33,6 +36,22 @@ def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Itera
             'this process lost the others: one of them has ended, or cannot be reached. Start all again with the '
             f'same commands; they go on from the last checkpoint. ({textwrap.shorten(cause, 300)})'
         ) from error
+
+
+def _too_little_memory(config: TrainConfig, strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> str:
+    height, width = memory.largest_size(config)
+    images = config.batch_size // strategy.num_replicas_in_sync // config.subdivisions
+    ways_out = [
+        *([f'--subdivisions={2 * config.subdivisions} or more'] if images > 1 else []),
+        'smaller --sizes',
+        *(['--precision=mixed_bfloat16'] if config.precision == 'float32' else []),
+        'a smaller network (--model, --width)',
+    ]
+    return (
+        f'a device has too little memory for {images} images of {width} x {height} pixels at once '
+        f'(--batch_size={config.batch_size}, --subdivisions={config.subdivisions}); use {", ".join(ways_out)}. '
+        f'({textwrap.shorten(error.message, 200)})'
+    )
 
 
 @contextlib.contextmanager

@@ -95,8 +95,7 @@ def _call(
     """The network's output in training with such values, and the moving statistics afterwards."""
     others = [*variables.moving, *variables.fixed]
     value_of = {
-        each.path: value
-        for each, value in zip(others, [*variables.split(values.moving), *values.fixed], strict=True)
+        each.path: value for each, value in zip(others, [*variables.split(values.moving), *values.fixed], strict=True)
     }
     non_trainable = model.non_trainable_variables
     raw, after = model.stateless_call(

@@ -21,7 +21,7 @@ from yolo.training.checkpoints import Saver
 from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective
-from yolo.training.preemption import Interruption
+from yolo.training.preemption import Agreement, Interruption
 from yolo.training.progress import Progress, lines_beside_bars
 from yolo.training.state import State
 from yolo.training.step import make_accumulators, make_steps
@@ -48,6 +48,7 @@ class Run:
     strategy: tf.distribute.Strategy
     collective: HostCollective
     interruption: Interruption
+    agreement: Agreement
     state: State
     saver: Saver
     first_step: int
@@ -93,7 +94,7 @@ def _train(run: Run, check_lock: Callable[[], None] | None) -> Result:
             step = _take_steps(run, step)
             if check_lock is not None:  # another run may have taken the folder over: nothing is saved there
                 check_lock()
-            reason = run.interruption.reason(run.collective.sum)
+            reason = run.agreement.reason(step)
             _save_if_due(run, step, is_last=bool(reason))
             if not reason:
                 reason = _evaluate_if_due(run, step)
@@ -122,6 +123,7 @@ def _prepare(
         strategy=strategy,
         collective=collective,
         interruption=interruption,
+        agreement=Agreement(interruption, collective),
         state=state,
         saver=saver,
         first_step=step,
@@ -191,7 +193,8 @@ def _evaluate_if_due(run: Run, step: int) -> str:
         run.progress.resume()
     if step >= run.config.num_steps:
         return FINISHED
-    if run.config.early_stopping and int(run.state.evals_since_best.numpy()) >= run.config.early_stopping:
+    is_asked = run.config.early_stopping and (is_due or step == run.first_step)
+    if is_asked and int(run.state.evals_since_best.numpy()) >= run.config.early_stopping:
         return EARLY
     return run.interruption.reason(run.collective.sum) if is_due else ''  # an evaluation may take long
 

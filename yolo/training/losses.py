@@ -73,7 +73,9 @@ def region_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas
     }
 
 
-def notebook_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True) -> dict[str, tf.Tensor]:
+def notebook_terms(
+    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True
+) -> dict[str, tf.Tensor]:
     """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used.
 
     across_replicas: whether they are divided by the counts of all replicas, or by those of this one.

@@ -39,7 +39,8 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
         decay_steps=decay_steps(config, num_images),
         unfreeze_at=config.num_steps if config.unfreeze_at is None else config.unfreeze_at,
         jit_compile=_jit_compile(config, num_replicas, on_tpu),
-        images_normalised=config.batch_size // (config.subdivisions * (num_replicas if config.batch_norm == LOCAL else 1)),
+        images_normalised=_images_normalised(config, num_replicas),
+        replicas=num_replicas,
     )
     return dataclasses.replace(config, freeze=_freeze(config))
 
@@ -48,6 +49,12 @@ def _jit_compile(config: TrainConfig, num_replicas: int, on_tpu: bool) -> bool:
     if config.jit_compile is not None:
         return config.jit_compile
     return not on_tpu and (num_replicas == 1 or config.batch_norm == LOCAL)
+
+
+def _images_normalised(config: TrainConfig, num_replicas: int) -> int:
+    """How many images batch norm is over; `checks` refuses what does not divide."""
+    groups = config.subdivisions * (num_replicas if config.batch_norm == LOCAL else 1)
+    return max(1, config.batch_size // groups)
 
 
 def burn_in(config: TrainConfig) -> int:

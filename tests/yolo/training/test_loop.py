@@ -17,7 +17,8 @@ from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
-from yolo.training.config import check_same_run, read_config, write_config
+from yolo.training.config import read_config, write_config
+from yolo.training.same_run import check_same_run
 from yolo.training.schedule import Rate, notebook_decay_steps
 from yolo.training.update import METRICS
 

@@ -1,0 +1,51 @@
+"""Whether a run goes on with the settings with which it began, and what may differ."""
+
+import dataclasses
+
+from absl import logging
+
+from yolo import settings
+from yolo.training.config import TrainConfig, read_config
+
+# Settings with may_change that may not change with --plateau, because evaluations then lower the rate.
+_WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
+# What changes the order in which numbers are added up, and nothing else, as long as images_normalised stays.
+_ROUNDING = ('replicas', 'jit_compile', 'steps_per_loop', 'batch_norm', 'subdivisions')
+
+
+def check_same_run(config: TrainConfig) -> None:
+    """ValueError, with the differences, if the run that has begun in the folder has other settings.
+
+    Logs what differs by rounding alone: the number of devices, and how they compute.
+    """
+    ignored = settings.may_change(TrainConfig) - (_WITH_PLATEAU if config.plateau else frozenset())
+    before = _with_images_normalised(read_config(config.model_dir))
+    config = _with_images_normalised(config)
+    if before.freeze == config.freeze == 0:
+        ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
+    differences = settings.differences(before, config, ignored)
+    if differences:
+        raise ValueError(
+            f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
+            f'{_way_out(before, config)}use its settings to go on with it, or another --model_dir'
+        )
+    moved = settings.differences(before, config, {field.name for field in dataclasses.fields(config)} - set(_ROUNDING))
+    if before.replicas and moved:
+        logging.info('the run goes on otherwise than it began (%s): the numbers differ by rounding', '; '.join(moved))
+
+
+def _with_images_normalised(config: TrainConfig) -> TrainConfig:
+    return dataclasses.replace(config, images_normalised=config.images_normalised or config.batch_size)
+
+
+def _way_out(before: TrainConfig, config: TrainConfig) -> str:
+    """How batch norm would be over as many images as in the run that has begun."""
+    if before.images_normalised == config.images_normalised or before.batch_size != config.batch_size:
+        return ''
+    by_replicas = (
+        ', and by the devices with --batch_norm=local' if 'local' in (before.batch_norm, config.batch_norm) else ''
+    )
+    return (
+        f'batch norm is over --batch_size divided by --subdivisions{by_replicas}: choose them so that it is over '
+        f'{before.images_normalised} images; '
+    )
