@@ -7,6 +7,7 @@ devices the seconds until the line of the first step, the median seconds of a st
 device. --before=CHECKOUT measures an older version as well, in turn.
 """
 
+import itertools
 import pathlib
 import re
 import statistics
@@ -76,7 +77,7 @@ def main(_) -> None:
         for devices in map(int, FLAGS.devices):
             for name, checkout in checkouts.items():
                 ends = seconds_of_steps(checkout, devices) or [FLAGS.limit]
-                steps = [end - begin for begin, end in zip(ends[1:], ends[2:], strict=False)]
+                steps = [end - begin for begin, end in itertools.pairwise(ends[1:])]
                 first.setdefault((name, devices), []).append(ends[0])
                 later.setdefault((name, devices), []).extend(steps)
                 print(
@@ -92,7 +93,8 @@ def main(_) -> None:
             )
             ratios = start / statistics.median(first[one]), step / statistics.median(later[one] or [float('nan')])
             print(
-                f'{name}, {devices} devices: start {start:.1f} s ({ratios[0]:.2f} x), step {step:.2f} s ({ratios[1]:.2f} x)'
+                f'{name}, {devices} devices: start {start:.1f} s ({ratios[0]:.2f} x), '
+                f'step {step:.2f} s ({ratios[1]:.2f} x)'
             )
 
 

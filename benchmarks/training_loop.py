@@ -65,20 +65,19 @@ def make_loops(config: TrainConfig) -> tuple[Callable[[int], None], Callable[[in
     same = tf.data.Dataset.from_tensors(next(batches)).repeat()
     constant = iter(strategy.distribute_datasets_from_function(lambda _: same))
     progress_log = progress.Progress(config, run_state, optimizer.make_rate(config), tf.summary.create_noop_writer())
-    one = tf.constant(1, tf.int64)
     for size in config.sizes:  # compiled before anything is measured
-        steps[size](constant, one, one)
+        steps[size](constant, 1, 1)
 
     def real_loop(number: int) -> None:
         size = schedule.size_at(config.sizes, config.seed, number)
         for i in range(number, number + schedule.SIZE_STEPS):
-            progress_log.add(i, steps[size](batches, tf.constant(i, tf.int64), one))
+            progress_log.add(i, *steps[size](batches, i, 1))
         progress_log.flush()
 
     def same_batch(number: int) -> None:
         size = schedule.size_at(config.sizes, config.seed, number)
         for i in range(number, number + schedule.SIZE_STEPS):
-            metrics = steps[size](constant, tf.constant(i, tf.int64), one)
+            metrics, _ = steps[size](constant, i, 1)
         metrics.numpy()
 
     return real_loop, same_batch

@@ -16,7 +16,7 @@ from yolo.data import labels, records, tfrecord, voc_folder
 from yolo.detection import best_f1
 from yolo.evaluation import annotations, devkit_files, result
 from yolo.prediction import photos
-from yolo.training.config import read_config
+from yolo.training.config_file import read_config
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
 LIBRARIES = ('Corrupt JPEG', 'Premature end', 'Unsupported marker', 'Invalid', 'libpng', '[ WARN', '[ERROR', 'TIFF')

@@ -14,7 +14,7 @@ from preprocess import resume
 from yolo.data import records
 from yolo.data.problems import LEFT_OUT_BOX, NOTED, Problem
 from yolo.models import model_folder
-from yolo.training import config, run_folder
+from yolo.training import config_file, run_folder
 
 OLD = DATA / 'version_0_1'
 CASES = 60  # of each kind of damage and each file
@@ -30,7 +30,7 @@ def read_note(folder: str):
 READERS: dict[str, tuple[str, Callable]] = {
     'records/dataset.json': ('dataset.json', records.read_description),
     'records/manifest.json': ('manifest.json', records.read_manifest),
-    'run/config.json': ('config.json', config.read_config),
+    'run/config.json': ('config.json', config_file.read_config),
     'run/model.json': ('model.json', model_folder.read_info),
     'run/run.json': ('run.json', lambda folder: run_folder.read_run(f'{folder}/run.json')),
     'note': ('progress/a.tfrecord-00000-of-00001.json', read_note),

@@ -1,19 +1,16 @@
-"""The settings of a training run: each a field with its default, bounds and help; `config.json` stores them.
+"""The settings of a training run: each a field with its default, bounds and help.
 
 Defaults are the recipe yolov2-voc. None stands for a value that follows from the data or from other settings:
 `yolo.training.resolve` fills it in before the run begins.
 """
 
 import dataclasses
-import json
-import posixpath
 from typing import Any
 
-from yolo import descriptions, settings, storage
+from yolo import settings
 from yolo.geometry.letterbox import MOST_SIDE
 from yolo.settings import MOST_SEED, MOST_STEPS, recorded, setting
 
-CONFIG = 'config.json'
 RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
 LOSSES = ('region', 'notebook')
 OPTIMIZERS = ('sgd', 'adam')
@@ -95,7 +92,7 @@ class TrainConfig:
     batch_norm: str = setting(
         SYNCHRONIZED,
         'synchronized: over the images of all replicas, so that any number of them takes the same steps; local: over '
-        'those of each replica, as Darknet does, which XLA can compile.',
+        "each replica's own, as Darknet's, which XLA can compile.",
         group=LEARNING,
         choices=BATCH_NORMS,
         may_change=True,  # as far as images_normalised stays
@@ -234,22 +231,3 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         settings.check(self)
-
-
-def write_config(config: TrainConfig) -> None:
-    """Writes `config.json` into the run's folder."""
-    storage.make_folder(config.model_dir)
-    text = json.dumps(dataclasses.asdict(config), indent=1) + '\n'
-    storage.write(posixpath.join(config.model_dir, CONFIG), text)
-
-
-def read_config(model_dir: str) -> TrainConfig:
-    """Reads the settings of the run in a folder; ValueError if there is none or it is not understood.
-
-    A setting that an older version did not have takes its default.
-    """
-    path = posixpath.join(model_dir, CONFIG)
-    if not storage.exists(path):
-        raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
-    advice = 'restore it, or use another --model_dir'
-    return descriptions.read(path, TrainConfig, 'a configuration', advice)

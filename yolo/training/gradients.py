@@ -11,7 +11,7 @@ from yolo.data import pipeline
 from yolo.models.build import DarknetModel
 from yolo.models.layers import BatchNorm
 from yolo.training import losses
-from yolo.training.config import TrainConfig
+from yolo.training.config import SYNCHRONIZED, TrainConfig
 
 TERMS = ('loss', 'box', 'objectness', 'class')
 SUMS = (*TERMS, *losses.STATISTICS)  # of a part: its share of the loss and its parts, sums over its predictions
@@ -105,16 +105,16 @@ def _call(
     return raw, [after_of[each.path] for each in variables.moving]
 
 
-def part_of(batch: Batch, number: tf.Tensor, count: int, whole_runs: bool) -> Batch:
+def part_of(batch: Batch, number: tf.Tensor, count: int, neighbours: bool) -> Batch:
     """The images of a batch (B, ...) that are its part `number` of `count`: (B / count, ...).
 
-    whole_runs: neighbours, so that n parts on one replica are those that n replicas would have; else every count-th
-    image, so that part k of one replica is what the parts k of any number of replicas are together.
+    neighbours: images that follow each other, so that n parts on one replica are those that n replicas would have; else
+    every count-th image, so that part k of one replica is what the parts k of any number of replicas are together.
     """
 
     def take(value: tf.Tensor) -> tf.Tensor:
         rows = value.shape[0] // count
-        if whole_runs:
+        if neighbours:
             return tf.reshape(value, (count, rows, *value.shape[1:]))[number]
         return tf.reshape(value, (rows, count, *value.shape[1:]))[:, number]
 
@@ -141,7 +141,7 @@ def _loss_terms(
 ) -> dict[str, tf.Tensor]:
     """The parts of the loss and `loss`, their sum: scalars, this part's share."""
     terms = losses.TERMS[config.loss](
-        raw, batch['boxes'], batch['labels'], config.anchors, seen, places, config.batch_norm == 'synchronized'
+        raw, batch['boxes'], batch['labels'], config.anchors, seen, places, config.batch_norm == SYNCHRONIZED
     )
     divisor = config.batch_size if config.loss == 'region' else num_groups
     terms = {name: term / divisor for name, term in terms.items()}

@@ -21,8 +21,8 @@ class NormMixin(keras.optimizers.Optimizer):
         )
 
     def _all_reduce_sum_gradients(self, pairs):
-        gradients, variables = zip(*pairs, strict=True)
-        gradients = sum_over_replicas(gradients)
+        own, variables = zip(*pairs, strict=True)
+        gradients = sum_over_replicas(own)
         self.gradient_norm.assign(tf.linalg.global_norm(gradients))
         return list(zip(gradients, variables, strict=True))
 

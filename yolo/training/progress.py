@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from yolo.data import pipeline
 from yolo.training.config import TrainConfig
-from yolo.training.state import State
 from yolo.training.gradients import TERMS
+from yolo.training.state import State
 from yolo.training.update import METRICS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change

@@ -11,8 +11,8 @@ from yolo.models import checkpoint_files, model_folder
 from yolo.models.checkpoint_files import HINT, Checkpoints
 from yolo.models.spec import Network
 from yolo.training import network, run_folder
-from yolo.training.config import CONFIG, TrainConfig, read_config
-from yolo.training.same_run import check_same_run
+from yolo.training.config import TrainConfig
+from yolo.training.config_file import CONFIG, check_same_run, read_config
 
 # What a run writes in its folder, beside the two of checkpoints: what --overwrite removes.
 DESCRIPTION = (CONFIG, model_folder.NETWORK, model_folder.MODEL, run_folder.RUN)

@@ -7,7 +7,8 @@ from absl import logging
 from yolo.models import model_folder
 from yolo.training import checks, network, resume
 from yolo.training.checkpoints import Saver
-from yolo.training.config import TrainConfig, write_config
+from yolo.training.config import TrainConfig
+from yolo.training.config_file import write_config
 from yolo.training.distribution import HostCollective
 from yolo.training.state import State, make_state
 

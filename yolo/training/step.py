@@ -7,13 +7,14 @@ and synchronised batch norm, the strategy does it.
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 
 import tensorflow as tf
 
 from yolo.models.layers import BatchNorm, MaxPool2D
 from yolo.training.accumulators import Accumulators
-from yolo.training.config import TrainConfig
-from yolo.training.gradients import Batch, Gradients, Values, make_gradients, part_of, weights_of
+from yolo.training.config import LOCAL, SYNCHRONIZED, TrainConfig
+from yolo.training.gradients import Batch, Gradients, Values, Weights, make_gradients, part_of, weights_of
 from yolo.training.state import State
 from yolo.training.update import loss_scale, make_update
 
@@ -39,7 +40,7 @@ def make_steps(
         if isinstance(layer, MaxPool2D):
             layer.pairwise = config.jit_compile  # faster under XLA
         if isinstance(layer, BatchNorm):
-            layer.synchronized = config.batch_norm == 'synchronized'
+            layer.synchronized = config.batch_norm == SYNCHRONIZED
     take_step = _make_step(state, config, strategy, size, accumulators)
 
     @tf.function
@@ -101,40 +102,73 @@ def _make_step(
     accumulators: Accumulators | None,
 ) -> Callable[[Batch, tf.Tensor], tf.Tensor]:
     """A function: a distributed batch and the number of the step -> METRICS; it takes the step."""
-    variables, parts, replicas = weights_of(state.model), config.subdivisions, strategy.num_replicas_in_sync
-    is_local = config.batch_norm == 'local'
-    gradients = make_gradients(state.model, config, size, parts * (replicas if is_local else 1))
+    variables, replicas = weights_of(state.model), strategy.num_replicas_in_sync
+    is_local = config.batch_norm == LOCAL
+    gradients = make_gradients(state.model, config, size, config.subdivisions * (replicas if is_local else 1))
     if replicas > 1 and is_local:
         gradients = _traced_for_all_replicas(gradients, config.jit_compile)
     update = make_update(state, config, variables)
+    jit_compile = config.jit_compile and replicas == 1
 
-    def whole(batch: Batch, step: tf.Tensor) -> tf.Tensor:
+    def take_step(batch: Batch, step: tf.Tensor) -> tf.Tensor:
         seen = step * config.batch_size
         return update(gradients(variables.read(), batch, seen, loss_scale(state.optimizer)), step)
 
-    def add_part(batch: Batch, step: tf.Tensor, number: tf.Tensor) -> None:
+    if accumulators is not None:
+        take_part = _make_part(state, config, variables, gradients, accumulators)
+        return _step_in_parts(config, strategy, variables, accumulators, take_part, update, jit_compile)
+    take_step = tf.function(take_step, jit_compile=True) if jit_compile else take_step
+    return lambda *args: _of_any_replica(strategy, strategy.run(take_step, args=args))
+
+
+def _make_part(
+    state: State,
+    config: TrainConfig,
+    variables: Weights,
+    gradients: Callable[..., Gradients],
+    accumulators: Accumulators,
+) -> Callable[[Batch, tf.Tensor, tf.Tensor], None]:
+    """A function of one replica: its batch, the number of the step and of the part; it adds up that part."""
+    parts = config.subdivisions
+
+    def take_part(batch: Batch, step: tf.Tensor, number: tf.Tensor) -> None:
         values = variables.read()._replace(moving=accumulators.moving)
-        part = part_of(batch, number, parts, whole_runs=is_local)
+        part = part_of(batch, number, parts, neighbours=config.batch_norm == LOCAL)
         seen = step * config.batch_size + number * (config.batch_size // parts)
         accumulators.add(gradients(values, part, seen, loss_scale(state.optimizer)))
+
+    return take_part
+
+
+def _step_in_parts(
+    config: TrainConfig,
+    strategy: tf.distribute.Strategy,
+    variables: Weights,
+    accumulators: Accumulators,
+    take_part: Callable[[Batch, tf.Tensor, tf.Tensor], None],
+    update: Callable[[Gradients, tf.Tensor], tf.Tensor],
+    jit_compile: bool,
+) -> Callable[[Batch, tf.Tensor], tf.Tensor]:
+    """As `_make_step`, part by part: in a loop, so that one part at a time needs memory."""
 
     def finish(step: tf.Tensor) -> tf.Tensor:
         return update(accumulators.read(), step)
 
-    if config.jit_compile and replicas == 1:
-        whole, add_part, finish = (tf.function(each, jit_compile=True) for each in (whole, add_part, finish))
+    if jit_compile:
+        take_part, finish = tf.function(take_part, jit_compile=True), tf.function(finish, jit_compile=True)
 
     def take_step(batch: Batch, step: tf.Tensor) -> tf.Tensor:
-        if parts == 1:
-            metrics = strategy.run(whole, args=(batch, step))
-        else:
-            strategy.run(accumulators.begin, args=(variables,))
-            for number in tf.range(tf.cast(parts, tf.int64)):
-                strategy.run(add_part, args=(batch, step, number))
-            metrics = strategy.run(finish, args=(step,))
-        return strategy.experimental_local_results(metrics)[0]  # they are the same in all
+        strategy.run(accumulators.begin, args=(variables,))
+        for number in tf.range(tf.constant(config.subdivisions, tf.int64)):
+            strategy.run(take_part, args=(batch, step, number))
+        return _of_any_replica(strategy, strategy.run(finish, args=(step,)))
 
     return take_step
+
+
+def _of_any_replica(strategy: tf.distribute.Strategy, value) -> tf.Tensor:
+    """A value that is the same in every replica."""
+    return strategy.experimental_local_results(value)[0]
 
 
 def _traced_for_all_replicas(function: Callable[..., Gradients], jit_compile: bool) -> Callable[..., Gradients]:
@@ -145,8 +179,10 @@ def _traced_for_all_replicas(function: Callable[..., Gradients], jit_compile: bo
         args = tf.nest.map_structure(tf.convert_to_tensor, (values, *args))
         if not traced:
             specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, args)
-            with tf.init_scope():  # outside of the replica, and of its device
-                traced.append(tf.function(function, jit_compile=jit_compile).get_concrete_function(*specs))
+            graph = tf.function(function, jit_compile=jit_compile)
+            # In a thread of its own there is no replica, no device and no tape around it.
+            with futures.ThreadPoolExecutor(1) as pool:
+                traced.append(pool.submit(graph.get_concrete_function, *specs).result())
         return traced[0](*args)
 
     return call

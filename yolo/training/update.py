@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from yolo.models.replicas import num_replicas, sum_over_replicas
-from yolo.training.config import TrainConfig
+from yolo.training.config import LOCAL, TrainConfig
 from yolo.training.gradients import SUMS, Gradients, Weights, add_weight_decay
 from yolo.training.state import State
 
@@ -32,7 +32,7 @@ def make_update(state: State, config: TrainConfig, variables: Weights) -> Callab
     It changes the weights. Metrics and moving statistics, as far as replicas have their own, are summed in one
     reduction. Each replica adds its share of the weight decay.
     """
-    optimizer, is_local = state.optimizer, config.batch_norm == 'local'
+    optimizer, is_local = state.optimizer, config.batch_norm == LOCAL
 
     def update(of_batch: Gradients, step: tf.Tensor) -> tf.Tensor:
         replicas, scale = num_replicas(), loss_scale(optimizer)

@@ -13,7 +13,8 @@ from training_runs import make_small_config, one_device
 
 from yolo.models import checkpoint_files, model_folder
 from yolo.training import loop, resume
-from yolo.training.config import TrainConfig, read_config
+from yolo.training.config import TrainConfig
+from yolo.training.config_file import read_config
 
 
 @pytest.fixture(scope='module')

@@ -17,8 +17,7 @@ from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
-from yolo.training.config import read_config, write_config
-from yolo.training.same_run import check_same_run
+from yolo.training.config_file import check_same_run, read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
 from yolo.training.update import METRICS
 

@@ -17,7 +17,8 @@ from conftest import DATA, SMALL
 from yolo.data import pipeline
 from yolo.models import model_folder
 from yolo.training import distribution, loop, state
-from yolo.training.config import TrainConfig, read_config
+from yolo.training.config import TrainConfig
+from yolo.training.config_file import read_config
 
 OLD = DATA / 'version_0_1'
 RECORDS = str(OLD / 'records')

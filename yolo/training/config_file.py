@@ -1,16 +1,38 @@
-"""Whether a run goes on with the settings with which it began, and what may differ."""
+"""The file `config.json` of a run: written, read, and compared with the settings with which the run goes on."""
 
 import dataclasses
+import json
+import posixpath
 
 from absl import logging
 
-from yolo import settings
-from yolo.training.config import TrainConfig, read_config
+from yolo import descriptions, settings, storage
+from yolo.training.config import LOCAL, TrainConfig
 
+CONFIG = 'config.json'
 # Settings with may_change that may not change with --plateau, because evaluations then lower the rate.
 _WITH_PLATEAU = frozenset({'eval_split', 'eval_every'})
 # What changes the order in which numbers are added up, and nothing else, as long as images_normalised stays.
 _ROUNDING = ('replicas', 'jit_compile', 'steps_per_loop', 'batch_norm', 'subdivisions')
+
+
+def write_config(config: TrainConfig) -> None:
+    """Writes `config.json` into the run's folder."""
+    storage.make_folder(config.model_dir)
+    text = json.dumps(dataclasses.asdict(config), indent=1) + '\n'
+    storage.write(posixpath.join(config.model_dir, CONFIG), text)
+
+
+def read_config(model_dir: str) -> TrainConfig:
+    """Reads the settings of the run in a folder; ValueError if there is none or it is not understood.
+
+    A setting that an older version did not have takes its default.
+    """
+    path = posixpath.join(model_dir, CONFIG)
+    if not storage.exists(path):
+        raise ValueError(f'{model_dir!r} has no {CONFIG}: no run of train.py was started there; check --model_dir')
+    advice = 'restore it, or use another --model_dir'
+    return descriptions.read(path, TrainConfig, 'a configuration', advice)
 
 
 def check_same_run(config: TrainConfig) -> None:
@@ -43,7 +65,7 @@ def _way_out(before: TrainConfig, config: TrainConfig) -> str:
     if before.images_normalised == config.images_normalised or before.batch_size != config.batch_size:
         return ''
     by_replicas = (
-        ', and by the devices with --batch_norm=local' if 'local' in (before.batch_norm, config.batch_norm) else ''
+        ', and by the devices with --batch_norm=local' if LOCAL in (before.batch_norm, config.batch_norm) else ''
     )
     return (
         f'batch norm is over --batch_size divided by --subdivisions{by_replicas}: choose them so that it is over '
