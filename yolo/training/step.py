@@ -175,6 +175,7 @@ def _traced_for_all_replicas(function: Callable[..., Gradients], jit_compile: bo
     """The function as a graph that is traced once, whichever replica calls it first; it may capture no variable."""
     traced: list[Callable] = []
 
+    @tf.autograph.experimental.do_not_convert
     def call(values: Values, *args) -> Gradients:
         args = tf.nest.map_structure(tf.convert_to_tensor, (values, *args))
         if not traced:

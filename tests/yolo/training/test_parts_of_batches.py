@@ -106,7 +106,8 @@ def test_local_replicas_take_the_steps_of_parts(records_dir, tmp_path, loss, jit
     together, _ = run_steps(dataclasses.replace(config, batch_norm='synchronized', jit_compile=False), two_devices())
     for name in METRICS:
         np.testing.assert_allclose(two[name], parts[name], rtol=1e-3, atol=1e-5, err_msg=name)
-    assert not np.allclose(two['loss'], together['loss'], rtol=1e-3)
+    of_parts, of_all = (np.abs(two['loss'] - other['loss']).max() for other in (parts, together))
+    assert of_all > 10 * of_parts  # it is another normalisation
     names = [weight.name for weight in state.make_state(config, one_device()).model.variables]
     moved = 0
     for name, a, b, one in zip(names, first, second, weights, strict=True):
