@@ -200,7 +200,7 @@ def test_a_run_moves_to_other_devices(records_dir, tmp_path, caplog):
 )
 def test_a_run_moves_where_as_many_images_are_normalised(records_dir, tmp_path, before, now, is_same):
     """Each: --batch_norm, --subdivisions, number of devices."""
-    config = make_small_config(records_dir, tmp_path, batch_size=8, sizes=None, multi_scale=False, jit_compile=False)
+    config = make_small_config(records_dir, tmp_path, batch_size=8, sizes=None, multi_scale=False, unfreeze_at=None)
 
     def resolved(batch_norm, subdivisions, devices):
         return resolve.resolve(dataclasses.replace(config, batch_norm=batch_norm, subdivisions=subdivisions), devices)
