@@ -17,11 +17,12 @@ from yolo.evaluation import inference
 from yolo.models.build import DarknetModel
 from yolo.training import batches, errors, optimizer, run_folder, schedule, start, tensorboard, validation
 from yolo.training.accumulators import Accumulators
+from yolo.training.agreement import Agreement
 from yolo.training.checkpoints import Saver
 from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import HostCollective
-from yolo.training.preemption import Agreement, Interruption
+from yolo.training.preemption import Interruption
 from yolo.training.progress import Progress, lines_beside_bars
 from yolo.training.state import State
 from yolo.training.step import make_accumulators, make_steps

@@ -10,9 +10,7 @@ from absl import logging
 
 from yolo import signals
 from yolo.signals import SIGNALS
-from yolo.training.distribution import HostCollective
 
-AGREEMENT_SECONDS, MOST_STEPS_ALONE = 2.0, 1000
 EXIT_STATUS = 75  # EX_TEMPFAIL: saved, to be started again; of a run that SIGTERM or SIGINT ended
 ELSEWHERE = 'another process was told to end'
 TIME_LIMIT = 'time limit'
@@ -71,33 +69,3 @@ class Interruption:
         if total >= SIGNALLED:
             return self.received.name if self.received is not None else ELSEWHERE
         return TIME_LIMIT if total else ''
-
-
-class Agreement:
-    """The reason for which all processes of a run are to end, asked for after every step.
-
-    One process looks at once. Several have to exchange something for it, which waits for their devices: they do so
-    every AGREEMENT_SECONDS or so, after a number of steps that the first one chooses for all.
-    """
-
-    def __init__(self, interruption: Interruption, collective: HostCollective):
-        self.interruption, self.collective = interruption, collective
-        self.last: tuple[int, float] | None = None  # step and time of the last exchange
-        self.next_step = 0
-
-    def reason(self, step: int) -> str:
-        """Why all are to end after this step; '' if they are to go on."""
-        if self.collective.is_alone:
-            return self.interruption.reason(self.collective.sum)
-        if step < self.next_step:
-            return ''
-        reason = self.interruption.reason(self.collective.sum)
-        self.next_step = step + int(self.collective.from_chief(self._steps_until_next(step)))
-        return reason
-
-    def _steps_until_next(self, step: int) -> int:
-        now, last = time.monotonic(), self.last
-        self.last = step, now
-        if last is None or step <= last[0]:
-            return 1
-        return max(1, min(int(AGREEMENT_SECONDS * (step - last[0]) / (now - last[1])), MOST_STEPS_ALONE))

@@ -41,7 +41,22 @@ def make_steps(
             layer.pairwise = config.jit_compile  # faster under XLA
         if isinstance(layer, BatchNorm):
             layer.synchronized = config.batch_norm == SYNCHRONIZED
-    take_step = _make_step(state, config, strategy, size, accumulators)
+    one_step, steps = _graphs(_make_step(state, config, strategy, size, accumulators))
+
+    def call(iterator: Iterator, step: int, count: int) -> tuple[tf.Tensor, float]:
+        since = time.perf_counter()
+        batch = next(iterator)
+        seconds_waited = time.perf_counter() - since
+        number = tf.constant(step, tf.int64)
+        if count == config.steps_per_loop == 1:
+            return one_step(batch, number), seconds_waited
+        return steps(batch, number, tf.constant(count, tf.int64), iterator), seconds_waited
+
+    return call
+
+
+def _graphs(take_step: Callable[[Batch, tf.Tensor], tf.Tensor]) -> tuple[Callable, Callable]:
+    """One step as a graph, and any number of them."""
 
     @tf.function
     def one_step(batch: Batch, step: tf.Tensor) -> tf.Tensor:
@@ -56,18 +71,7 @@ def make_steps(
                 batch = next(iterator)
         return metrics.stack()
 
-    one_step, steps = _trace_once(one_step), _trace_once(steps)
-
-    def call(iterator: Iterator, step: int, count: int) -> tuple[tf.Tensor, float]:
-        since = time.perf_counter()
-        batch = next(iterator)
-        seconds_waited = time.perf_counter() - since
-        number = tf.constant(step, tf.int64)
-        if count == config.steps_per_loop == 1:
-            return one_step(batch, number), seconds_waited
-        return steps(batch, number, tf.constant(count, tf.int64), iterator), seconds_waited
-
-    return call
+    return _trace_once(one_step), _trace_once(steps)
 
 
 def make_accumulators(state: State, config: TrainConfig, strategy: tf.distribute.Strategy) -> Accumulators | None:
