@@ -39,6 +39,15 @@ def find(data_dir: str, split: str) -> str:
     return ''
 
 
+def describe(data_dir: str, split: str) -> str:
+    """The same with the way out, for an error message."""
+    found = find(data_dir, split)
+    return found and (
+        f'{found}; `python -m preprocess verify --data_dir={data_dir}` checks all records, `python -m preprocess` '
+        'with --overwrite writes them again'
+    )
+
+
 def _find_in_file(path: str, description: records.Description) -> str:
     number = 0
     try:

@@ -1,16 +1,17 @@
 """Mosaics: training images composed of four, as in YOLOv4."""
 
-import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from yolo.data.augment import clip_boxes
 
+GROUP = 4  # consecutive images of a batch, of which the mosaics in their places are composed
 MOSAIC_SEED = 1 << 40  # added to the seed, so that mosaics do not depend on the other random numbers
 
 
-@dataclasses.dataclass(frozen=True)
-class Mosaics:
+class Mosaics(NamedTuple):
     """How the images of a batch are composed.
 
     chosen (B,) bool: which become mosaics; cut (B, 2) int32: row and column where the four parts meet; origins
@@ -21,6 +22,10 @@ class Mosaics:
     chosen: tf.Tensor
     cut: tf.Tensor
     origins: tf.Tensor
+
+    def of(self, rows: slice) -> 'Mosaics':
+        """Those of some images of the batch."""
+        return Mosaics(self.chosen[rows], self.cut[rows], self.origins[rows])
 
 
 def random_mosaics(batch_size: int, share: float, size: tuple[int, int], seed: tf.Tensor) -> Mosaics:
@@ -56,30 +61,26 @@ def _sources(batch_size: int) -> tf.Tensor:
     return number // 4 * 4 + (number + tf.range(4)) % 4
 
 
-def mosaic_images(images: tf.Tensor, mosaics: Mosaics) -> tf.Tensor:
-    """Images (B, H, W, 3), those that are chosen composed of four; B is a multiple of 4."""
-    batch_size, height, width = images.shape[:3]
+def compose(images: Sequence[tf.Tensor], mosaics: Mosaics) -> tf.Tensor:
+    """The images (4, H, W, 3) of a group of four (H, W, 3), those that are chosen composed of parts of all.
 
-    def compose(args) -> tf.Tensor:
-        number, sources, origins, windows, chosen = args
+    An image that is not chosen is its own first part and has no others.
+    """
+    height, width = images[0].shape[:2]
+    cut = tf.where(mosaics.chosen[:, None], mosaics.cut, [[height, width]])
+    origins = tf.where(mosaics.chosen[:, None, None], mosaics.origins, 0)
+    windows = _windows(cut, (height, width))  # (4, 4, 4)
+    begins = tf.unstack(tf.reshape(origins, (GROUP * 4, 2)))
+    sizes = tf.unstack(tf.reshape(windows[..., 2:] - windows[..., :2], (GROUP * 4, 2)))
 
-        def part(k: int) -> tf.Tensor:
-            (row, column), (top, left, bottom, right) = tf.unstack(origins[k]), tf.unstack(windows[k])
-            return images[sources[k], row : row + bottom - top, column : column + right - left]
+    def composed(i: int) -> tf.Tensor:
+        parts = []
+        for k in range(4):
+            (row, column), (rows, columns) = tf.unstack(begins[4 * i + k]), tf.unstack(sizes[4 * i + k])
+            parts.append(images[(i + k) % GROUP][row : row + rows, column : column + columns])
+        return tf.concat([tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)], 0)
 
-        def composed() -> tf.Tensor:
-            return tf.concat([tf.concat([part(0), part(1)], 1), tf.concat([part(2), part(3)], 1)], 0)
-
-        return tf.ensure_shape(tf.cond(chosen, composed, lambda: images[number]), (height, width, 3))
-
-    parts = (
-        tf.range(batch_size),
-        _sources(batch_size),
-        mosaics.origins,
-        _windows(mosaics.cut, (height, width)),
-        mosaics.chosen,
-    )
-    return tf.map_fn(compose, parts, fn_output_signature=images.dtype)
+    return tf.ensure_shape(tf.stack([composed(i) for i in range(GROUP)]), (GROUP, height, width, 3))
 
 
 def mosaic_boxes(

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from yolo.data import augment, damage, mosaic, parsing, records
+from yolo.data import augment, damage, index, mosaic, parsing, reading, records
+from yolo.data.order import BLOCK_BYTES, Order
 
-WINDOW_BYTES = 2 << 30  # of serialized records that are shuffled together; all of VOC fits
+SHUFFLE_MB = 2048  # memory for shuffling; a split of half of that is shuffled as a whole, and so is VOC's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,63 +43,107 @@ def training_batches(
     ranges: augment.Ranges | None = None,
     start: int = 0,
     shard: InputShard = InputShard(),
+    shuffle_mb: int = SHUFFLE_MB,
 ) -> tf.data.Dataset:
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
-    batch_size / shard.count). A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones; boxes
+    batch_size / shard.count), and no other records are read; shuffle_mb: memory for shuffling in MB, on which the order
+    depends if the records of the split have more than half of that. A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones; boxes
     (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges` also
     places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4) and
     colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already). ValueError if the
     split is empty or missing, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
-    size = shard.size(batch_size, group=4 if ranges and ranges.mosaic else 1)  # B
-    serialized = _training_records(data_dir, split, description, seed, start * batch_size)
-    if shard.count > 1:
-        rows = shard.rows(batch_size)
-        serialized = serialized.batch(batch_size, drop_remainder=True).map(lambda batch: batch[rows]).unbatch()
-    images = serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
+    rows = shard.rows(batch_size)
+    size = shard.size(batch_size, group=mosaic.GROUP if ranges and ranges.mosaic else 1)  # B
+    order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
+    serialized = reading.shuffled_records(order, start * batch_size, rows)
+    steps = tf.data.Dataset.range(start, tf.int64.max)
+
+    def mosaics(step: tf.Tensor) -> tf.data.Dataset:
+        drawn = mosaic.random_mosaics(batch_size, ranges.mosaic, description.image_size, _step_seed(seed, step))
+        return tf.data.Dataset.from_tensor_slices(drawn.of(rows)).batch(mosaic.GROUP)
+
+    if ranges and ranges.mosaic:
+        images = _composed(serialized, steps.flat_map(mosaics), description, size)
+    else:
+        images = serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
         parsed = parsing.parse_annotations(serialized, description.max_boxes)
         out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places')}}
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
-        if ranges is None:
-            return out
-        return _augment(out, ranges, tf.stack([tf.cast(seed, tf.int64), step]), batch_size, shard)
+        return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
 
-    batches = tf.data.Dataset.zip(tf.data.Dataset.range(start, tf.int64.max), images)
-    return batches.map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.zip(steps, images).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _order(
+    data_dir: str, split: str, description: records.Description, batch_size: int, seed: int, shuffle_mb: int
+) -> Order:
+    """The order of a split; of the memory for shuffling, one half is for the window that is read meanwhile."""
+    if not description.split(split).num_images:
+        raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
+    window_bytes = max(BLOCK_BYTES, shuffle_mb * 10**6 // 2 - BLOCK_BYTES)
+    return Order(index.read_index(data_dir, split, description), batch_size, seed, window_bytes)
+
+
+def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
+    """The seed (2,) of the random numbers of a step."""
+    return tf.stack([tf.cast(seed, tf.int64), step])
+
+
+def _composed(
+    serialized: tf.data.Dataset, mosaics: tf.data.Dataset, description: records.Description, size: int
+) -> tf.data.Dataset:
+    """Batches of images (B, H, W, 3) uint8, those that are chosen composed of four, and of their records (B,).
+
+    mosaics: those of every group of four images; B = `size` is a multiple of four.
+    """
+    decode = _decode(description)
+
+    def compose(serialized: tf.Tensor, group: mosaic.Mosaics) -> tuple[tf.Tensor, tf.Tensor]:
+        images = [decode(record)[0] for record in tf.unstack(serialized, mosaic.GROUP)]
+        return mosaic.compose(images, group), serialized
+
+    def join(images: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.reshape(images, (size, *description.image_size, 3)), tf.reshape(serialized, (size,))
+
+    groups = tf.data.Dataset.zip(serialized.batch(mosaic.GROUP, drop_remainder=True), mosaics)
+    composed = groups.map(compose, tf.data.AUTOTUNE)
+    return composed.batch(size // mosaic.GROUP, drop_remainder=True).map(join)
 
 
 def _augment(
     batch: dict[str, tf.Tensor], ranges: augment.Ranges, seed: tf.Tensor, batch_size: int, shard: InputShard
 ) -> dict[str, tf.Tensor]:
-    """A shard of a batch with its mosaics composed, its boxes moved, and warp and colour for its pixels.
+    """A shard of a batch, its mosaics composed already, with its boxes moved, and warp and colour for its pixels.
 
     Random numbers are those of the whole batch, so that they do not depend on how it is divided.
     """
-    image, boxes, labels = batch['image'], batch['boxes'], batch['labels']
+    boxes, labels = batch['boxes'], batch['labels']
     rows = shard.rows(batch_size)
     if ranges.mosaic:
-        size = tuple(image.shape[1:3])
-        whole = mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed)
-        mosaics = mosaic.Mosaics(whole.chosen[rows], whole.cut[rows], whole.origins[rows])
-        boxes, labels = mosaic.mosaic_boxes(boxes, labels, mosaics, size)
-        image = mosaic.mosaic_images(image, mosaics)
+        size = tuple(batch['image'].shape[1:3])
+        drawn = mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed)
+        boxes, labels = mosaic.mosaic_boxes(boxes, labels, drawn.of(rows), size)
     warp, colour = (values[rows] for values in augment.random_augmentation(batch_size, ranges, seed))
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
-    return {'image': image, 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
+    return {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
 
 
-def training_ids(data_dir: str, split: str, batch_size: int, seed: int, step: int) -> list[str]:
-    """The image ids of the training batch of a step; reads the records of the epoch again."""
+def training_ids(
+    data_dir: str, split: str, batch_size: int, seed: int, step: int, shuffle_mb: int = SHUFFLE_MB
+) -> list[str]:
+    """The image ids of the training batch of a step; reads the records of these images again."""
     description = records.read_description(data_dir)
-    serialized = _training_records(data_dir, split, description, seed, step * batch_size)
-    batch = next(iter(serialized.batch(batch_size).take(1)))
-    return [image_id.decode() for image_id in parsing.parse_ids(batch).numpy()]
+    order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
+    numbers = reading.numbers_of(order, step * batch_size, batch_size)
+    serialized = tf.data.Dataset.from_tensor_slices(numbers).map(lambda number: reading.read_records(order, number[None])[0])
+    return [parsing.parse_ids(record[None])[0].numpy().decode() for record in serialized]
 
 
 def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
@@ -130,13 +175,10 @@ def naming_damage(data_dir: str, split: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        found = damage.find(data_dir, split) if 'IteratorGetNext' in error.message else ''
+        found = damage.describe(data_dir, split) if 'IteratorGetNext' in error.message else ''
         if not found:  # the error is not about records
             raise
-        raise ValueError(
-            f'{found}; `python -m preprocess verify --data_dir={data_dir}` checks all records, `python -m preprocess` '
-            'with --overwrite writes them again'
-        ) from error
+        raise ValueError(found) from error
 
 
 def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Tensor:
@@ -151,37 +193,6 @@ def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Ten
     if tuple(images.shape[1:3]) == tuple(size):
         return images
     return augment.warp_images(images, tf.tile(augment.IDENTITY, (images.shape[0], 1)), size)
-
-
-def _training_records(
-    data_dir: str, split: str, description: records.Description, seed: int, position: int
-) -> tf.data.Dataset:
-    """Endless serialized records of a split, from the `position`-th on, each epoch in another order.
-
-    The order is a function of (seed, epoch) alone; that of `Dataset.shuffle` would depend on the global seed too.
-    """
-    shards = records.shard_files(data_dir, split, description)
-    paths = list(shards)
-    num_images = description.split(split).num_images
-    if not num_images:
-        raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
-
-    num_bytes = sum(shard.num_bytes for shard in shards.values())
-    window = max(1, min(num_images, WINDOW_BYTES * num_images // num_bytes))
-
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.stack([tf.cast(seed, tf.int64), number])
-        ordered = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, order))
-        serialized = ordered.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=min(16, len(paths)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        windows = serialized.batch(window).map(lambda window: tf.random.experimental.stateless_shuffle(window, order))
-        return windows.unbatch()
-
-    return tf.data.Dataset.range(position // num_images, tf.int64.max).flat_map(epoch).skip(position % num_images)
 
 
 def _decode(description: records.Description):

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import google_crc32c
 
 MOST_BYTES = 2**31 - 1  # of a record: protobuf's own limit
+FRAME_BYTES = 16  # around a record: its length in 8 bytes, their checksum in 4, and after it its own in 4
 
 
 def frame(serialized: bytes) -> bytes:
@@ -20,17 +21,38 @@ def frame(serialized: bytes) -> bytes:
 def unframe(file: BinaryIO, path: str) -> Iterator[bytes]:
     """The serialized records of an open TFRecord file; ValueError, with its path and the position, if it is damaged."""
     position = 0
-    while length := file.read(8):
-        crc, number = file.read(4), int.from_bytes(length, 'little')
-        if len(length) < 8 or crc != _masked_crc(length):
-            raise ValueError(f'{path} is damaged at byte {position:,}')
-        if number > MOST_BYTES:  # memory for that many would be taken before reading
-            raise ValueError(f'{path} is damaged at byte {position:,}: a record of {number:,} bytes')
+    while (number := _read_length(file, path, position)) is not None:
         serialized, crc = file.read(number), file.read(4)
         if crc != _masked_crc(serialized):
             raise ValueError(f'{path} is damaged after byte {position:,}')
         yield serialized
-        position += 16 + number
+        position += FRAME_BYTES + number
+
+
+def record_lengths(file: BinaryIO, path: str) -> Iterator[int]:
+    """The lengths in bytes of the records of an open TFRecord file, without reading them.
+
+    ValueError, with its path and the position, for a length that is damaged; a file that ends within its last record
+    is not noticed.
+    """
+    position = 0
+    while (number := _read_length(file, path, position)) is not None:
+        yield number
+        position += FRAME_BYTES + number
+        file.seek(position)
+
+
+def _read_length(file: BinaryIO, path: str, position: int) -> int | None:
+    """The length in bytes of the record whose frame begins here, at a position; None at the end of the file."""
+    length = file.read(8)
+    if not length:
+        return None
+    crc, number = file.read(4), int.from_bytes(length, 'little')
+    if len(length) < 8 or crc != _masked_crc(length):
+        raise ValueError(f'{path} is damaged at byte {position:,}')
+    if number > MOST_BYTES:  # memory for that many would be taken before reading
+        raise ValueError(f'{path} is damaged at byte {position:,}: a record of {number:,} bytes')
+    return number
 
 
 def _masked_crc(data: bytes) -> bytes:
