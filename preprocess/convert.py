@@ -23,7 +23,7 @@ from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
 from yolo import lock
-from yolo.data import records, voc_folder
+from yolo.data import index, records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from yolo.names import MOST_BYTES, find_file_problem
 from yolo.settings import of
@@ -201,11 +201,11 @@ def _write_metadata(
     first_scan: scan.Scan,
 ) -> None:
     """Writes all other files; the description last, since a folder with it is a finished one."""
+    index.write_indices(settings.out_dir, {split: summary.lengths for split, summary in summaries.items()})
     records.write_manifest(settings.out_dir, manifest)
     tfds_metadata.write(settings.out_dir, description, manifest)
     report_summary.write_report(settings.out_dir, description, summaries)
-    sizes, size_counts = first_scan.sizes, first_scan.size_counts
-    page.write_page(settings.out_dir, description, summaries, sizes, size_counts, settings.source)
+    page.write_page(settings.out_dir, description, summaries, first_scan.sizes, first_scan.size_counts, settings.source)
     records.write_description(settings.out_dir, description)
     resume.end(settings.out_dir)
 

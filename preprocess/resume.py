@@ -18,7 +18,7 @@ import numpy as np
 
 from preprocess import tfds_metadata
 from yolo import descriptions, storage
-from yolo.data import records
+from yolo.data import index, records, tfrecord
 from yolo.data.problems import Problem
 from yolo.settings import recorded
 
@@ -37,6 +37,7 @@ class Summary:
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # by name
     objects_per_image: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+    lengths: list[int] = dataclasses.field(default_factory=list)  # bytes of each record that was written
 
     @property
     def num_objects(self) -> int:
@@ -60,6 +61,7 @@ class Summary:
         self.objects.update(other.objects)
         self.objects_per_image.update(other.objects_per_image)
         self.problems += other.problems
+        self.lengths += other.lengths
 
     def count(self, kind: str) -> int:
         """Problems of a kind."""
@@ -153,6 +155,8 @@ def _check_note(noted: Note) -> None:
         ('summary.num_images', summary.num_images, per_image.total()),
         ('summary.objects', summary.num_objects, num_objects),
         ('summary.max_boxes', summary.max_boxes, most),
+        ('summary.lengths', len(summary.lengths), noted.shard.num_images),
+        ('shard.num_bytes', noted.shard.num_bytes, sum(summary.lengths) + tfrecord.FRAME_BYTES * len(summary.lengths)),
     ):
         if value != counted:
             raise ValueError(f'{name} counts {value}, the rest of the note {counted}')
@@ -168,7 +172,7 @@ def end(out_dir: str) -> None:
     if storage.is_folder(folder):
         storage.remove_folder(folder)
     for name in storage.names(out_dir):
-        if re.fullmatch(r'(\w+\.json|.*\.tfrecord-\d{5}-of-\d{5})\.partial', name):
+        if re.fullmatch(r'(\w+\.json|.*\.index|.*\.tfrecord-\d{5}-of-\d{5})\.partial', name):
             storage.remove(posixpath.join(out_dir, name))
 
 
@@ -179,7 +183,7 @@ def clear(out_dir: str, splits: Sequence[str]) -> None:
     with contextlib.suppress(ValueError):  # no description, or not one of this version
         splits = [*splits, *records.read_description(out_dir).splits]
     alternatives = '|'.join(re.escape(split) for split in splits)
-    ours = re.compile(rf'({alternatives})\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?')
+    ours = re.compile(rf'({alternatives})(\.tfrecord-\d{{5}}-of-\d{{5}}(\.partial)?|{re.escape(index.SUFFIX)})')
     if storage.exists(posixpath.join(out_dir, records.DESCRIPTION)):
         storage.remove(posixpath.join(out_dir, records.DESCRIPTION))
     end(out_dir)  # without its note no shard counts as finished

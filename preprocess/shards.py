@@ -67,6 +67,7 @@ def write_shard(shard: Shard) -> tuple[records.ShardFile, Summary]:
             for record in _make_records(shard, [(next(ids), scanned) for scanned in chunk], summary):
                 data = tfrecord.frame(records.serialize(record))
                 file.write(data)
+                summary.lengths.append(len(data) - tfrecord.FRAME_BYTES)
                 length, crc = length + len(data), google_crc32c.extend(crc, data)
     written = records.ShardFile(summary.num_images, length, crc)
     resume.note(shard.path, written, summary)

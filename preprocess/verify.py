@@ -18,7 +18,7 @@ from preprocess.resume import Summary
 from preprocess.settings import MOST_WORKERS
 from yolo import storage
 from yolo.cli import flags
-from yolo.data import damage, records, tfrecord
+from yolo.data import damage, index, records, tfrecord
 from yolo.geometry.assignment import responsible_places
 from yolo.settings import setting
 
@@ -37,6 +37,7 @@ def verify_shard(
             problems.append(f'{path} is not what was written: its length or checksum differs')
         with storage.reader(path) as file:
             for serialized in tfrecord.unframe(file, path):
+                summary.lengths.append(len(serialized))
                 record = records.deserialize(serialized)
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
                 summary.take_image(names, record.difficult)
@@ -67,6 +68,18 @@ def _record_problems(description: records.Description, record: records.Record) -
         yield 'a responsible place is not that of its box'
 
 
+def _index_problems(data_dir: str, split: str, lengths: list[int]) -> Iterator[str]:
+    """What is wrong with the index of a split; lengths: of its records. Nothing if it has none, as in version 0.1."""
+    path = index.index_path(data_dir, split)
+    if not storage.exists(path):
+        return
+    try:
+        if index.read_lengths(data_dir, split).tolist() != lengths:
+            yield f'{path} is not the index of the records of {split!r}'
+    except ValueError as error:
+        yield str(error)
+
+
 def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[str]]:
     """The description of a folder of records, and everything that is wrong there, file by file.
 
@@ -86,6 +99,7 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
             for part, part_problems in tqdm(results, total=len(paths), desc=name, unit=' files', disable=None):
                 total.add(part)
                 problems += part_problems
+            problems += _index_problems(data_dir, name, total.lengths)
             for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
                 if getattr(total, field) != getattr(split, field):
                     problems.append(

@@ -262,6 +262,7 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
         'objects-label.labels.txt',
         'report.html',
         'report.json',
+        'test.index',
         'test.tfrecord-00000-of-00002',
         'test.tfrecord-00001-of-00002',
         'their-test.tfrecord-00000-of-00002',

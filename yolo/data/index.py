@@ -7,7 +7,7 @@ version 0.1) get theirs from the files themselves, from the 12 bytes before each
 
 import dataclasses
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import google_crc32c
 import numpy as np
@@ -37,10 +37,11 @@ def index_path(data_dir: str, split: str) -> str:
     return posixpath.join(data_dir, split + SUFFIX)
 
 
-def write_index(data_dir: str, split: str, lengths: Sequence[int]) -> None:
-    """Writes the index of a split, atomically; lengths: of its records in bytes, in the order of its files."""
-    data = np.asarray(lengths, '<u4').tobytes()
-    storage.write(index_path(data_dir, split), data + google_crc32c.value(data).to_bytes(4, 'little'))
+def write_indices(data_dir: str, lengths: Mapping[str, Sequence[int]]) -> None:
+    """Writes the index of each split, atomically; lengths: of its records in bytes, in the order of its files."""
+    for split, numbers in lengths.items():
+        data = np.asarray(numbers, '<u4').tobytes()
+        storage.write(index_path(data_dir, split), data + google_crc32c.value(data).to_bytes(4, 'little'))
 
 
 def read_index(data_dir: str, split: str, description: records.Description) -> RecordIndex:

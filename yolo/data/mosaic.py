@@ -70,17 +70,18 @@ def compose(images: Sequence[tf.Tensor], mosaics: Mosaics) -> tf.Tensor:
     cut = tf.where(mosaics.chosen[:, None], mosaics.cut, [[height, width]])
     origins = tf.where(mosaics.chosen[:, None, None], mosaics.origins, 0)
     windows = _windows(cut, (height, width))  # (4, 4, 4)
-    begins = tf.unstack(tf.reshape(origins, (GROUP * 4, 2)))
-    sizes = tf.unstack(tf.reshape(windows[..., 2:] - windows[..., :2], (GROUP * 4, 2)))
+    begins = _unstack_parts(origins, channels=0)
+    sizes = _unstack_parts(windows[..., 2:] - windows[..., :2], channels=3)
+    halves = []  # upper and lower one of each image
+    for i in range(GROUP):
+        parts = [tf.slice(images[(i + k) % GROUP], begins[4 * i + k], sizes[4 * i + k]) for k in range(4)]
+        halves += [tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)]
+    return tf.reshape(tf.concat(halves, 0), (GROUP, height, width, 3))
 
-    def composed(i: int) -> tf.Tensor:
-        parts = []
-        for k in range(4):
-            (row, column), (rows, columns) = tf.unstack(begins[4 * i + k]), tf.unstack(sizes[4 * i + k])
-            parts.append(images[(i + k) % GROUP][row : row + rows, column : column + columns])
-        return tf.concat([tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)], 0)
 
-    return tf.ensure_shape(tf.stack([composed(i) for i in range(GROUP)]), (GROUP, height, width, 3))
+def _unstack_parts(values: tf.Tensor, channels: int) -> list[tf.Tensor]:
+    """Row and column (4, 4, 2) of the parts of a group, each with a third number, for the channels."""
+    return tf.unstack(tf.reshape(tf.pad(values, [[0, 0], [0, 0], [0, 1]], constant_values=channels), (GROUP * 4, 3)))
 
 
 def mosaic_boxes(

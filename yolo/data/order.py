@@ -78,7 +78,9 @@ class Order:
 
         The first records go to the first row of the batches, in random order, the next ones to the second row ...
         """
-        places = tf.random.experimental.stateless_shuffle(tf.range(count), seed + tf.stack([tf.int64.max // 2, position]))
+        places = tf.random.experimental.stateless_shuffle(
+            tf.range(count), seed + tf.stack([tf.int64.max // 2, position])
+        )
         rows = (position + tf.cast(places, tf.int64)) % self.batch_size
         by_row = tf.gather(places, tf.argsort(rows, stable=True))  # the places, all of the first row first
         return tf.math.invert_permutation(by_row)

@@ -5,6 +5,7 @@ A training batch is a function of (data, seed, step) alone, so that a resumed ru
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -48,28 +49,18 @@ def training_batches(
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
-    batch_size / shard.count), and no other records are read; shuffle_mb: memory for shuffling in MB, on which the order
-    depends if the records of the split have more than half of that. A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones; boxes
-    (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges` also
-    places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4) and
-    colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already). ValueError if the
-    split is empty or missing, or a batch cannot be divided so.
+    batch_size / shard.count), and only their records are read; shuffle_mb: memory in MB for shuffling, on which the
+    order depends if the split has more than half of that. A batch holds image (B, H, W, 3) uint8 RGB, as stored or
+    composed of stored ones; boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for
+    padding. Without `ranges` also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as
+    stored; with it warp (B, 4) and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are
+    moved already). ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
-    rows = shard.rows(batch_size)
     size = shard.size(batch_size, group=mosaic.GROUP if ranges and ranges.mosaic else 1)  # B
     order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
-    serialized = reading.shuffled_records(order, start * batch_size, rows)
+    serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
-
-    def mosaics(step: tf.Tensor) -> tf.data.Dataset:
-        drawn = mosaic.random_mosaics(batch_size, ranges.mosaic, description.image_size, _step_seed(seed, step))
-        return tf.data.Dataset.from_tensor_slices(drawn.of(rows)).batch(mosaic.GROUP)
-
-    if ranges and ranges.mosaic:
-        images = _composed(serialized, steps.flat_map(mosaics), description, size)
-    else:
-        images = serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
@@ -78,6 +69,12 @@ def training_batches(
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
         return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
 
+    if ranges is None or not ranges.mosaic:
+        images = serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
+    else:
+        draw = functools.partial(_mosaics, ranges, description.image_size, batch_size, shard)
+        mosaics = steps.map(lambda step: draw(_step_seed(seed, step))).unbatch().batch(mosaic.GROUP)
+        images = _composed(serialized, mosaics, description, size)
     return tf.data.Dataset.zip(steps, images).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -94,6 +91,13 @@ def _order(
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
     """The seed (2,) of the random numbers of a step."""
     return tf.stack([tf.cast(seed, tf.int64), step])
+
+
+def _mosaics(
+    ranges: augment.Ranges, size: tuple[int, int], batch_size: int, shard: InputShard, seed: tf.Tensor
+) -> mosaic.Mosaics:
+    """The mosaics of a shard of a batch; they are drawn for all of it, so as not to depend on how it is divided."""
+    return mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed).of(shard.rows(batch_size))
 
 
 def _composed(
@@ -125,11 +129,10 @@ def _augment(
     Random numbers are those of the whole batch, so that they do not depend on how it is divided.
     """
     boxes, labels = batch['boxes'], batch['labels']
-    rows = shard.rows(batch_size)
     if ranges.mosaic:
         size = tuple(batch['image'].shape[1:3])
-        drawn = mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed)
-        boxes, labels = mosaic.mosaic_boxes(boxes, labels, drawn.of(rows), size)
+        boxes, labels = mosaic.mosaic_boxes(boxes, labels, _mosaics(ranges, size, batch_size, shard, seed), size)
+    rows = shard.rows(batch_size)
     warp, colour = (values[rows] for values in augment.random_augmentation(batch_size, ranges, seed))
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
     return {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
@@ -142,7 +145,9 @@ def training_ids(
     description = records.read_description(data_dir)
     order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
     numbers = reading.numbers_of(order, step * batch_size, batch_size)
-    serialized = tf.data.Dataset.from_tensor_slices(numbers).map(lambda number: reading.read_records(order, number[None])[0])
+    serialized = tf.data.Dataset.from_tensor_slices(numbers).map(
+        lambda number: reading.read_records(order, number[None])[0]
+    )
     return [parsing.parse_ids(record[None])[0].numpy().decode() for record in serialized]
 
 

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from yolo.data.index import RecordIndex
 from yolo.data.order import Order
 
 READERS = 4  # runs that are read at the same time

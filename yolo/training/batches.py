@@ -13,7 +13,14 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
     def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = pipeline.InputShard(context.input_pipeline_id, context.num_input_pipelines)
         batches = pipeline.training_batches(
-            config.data_dir, config.train_split, config.batch_size, config.seed, ranges, first_step, shard
+            config.data_dir,
+            config.train_split,
+            config.batch_size,
+            config.seed,
+            ranges,
+            first_step,
+            shard,
+            config.shuffle_mb,
         )
         return batches.rebatch(context.get_per_replica_batch_size(config.batch_size), drop_remainder=True)
 

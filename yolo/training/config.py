@@ -191,6 +191,7 @@ class TrainConfig:
         0.0, 'Save and end after this many hours; 0 for no limit.', group=BEST, low=0, high=10**6, may_change=True
     )
 
+    shuffle_mb: int = setting(2048, 'Memory for shuffling the records, in MB.', group=LOOP, low=16, high=10**7)
     seed: int = setting(0, 'Seed of weights, order and augmentation.', group=LOOP, low=0, high=MOST_SEED)
     checkpoint_every: int = counted(1000, 'Steps between checkpoints.', group=LOOP, low=1, may_change=True)
     keep: int = counted(3, 'How many of the newest checkpoints to keep.', group=LOOP, low=1, may_change=True)

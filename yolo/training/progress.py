@@ -108,7 +108,9 @@ class Progress:
 
     def _not_finite(self, step: int, what: str) -> FloatingPointError:
         config = self.config
-        ids = pipeline.training_ids(config.data_dir, config.train_split, config.batch_size, config.seed, step)
+        ids = pipeline.training_ids(
+            config.data_dir, config.train_split, config.batch_size, config.seed, step, config.shuffle_mb
+        )
         return FloatingPointError(
             f'{what}; its images: {", ".join(ids)}. The last checkpoint is from before; look at these images '
             f'(python -m preprocess show), or {LOWER_RATE_HINT}'

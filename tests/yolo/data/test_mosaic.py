@@ -25,7 +25,9 @@ def parts(mosaics, i):
 def compose(images, mosaics):
     """All images of a batch, group by group."""
     groups = [slice(start, start + 4) for start in range(0, len(images), 4)]
-    return np.concatenate([mosaic.compose([tf.constant(image) for image in images[rows]], mosaics.of(rows)) for rows in groups])
+    return np.concatenate(
+        [mosaic.compose([tf.constant(image) for image in images[rows]], mosaics.of(rows)) for rows in groups]
+    )
 
 
 def test_every_part_shows_its_source():
