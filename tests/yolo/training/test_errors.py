@@ -54,8 +54,8 @@ def test_an_error_leaves_nothing_open(records_dir, tmp_path, monkeypatch, opened
     config = make_small_config(records_dir, tmp_path / 'run', profile_steps=(1, 3))
     add = progress.Progress.add
 
-    def fail(self, step, metrics):
-        add(self, step, metrics)
+    def fail(self, step, metrics, seconds_waited):
+        add(self, step, metrics, seconds_waited)
         if step == 2:
             assert opened['profiler'][0].running
             assert not self.bar.disable

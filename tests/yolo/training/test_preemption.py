@@ -112,8 +112,8 @@ def test_a_second_signal_ends_the_library_too(records_dir, tmp_path, monkeypatch
     """In a program that calls the library, the second one does what it does in that program."""
     add = progress.Progress.add
 
-    def added(self, step, metrics):
-        add(self, step, metrics)
+    def added(self, step, metrics, seconds_waited):
+        add(self, step, metrics, seconds_waited)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
