@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from yolo.models import cfg
 from yolo.models.architectures import build_spec
-from yolo.models.layers import BatchNorm, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
+from yolo.models.layers import BatchNorm, Conv2D, MaxPool2D, PadLowest, ReorgLayer, SplitAnchors
 from yolo.models.memory import check_weights
 from yolo.models.spec import (
     LEAKY_SLOPE,
@@ -149,7 +149,7 @@ def _build_convolution(section: Convolution, index: int, x):
     same = section.stride == 1 and section.size % 2 == 1 and section.padding == section.size // 2
     if section.padding and not same:
         x = keras.layers.ZeroPadding2D(section.padding, name=f'pad_{index}')(x)
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         section.filters,
         section.size,
         section.stride,
