@@ -16,6 +16,7 @@ from absl.flags import FlagValues
 
 from yolo import settings
 from yolo.cli import flags
+from yolo.memory import keep_freed_memory
 from yolo.settings import setting
 from yolo.training import preemption, recipes
 from yolo.training.config import JOIN_TIMEOUT, STRATEGIES, TrainConfig
@@ -119,6 +120,7 @@ COMMAND = flags.Command(
 
 def main() -> None:
     """The command line."""
+    keep_freed_memory()
     flags.run(COMMAND, sys.argv)
 
 

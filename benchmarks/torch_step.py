@@ -23,6 +23,7 @@ from absl import app, flags
 from in_turn import spread
 from training_loop import make_config
 
+from yolo import memory
 from yolo.cores import num_cores
 from yolo.geometry.assignment import responsible_places
 
@@ -69,6 +70,7 @@ def timed(take) -> dict:
 
 def main(_) -> None:
     """Measures in turn and prints."""
+    memory.keep_freed_memory()  # as train.py does
     config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), ANCHORS, (FLAGS.size,) * 2)
     config = dataclasses.replace(config, precision=FLAGS.precision)
     data = keras_step.batch()

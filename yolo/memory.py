@@ -1,13 +1,16 @@
 """How much memory there is, and the refusal of what would need more."""
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import pathlib
+import platform
 import resource
 
 GIB = 1 << 30
 UNLIMITED = 1 << 60  # control groups write a larger number where they have no limit
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,18 @@ def host_memory() -> int:
     limits = [os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'), *_group_limits()]
     own, _ = resource.getrlimit(resource.RLIMIT_AS)
     return min(limits if own == resource.RLIM_INFINITY else [*limits, own])
+
+
+def keep_freed_memory() -> bool:
+    """Lets this process keep large blocks of memory that it frees, for the next that it needs; False: not with glibc.
+
+    Otherwise the C library gives them back at once, and the system clears new pages at their first use: in a training
+    step on the CPU more than a gigabyte, every time. (mallopt(3).)
+    """
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    library = ctypes.CDLL(None)
+    return all([library.mallopt(M_MMAP_MAX, 0), library.mallopt(M_TRIM_THRESHOLD, -1)])
 
 
 def _group_limits(system: str = '/') -> list[int]:
