@@ -224,13 +224,13 @@ def test_time_spent_waiting_for_input_is_measured(records_dir, tmp_path):
     batch = next(iter(pipeline.training_batches(records_dir, 'train', 4, 0, augment.Ranges())))
 
     def slowly(batch):
-        with tf.control_dependencies([tf.py_function(lambda: time.sleep(0.5), [], [])]):
+        with tf.control_dependencies([tf.py_function(lambda: time.sleep(0.2), [], [])]):
             return {name: tf.identity(value) for name, value in batch.items()}
 
     slow = tf.data.Dataset.from_tensors(batch).repeat().map(slowly)
     batches = iter(one_device().distribute_datasets_from_function(lambda _: slow))
-    steps(batches, 0, 1)
-    assert sum(steps(batches, number, 1)[1] for number in range(1, 5)) > 0.5  # less what is made beside the steps
+    # Some are ready from the time in which the step was compiled.
+    assert any(steps(batches, number, 1)[1] > 0.1 for number in range(1, 100))
 
 
 def printed(*args):
