@@ -107,8 +107,8 @@ def end_at(patch: pytest.MonkeyPatch, last: int, sent: signal.Signals = signal.S
 
     add = progress.Progress.add
 
-    def added(self, step, metrics):
-        add(self, step, metrics)
+    def added(self, step, metrics, seconds_waited):
+        add(self, step, metrics, seconds_waited)
         if step + len(metrics) == last:
             os.kill(os.getpid(), sent)
 

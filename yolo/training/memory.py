@@ -17,6 +17,7 @@ Peak resident memory of processes that took two steps on a CPU, in GB, beside wh
 | yolov2 of width 0.5, Adam, averaged | 8, 416 | yes | 2.31 | 2.06 |
 """
 
+import dataclasses
 import math
 
 import tensorflow as tf
@@ -37,18 +38,20 @@ def estimate(config: TrainConfig, batch_size: int) -> Estimate:
     """Memory of a step of a resolved run on one device with its share of `batch_size` images.
 
     At the very least: what each weight has, and the output of every convolution, which its batch norm's or its own
-    gradient needs.
+    gradient needs, for the images of one subdivision.
     """
     built, size = network.make_network(config), largest_size(config)
     _, kept = network_memory.outputs(built, size)
     slots = SLOTS[config.optimizer] if config.momentum or config.optimizer == 'adam' else 0
-    weights = network_memory.weights_bytes(built) * (2 + slots + (config.ema > 0))
+    of_each_weight = 2 + slots + (config.ema > 0) + (config.subdivisions > 1)  # the gradients are added up
+    weights = network_memory.weights_bytes(built) * of_each_weight
+    at_once = math.ceil(batch_size / config.subdivisions)
     item = 4 if config.precision == 'float32' else 2
     image = 3 * math.prod(size)
-    least = weights + batch_size * (item * sum(kept) + 4 * image)
+    least = weights + at_once * (item * sum(kept) + 4 * image)
     factor = KEPT_COMPILED if config.jit_compile else KEPT
     stored = network_memory.BATCHES_READY * 3 * math.prod(config.image_size)
-    likely = weights + batch_size * int(item * factor * sum(kept) + 2 * 4 * image + stored)
+    likely = weights + at_once * int(item * factor * sum(kept) + 2 * 4 * image) + batch_size * stored
     return Estimate(least, network_memory.PROGRAM + (COMPILER if config.jit_compile else 0) + likely)
 
 
@@ -88,6 +91,12 @@ def check_memory(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     way_out = f'use --batch_size={fits * strategy.num_replicas_in_sync}, or ' if fits else ''
     raise ValueError(
         f'--batch_size={config.batch_size}: a step at {width} x {height} pixels needs at least {format_bytes(needed)} '
-        f'of memory on each device, there are {format_bytes(there)}; {way_out}use a smaller network '
+        f'of memory on each device, there are {format_bytes(there)}; {way_out}use {_more_subdivisions(config, strategy, there)}a smaller network '
         '(--model, --width) or smaller images (--sizes)'
     )
+
+
+def _more_subdivisions(config: TrainConfig, strategy: tf.distribute.Strategy, there: int) -> str:
+    """The advice to compute gradients in more parts, where that would help."""
+    one_by_one = dataclasses.replace(config, subdivisions=max(1, config.batch_size // strategy.num_replicas_in_sync))
+    return 'more --subdivisions, ' if on_each_device(one_by_one, strategy).least <= there else ''

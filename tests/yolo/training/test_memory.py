@@ -70,6 +70,7 @@ def test_what_makes_a_step_larger_makes_the_estimate_larger():
         return training_memory.estimate(config, config.batch_size).least
 
     assert least(batch_size=9) > least()
+    assert least(subdivisions=4) < least() < least(subdivisions=4, batch_size=33)
     assert least(sizes=((320, 320), (608, 608))) > least()
     assert least(width=2.0) > least()
     assert least(ema=0.9) - least() == network_memory.weights_bytes(
