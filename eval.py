@@ -8,6 +8,7 @@ A trained YOLOv2 on a split of a folder of records, an exported one, or the devk
   python eval.py --data_dir=data/voc416 --cfg=yolov2-voc.cfg --weights=yolov2-voc.weights --report_dir=report
   python eval.py --detections_dir=results/VOC2007/Main --voc_dir=VOCdevkit/VOC2007 --split=test --report_dir=report
 
+All devices share the images (--strategy), and all processes that TF_CONFIG names; the first writes the report.
 Exit status: 0, 1 after an error, 130 after Ctrl-C.
 """
 
@@ -20,6 +21,7 @@ from absl.flags import FlagValues
 
 from yolo.cli import flags
 from yolo.evaluation.settings import EvalSettings
+from yolo.training.devices import Devices
 
 # Settings that have no meaning without a model.
 MODEL_SETTINGS = (
@@ -33,6 +35,10 @@ MODEL_SETTINGS = (
     'nms_iou',
     'nms_scope',
     'max_detections',
+    'strategy',
+    'tpu',
+    'cpu_devices',
+    'join_timeout',
 )
 
 
@@ -48,7 +54,10 @@ def evaluate(values: FlagValues) -> None:
     if asked.write_detections:  # before the evaluation, so that it does not fail at its end
         devkit_files.check_names(asked.split, ())
         storage.make_folder(asked.write_detections)
-    evaluated, about, pictures = _read(asked, values) if asked.detections_dir else _detect(asked)
+    found = _read(asked, values) if asked.detections_dir else _detect(asked, flags.read(values, Devices))
+    if found is None:  # another process has all of it and writes the report
+        return
+    evaluated, about, pictures = found
     result.write(report_dir, evaluated)
     compared = None if other is None else result.aligned(evaluated, other, asked.compare)
     evaluation = summary.evaluate(evaluated, asked.match_iou, about, compared, asked.coco)
@@ -100,10 +109,14 @@ def _other(asked: EvalSettings, report_dir: str):
     return other
 
 
-def _detect(asked: EvalSettings) -> tuple:
-    """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number."""
+def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
+    """What the model detects in the records: EvaluationResult, facts for metrics.json, and pictures by number.
+
+    None in a process that is not the first of several.
+    """
     from yolo.data import records
-    from yolo.evaluation import devkit_files, inference, summary
+    from yolo.evaluation import devkit_files, inference, models
+    from yolo.training import distribution, errors
 
     description = records.read_description(asked.data_dir)
     if not description.split(asked.split).num_images:
@@ -113,14 +126,27 @@ def _detect(asked: EvalSettings) -> tuple:
     thresholds = inference.Thresholds(
         asked.score_threshold, asked.nms_iou, asked.max_detections, asked.nms_scope, match_iou=asked.match_iou
     )
-    model = load_model(asked, description, thresholds)
+    strategy = devices.make_strategy()
+    model = models.load(asked, description, thresholds, strategy)
+    workers = distribution.HostCollective(strategy)
+    with errors.naming_lost(strategy):
+        evaluated, about = _detect_at_sizes(asked, description, model, thresholds, devices, workers)
+    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split)
+    return (evaluated, {**about, 'checkpoint': model.path}, pictures) if workers.is_chief else None
+
+
+def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, devices: Devices, workers) -> tuple:
+    """The EvaluationResult of the first size and facts for metrics.json, with a table of all sizes if there are."""
+    from yolo.evaluation import inference, models, summary
+
     results, table = [], {}
     sizes = _image_sizes(asked, description, model)
     for size in sizes:
         backend = model.backend_at(size)
+        models.check_devices(devices.strategy, devices.cpu_devices, backend, model)
         predict = inference.make_predict(backend, model.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(
-            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, progress=True
+            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers
         )
         about |= {'image_size': list(size), 'ms_per_image': ms, 'backend': backend.name}
         results.append((evaluated, about))
@@ -129,8 +155,7 @@ def _detect(asked: EvalSettings) -> tuple:
     evaluated, about = results[0]
     if table:
         about['image_sizes'] = table
-    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split)
-    return evaluated, {**about, 'checkpoint': model.path}, pictures
+    return evaluated, about
 
 
 def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int]]:
@@ -180,43 +205,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     return evaluated, about, functools.partial(annotations.pictures, source, image_ids)
 
 
-def load_model(asked: EvalSettings, description, thresholds):
-    """The model that the flags name; ValueError if its classes or resizing differ from the records'."""
-    from yolo.backends import loading
-
-    path = asked.model_dir or asked.model or asked.cfg
-    model = loading.load(path, asked.checkpoint, asked.backend, asked.weights, asked.batch_size)
-    loading.warn_of_limits(model, thresholds)
-    _check_classes(asked, description, model.classes, model.num_classes)
-    _check_resize(asked, description, model.resize or asked.resize or description.resize)
-    return model
-
-
-def _check_classes(asked: EvalSettings, description, trained_on: tuple[str, ...], number: int) -> None:
-    recorded = ','.join(description.classes)
-    if trained_on and description.classes != trained_on:
-        names = ','.join(trained_on)
-        raise ValueError(
-            f'{asked.data_dir!r} has the classes {recorded}, but the model was trained on {names}; '
-            f'preprocess with --labels={names}'
-        )
-    if number != len(description.classes):
-        raise ValueError(
-            f'{asked.data_dir!r} has {len(description.classes)} classes ({recorded}), the network {number}'
-        )
-
-
-def _check_resize(asked: EvalSettings, description, trained_with: str) -> None:
-    wanted = asked.resize or trained_with
-    if wanted != description.resize:
-        raise ValueError(
-            f'the images of {asked.data_dir!r} were resized by {description.resize}, '
-            f'{"--resize" if asked.resize else "the model was trained"} says {wanted}; preprocess with '
-            f'--resize={wanted}, or evaluate as they are with --resize={description.resize}'
-        )
-
-
-COMMAND = flags.Command('eval.py', __doc__ or '', (EvalSettings,), evaluate)
+COMMAND = flags.Command('eval.py', __doc__ or '', (EvalSettings, Devices), evaluate)
 
 
 def main() -> None:

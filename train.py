@@ -19,30 +19,14 @@ from yolo.cli import flags
 from yolo.memory import keep_freed_memory
 from yolo.settings import setting
 from yolo.training import preemption, recipes
-from yolo.training.config import JOIN_TIMEOUT, STRATEGIES, TrainConfig
+from yolo.training.config import TrainConfig
+from yolo.training.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True)
-class Devices:
-    """What to train on; a run may be continued on other devices."""
+class RunSettings(Devices):
+    """What to train on, and what to do with the run."""
 
-    strategy: str = setting(
-        'auto',
-        'auto: all GPUs of the machine (else its CPU), all workers that TF_CONFIG names, or the TPU of --tpu.',
-        group='Devices',
-        choices=STRATEGIES,
-    )
-    tpu: str = setting('', 'Name or address of a TPU, or local.', group='Devices', unset='none')
-    cpu_devices: int = setting(
-        1, 'Without a GPU: logical CPU devices to train on, to try several replicas.', group='Devices', low=1, high=64
-    )
-    join_timeout: float = setting(
-        JOIN_TIMEOUT,
-        'Minutes to wait for the other workers that TF_CONFIG names.',
-        group='Devices',
-        low=0.01,
-        high=10080,
-    )
     overwrite: bool = setting(
         False,
         'Remove the run in --model_dir, if there is one, and begin anew. After a kill go on without this flag: with it '
@@ -60,7 +44,7 @@ def read_config(values: FlagValues) -> TrainConfig:
     return recipes.apply(**{'recipe': TrainConfig.recipe, **given})
 
 
-def format_config(config: TrainConfig, devices: Devices) -> str:
+def format_config(config: TrainConfig, devices: RunSettings) -> str:
     """All settings as lines for --flagfile; those that are not given and follow from others are comments."""
     from yolo.training.resolve import unresolved
 
@@ -83,18 +67,14 @@ def train(values: FlagValues) -> int:
     import tensorflow as tf
 
     from yolo.data import records
-    from yolo.training import distribution, loop, memory, resolve
+    from yolo.training import loop, memory, resolve
     from yolo.training.settings_summary import summarize_settings
 
-    config, devices = read_config(values), flags.read(values, Devices)
+    config, devices = read_config(values), flags.read(values, RunSettings)
     if devices.print_config:
         print(format_config(config, devices))
         return 0
-    if devices.cpu_devices > 1:
-        cpu = tf.config.list_physical_devices('CPU')[0]
-        logical = [tf.config.LogicalDeviceConfiguration()] * devices.cpu_devices
-        tf.config.set_logical_device_configuration(cpu, logical)
-    strategy = distribution.make_strategy(devices.strategy, tpu=devices.tpu, join_timeout=devices.join_timeout)
+    strategy = devices.make_strategy()
     on_tpu = devices.strategy == 'tpu' or devices.tpu != ''
     config = resolve.resolve(config, strategy.num_replicas_in_sync, on_tpu)
     if config.deterministic:
@@ -110,7 +90,7 @@ def train(values: FlagValues) -> int:
 COMMAND = flags.Command(
     'train.py',
     __doc__ or '',
-    (TrainConfig, Devices),
+    (TrainConfig, RunSettings),
     train,
     prints_only='print_config',
     ended='ended before the first step, so there is nothing to save; the same command begins there again',

@@ -20,6 +20,7 @@ ROOMS = (
     'yolo.descriptions',
     'yolo.memory',
     'yolo.cores',
+    'yolo.overlap',
     'yolo.geometry',
     'yolo.data',
     'yolo.pages',

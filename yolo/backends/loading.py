@@ -4,6 +4,7 @@ import dataclasses
 import os
 import posixpath
 from collections.abc import Sequence
+from typing import Any
 
 from absl import logging
 
@@ -76,8 +77,19 @@ def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tup
     return model.inside.class_thresholds
 
 
-def load(path: str, checkpoint: str = '', backend: str = '', weights: str = '', batch_size: int = 1) -> Model:
-    """The model of a path; see `load_detector`. batch_size: images at once, for which memory is checked."""
+def load(
+    path: str,
+    checkpoint: str = '',
+    backend: str = '',
+    weights: str = '',
+    batch_size: int = 1,
+    strategy: Any = None,
+) -> Model:
+    """The model of a path; see `load_detector`. batch_size: images at once, for which memory is checked.
+
+    strategy: a tf.distribute strategy, whose devices of this process share every batch where TensorFlow computes a
+    trained network; others compute on one device, or as their runtimes do.
+    """
     kind = _kind(path)
     if kind in (ONNX, TFLITE, SAVED_MODEL):
         return _load_exported(path, kind, backend)
@@ -89,7 +101,7 @@ def load(path: str, checkpoint: str = '', backend: str = '', weights: str = '', 
         return opencv_darknet.load(path, weights)
     from yolo.backends import networks
 
-    return networks.load(path, kind == RUN, checkpoint, backend, weights, batch_size)
+    return networks.load(path, kind == RUN, checkpoint, backend, weights, batch_size, strategy)
 
 
 def _kind(path: str) -> str:

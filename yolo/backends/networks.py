@@ -16,11 +16,19 @@ from yolo.models.memory import check_forward
 from yolo.models.model_folder import ModelInfo
 
 
-def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, batch_size: int) -> Model:
+def load(
+    path: str,
+    is_run: bool,
+    checkpoint: str,
+    backend: str,
+    weights: str,
+    batch_size: int,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Model:
     """The model of a run's folder, or of a .keras file or a .cfg with `weights`.
 
-    backend: see `runtimes.choose`; batch_size: images at once, for which memory is checked. ValueError for a network
-    that is no detector.
+    backend: see `runtimes.choose`; batch_size: images at once, for which memory is checked; strategy: see
+    `loading.load`. ValueError for a network that is no detector.
     """
     able = [name for name in runtimes.RUNTIMES if backend != runtimes.AUTO or _has_exporter(name)]
     name = runtimes.choose(backend, able, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
@@ -30,7 +38,7 @@ def load(path: str, is_run: bool, checkpoint: str, backend: str, weights: str, b
 
     def backend_at(size: Size) -> Backend:
         check_forward(trained.network, [size], batch_size)
-        return make_backend(folded, info, name, size)
+        return make_backend(folded, info, name, size, strategy)
 
     resize = info.resize if is_run else ''
     return Model(backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, resize, source)
@@ -49,13 +57,20 @@ def _read(path: str, is_run: bool, checkpoint: str, weights: str) -> tuple[Darkn
     return model, info, weights or path
 
 
-def make_backend(folded: FoldedNetwork, info: ModelInfo, runtime: str, size: Size) -> Backend:
+def make_backend(
+    folded: FoldedNetwork,
+    info: ModelInfo,
+    runtime: str,
+    size: Size,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Backend:
     """The backend of a folded network for images of `size` = height, width, by a runtime that is installed.
 
-    Others than TensorFlow read the network as it would be exported for them, which stays in memory.
+    Others than TensorFlow read the network as it would be exported for them, which stays in memory. strategy: see
+    `loading.load`.
     """
     if runtime == runtimes.TENSORFLOW:
-        return tensorflow_backend.load(folded)
+        return tensorflow_backend.load(folded, strategy=strategy)
     if runtime == runtimes.LITERT:
         from yolo.export import tflite
 

@@ -30,6 +30,10 @@ class InputShard:
             raise ValueError(f'batches of {batch_size} images cannot be divided into {self.count} parts{groups}')
         return batch_size // self.count
 
+    def images(self, num_images: int) -> range:
+        """The numbers of the images of a split that these are, where each is read once: an equal share, in order."""
+        return range(num_images * self.index // self.count, num_images * (self.index + 1) // self.count)
+
     def rows(self, batch_size: int) -> slice:
         """The images of a batch that these are."""
         size = batch_size // self.count
@@ -151,15 +155,15 @@ def training_ids(
     return [parsing.parse_ids(record[None])[0].numpy().decode() for record in serialized]
 
 
-def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputShard = InputShard()) -> tf.data.Dataset:
     """Every record of a split once, in order; the last batch is filled up with black images.
 
-    A batch holds what `parsing.parse_annotations` returns, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for
-    the images that fill it up.
+    shard: of the split, not of each batch; files without an image of it are not opened. A batch holds what
+    `parsing.parse_annotations` returns, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for the images that
+    fill it up.
     """
     description = records.read_description(data_dir)
-    paths = records.shard_paths(data_dir, split, description)
-    images = tf.data.TFRecordDataset(paths).map(_decode(description), tf.data.AUTOTUNE)
+    images = _share(data_dir, split, description, shard).map(_decode(description), tf.data.AUTOTUNE)
 
     def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         out = {'image': image, **parsing.parse_annotations(serialized, description.max_boxes)}
@@ -169,6 +173,20 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int) -> tf.data.Da
         return {name: _with_batch_size(value, batch_size) for name, value in out.items()}
 
     return images.batch(batch_size).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _share(data_dir: str, split: str, description: records.Description, shard: InputShard) -> tf.data.Dataset:
+    """The serialized records of a shard of a split, in order."""
+    files = records.shard_files(data_dir, split, description)
+    own = shard.images(description.split(split).num_images)
+    paths, before, skipped = [], 0, 0
+    for path, file in files.items():
+        first, before = before, before + file.num_images
+        if first < own.stop and before > own.start:
+            paths.append(path)
+        elif before <= own.start:
+            skipped = before
+    return tf.data.TFRecordDataset(tf.constant(paths, tf.string)).skip(own.start - skipped).take(len(own))
 
 
 @contextlib.contextmanager

@@ -1,19 +1,24 @@
-"""The graph from pixels to detections, for evaluation on the device during training."""
+"""The graph from pixels to detections, for evaluation on the devices during training."""
+
+from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from yolo.detection import nms
+from yolo.detection import nms, replicas
 from yolo.detection.host import Thresholds
 
 
-def make_predict(model: keras.Model, anchors, thresholds: Thresholds):
-    """A graph function: images (B, H, W, 3) uint8 RGB -> what `yolo.detect` returns.
+def make_predict(
+    model: keras.Model, anchors, thresholds: Thresholds, strategy: tf.distribute.Strategy | None = None
+) -> Callable[[tf.Tensor], dict[str, np.ndarray]]:
+    """A function: images (B, H, W, 3) uint8 RGB -> what `yolo.detect` returns, as NumPy arrays.
 
-    anchors (A, 2) w, h in grid cells.
+    anchors (A, 2) w, h in grid cells; strategy: under which the model was made, whose devices of this process share
+    every batch; one device without it.
     """
 
-    @tf.function
     def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = model(tf.cast(images, tf.float32) / 255, training=False)
         return nms.detect(
@@ -25,4 +30,7 @@ def make_predict(model: keras.Model, anchors, thresholds: Thresholds):
             thresholds.nms_scope,
         )
 
-    return predict
+    if strategy is not None:
+        return replicas.spread(predict, strategy)
+    graph = tf.function(predict)
+    return lambda images: {name: value.numpy() for name, value in graph(images).items()}

@@ -1,6 +1,8 @@
 """Trained model and records -> detections -> VOC average precision."""
 
+import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,10 +11,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from yolo import overlap
 from yolo.data import images as image_files
 from yolo.data import pipeline, records
 from yolo.detection import host
 from yolo.detection.detector import Backend
+from yolo.evaluation import parts
+from yolo.evaluation.parts import Part, Workers
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
@@ -30,19 +35,34 @@ class Thresholds(host.Thresholds):
     match_iou: float = match_iou_setting()
 
 
-def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int]) -> Predict:
+@dataclasses.dataclass(frozen=True)
+class OnHost:
+    """Detection by a backend, whose outputs the host turns into detections: a Predict in two steps.
+
+    network: images (B, H, W, 3) uint8 RGB -> outputs; finish: outputs -> what `host.detect` gives.
+    """
+
+    network: Predict
+    finish: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+    def __call__(self, images: tf.Tensor) -> Mapping[str, Any]:
+        """Both steps."""
+        return self.finish(self.network(images))
+
+
+def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int]) -> OnHost:
     """Detection by a backend: images (B, H, W, 3) uint8 RGB -> what `host.detect` gives.
 
     anchors (A, 2) w, h in grid cells; size: height, width in pixels that images are resized to, bilinear.
     """
 
-    def predict(batch: tf.Tensor) -> dict[str, np.ndarray]:
+    def network(batch: tf.Tensor) -> dict[str, np.ndarray]:
         images = np.asarray(batch)
         if images.shape[1:3] != size:
             images = np.stack([image_files.resize(image, size) for image in images])
-        return host.detect(backend(images), anchors, thresholds)
+        return backend(images)
 
-    return predict
+    return OnHost(network, functools.partial(host.detect, anchors=anchors, thresholds=thresholds))
 
 
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
@@ -54,52 +74,90 @@ def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thres
 
 
 def evaluate_with_curves(
-    predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds
+    predict: Predict,
+    data_dir: str,
+    split: str,
+    batch_size: int,
+    thresholds: Thresholds,
+    workers: Workers | None = None,
 ) -> tuple[dict, AveragePrecision]:
-    """What `evaluate` gives, and the precision-recall curves behind it."""
-    result, settings, _ = run_inference(predict, data_dir, split, batch_size, thresholds)
+    """What `evaluate` gives, and the precision-recall curves behind it; workers: see `run_inference`."""
+    result, settings, _ = run_inference(predict, data_dir, split, batch_size, thresholds, workers=workers)
     curves = voc_average_precision(result.truth, result.detections, len(result.classes), thresholds.match_iou)
     return {**ap_metrics(result, curves), **settings}, curves
 
 
 def run_inference(
-    predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds, progress: bool = False
+    predict: Predict,
+    data_dir: str,
+    split: str,
+    batch_size: int,
+    thresholds: Thresholds,
+    progress: bool = False,
+    workers: Workers | None = None,
 ) -> tuple[EvaluationResult, dict, float]:
     """The objects and the detections of a split, the settings that belong into its metrics, and milliseconds an image.
 
-    The time is from pixels to detections, the median over the batches but the first, in which the graph is made.
-    progress: shows a bar with images and images/s, on a terminal.
+    While a thread has the network compute a batch, this one turns the outputs of the batch before into detections in
+    pixels. The time is from pixels to detections, both steps added: the median over the batches but the first, in which
+    the graph is made, by the images that all processes take at once.
+    workers: the processes that share the split, all of which get all of it; batch_size: over all of them, rounded up to
+    equal parts. progress: shows a bar with images and images/s, on a terminal.
     """
     description = records.read_description(data_dir)
-    num_images = description.split(split).num_images
-    truths, detections, seconds, at_limit = [], [], [], 0
-    image_ids: list[str] = []
-    bar = tqdm(total=num_images, desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
+    shard = pipeline.InputShard(workers.index, workers.count) if workers else pipeline.InputShard()
+    images = shard.images(description.split(split).num_images)
+    batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard)
+    bar = tqdm(total=len(images), desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
+    own: list[Part] = []
+    number = images.start
     with pipeline.naming_damage(data_dir, split), bar:
-        for batch in pipeline.evaluation_batches(data_dir, split, batch_size):
-            images = batch.pop('image')
-            detected, time_taken = _timed(predict, images)
-            seconds.append(time_taken)
-            batch = {name: value.numpy() for name, value in batch.items()}
-            truths.append(_ground_truth(batch, len(image_ids), description))
-            detections.append(_detections(detected, batch, len(image_ids), description))
-            at_limit += int(np.sum(batch['real'] & (detected['count'] == thresholds.max_detections)))
-            image_ids += [image_id.decode() for image_id in batch['image_id'][batch['real']]]
-            bar.update(int(np.sum(batch['real'])))
-    if len(seconds) == 1:  # the only batch was the first
-        seconds.append(_timed(predict, images)[1])
-    result = EvaluationResult(
-        description.classes, tuple(image_ids), _concatenate(GroundTruth, truths), _concatenate(Detections, detections)
-    )
-    settings = _settings(description, split, thresholds, at_limit)
-    return result, settings, 1000 * float(np.median(seconds[1:])) / batch_size
+        computed = overlap.in_order(functools.partial(_compute, predict), batches, threads=1, bound=2, early=False)
+        with contextlib.closing(computed):
+            for batch, outputs, seconds in computed:
+                own.append(_finish(predict, batch, outputs, seconds, number, description, thresholds))
+                bar.update(len(own[-1]['image_ids']))
+                number += len(own[-1]['image_ids'])
+    for part in own[:1]:
+        part['seconds'] = np.zeros(0) if len(own) > 1 else np.array([_compute(predict, batch)[2]])
+    whole = parts.of_all(parts.join(own), workers)
+    ids = tuple(whole['image_ids'].tolist())
+    result = EvaluationResult(description.classes, ids, parts.truth(whole), parts.detections(whole))
+    settings = _settings(description, split, thresholds, int(whole['at_limit'].sum()))
+    return result, settings, 1000 * float(np.median(whole['seconds'])) / batch_size
 
 
-def _timed(predict: Predict, images: tf.Tensor) -> tuple[dict[str, np.ndarray], float]:
-    """Detections of a batch, and seconds."""
+def _compute(
+    predict: Predict, batch: Mapping[str, tf.Tensor]
+) -> tuple[Mapping[str, tf.Tensor], dict[str, np.ndarray], float]:
+    """The batch, what the network gives for it, and seconds."""
+    network = predict.network if isinstance(predict, OnHost) else predict
     start = time.perf_counter()
-    detected = {name: np.asarray(value) for name, value in predict(images).items()}
-    return detected, time.perf_counter() - start
+    outputs = {name: np.asarray(value) for name, value in network(batch['image']).items()}
+    return batch, outputs, time.perf_counter() - start
+
+
+def _finish(
+    predict: Predict,
+    batch: Mapping[str, tf.Tensor],
+    outputs: Mapping[str, np.ndarray],
+    seconds: float,
+    offset: int,
+    description: records.Description,
+    thresholds: Thresholds,
+) -> Part:
+    """The part of a batch whose first image has the number `offset`; seconds: that the network took."""
+    start = time.perf_counter()
+    detected = predict.finish(outputs) if isinstance(predict, OnHost) else outputs
+    seconds += time.perf_counter() - start
+    arrays = {name: value.numpy() for name, value in batch.items() if name != 'image'}
+    return parts.make(
+        [image_id.decode() for image_id in arrays['image_id'][arrays['real']]],
+        _ground_truth(arrays, offset, description),
+        _detections(detected, arrays, offset, description),
+        at_limit=arrays['real'] & (detected['count'] == thresholds.max_detections),
+        seconds=np.array([seconds]),
+    )
 
 
 def _settings(description: records.Description, split: str, thresholds: Thresholds, at_limit: int) -> dict:
@@ -139,7 +197,7 @@ def _ground_truth(batch: dict[str, np.ndarray], offset: int, description: record
 
 
 def _detections(
-    detected: dict[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, description: records.Description
+    detected: Mapping[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, description: records.Description
 ) -> Detections:
     """The detections of a batch whose first image has the number `offset`."""
     scores, classes = detected['scores'], detected['classes']  # (B, D), padded
@@ -148,9 +206,3 @@ def _detections(
     boxes = from_canvas(detected['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
     boxes = to_voc_pixels(boxes, batch['size'][row])
     return Detections(row + offset, classes[row, column], scores[row, column], boxes)
-
-
-def _concatenate(kind, parts: list):
-    """One GroundTruth or Detections of many."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

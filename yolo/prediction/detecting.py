@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from yolo import overlap
 from yolo.detection.detector import Detector, PhotoDetections, Prepared
-from yolo.prediction import overlap
 from yolo.prediction.stop import Stop
 
 T = TypeVar('T')

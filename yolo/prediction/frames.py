@@ -9,7 +9,8 @@ from collections.abc import Generator
 
 import numpy as np
 
-from yolo.prediction import overlap, video
+from yolo import overlap
+from yolo.prediction import video
 
 Item = tuple[video.Frame, np.ndarray]  # pixels (H, W, 3) uint8 RGB
 

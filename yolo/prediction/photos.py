@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 from absl import logging
 
-from yolo import storage
+from yolo import overlap, storage
 from yolo.cores import num_cores
 from yolo.data import images, orientation
 from yolo.data.draw import contact_sheet, draw_detections
 from yolo.detection.detector import Detector, Prepared
 from yolo.detection.detector import PhotoDetections as Result
-from yolo.prediction import annotation_files, coco, names, overlap, writers
+from yolo.prediction import annotation_files, coco, names, writers
 from yolo.prediction.detecting import detect
 from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import logging
 
+from yolo import overlap
 from yolo.cores import num_cores
 from yolo.data.draw import draw_detections
 from yolo.detection.detector import Detector, PhotoDetections, Prepared
-from yolo.prediction import frames, names, overlap, sources, video, writers
+from yolo.prediction import frames, names, sources, video, writers
 from yolo.prediction.detecting import detect
 from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop

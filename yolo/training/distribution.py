@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -15,6 +16,8 @@ from yolo.training.config import JOIN_TIMEOUT, STRATEGIES
 TF_CONFIG = '{"cluster": {"worker": ["host1:4711", "host2:4711"]}, "task": {"type": "worker", "index": 0}}'
 MOST_SHOWN = 300  # characters of a TF_CONFIG that is wrong
 LAST_PORT = 65535
+DEVICE_BYTES = 1 << 20  # that each device sends at a time, where bytes of all processes are gathered
+LENGTH = 8  # bytes of their number, before them
 # What TensorFlow writes into an error that another process had first, or that came with a call of another process.
 FROM_OTHERS = ('aborted by: ', 'GRPC error information from remote target')
 
@@ -144,12 +147,19 @@ def is_of_others(error: tf.errors.OpError) -> bool:
 
 
 class HostCollective:
-    """Sums of numbers over the processes of a run, between steps; with one process the number itself."""
+    """Sums of numbers and bytes of all over the processes of a run, between steps.
+
+    index: of this process; count: how many there are.
+    """
 
     def __init__(self, strategy: tf.distribute.Strategy):
-        self.is_chief, self.is_alone = is_chief(strategy), num_workers(strategy) == 1
+        self.is_chief, self.count = is_chief(strategy), num_workers(strategy)
+        self.index = strategy.cluster_resolver.task_id if self.count > 1 else 0
+        self.is_alone = self.count == 1
         self._sum: Callable | None = None
+        self._gather: Callable | None = None
         self._strategy = strategy
+        self._row_bytes = len(strategy.extended.worker_devices) * DEVICE_BYTES
 
     def sum(self, value: float) -> float:
         """The sum of the values of all processes; each of them has to call this."""
@@ -168,6 +178,36 @@ class HostCollective:
     def from_chief(self, value: float) -> float:
         """The value of the chief, in every process."""
         return self.sum(value if self.is_chief else 0.0)
+
+    def gather(self, data: bytes) -> list[bytes]:
+        """The bytes of every process, in the order of the processes; each of them has to call this."""
+        if self.is_alone:
+            return [data]
+        data = len(data).to_bytes(LENGTH, 'little') + data
+        received, expected, start = [b''] * self.count, LENGTH, 0
+        while start < expected:  # the same in every process: the length of the longest
+            rows = self._gather_rows(data[start : start + self._row_bytes])
+            received = [before + row for before, row in zip(received, rows, strict=True)]
+            lengths = [LENGTH + int.from_bytes(each[:LENGTH], 'little') for each in received]
+            expected, start = max(lengths), start + self._row_bytes
+        return [each[LENGTH:length] for each, length in zip(received, lengths, strict=True)]
+
+    def _gather_rows(self, row: bytes) -> list[bytes]:
+        """A row of bytes of every process, filled up to a fixed length; each device sends an equal part of it."""
+        strategy, local = self._strategy, len(self._strategy.extended.worker_devices)
+        if self._gather is None:
+
+            @tf.function
+            def gather(parts: tf.Tensor) -> tf.Tensor:
+                return strategy.gather(strategy.run(tf.identity, args=(parts,)), 0)
+
+            self._gather = gather
+        numbers = np.frombuffer(row.ljust(self._row_bytes, b'\0'), np.int64).reshape(local, -1)
+        parts = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(numbers[context.replica_id_in_sync_group % local])
+        )
+        rows = self._gather(parts).numpy().reshape(self.count, -1)
+        return [each.tobytes() for each in rows]
 
 
 def describe(strategy: tf.distribute.Strategy) -> str:

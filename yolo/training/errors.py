@@ -31,11 +31,27 @@ def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Itera
             raise ValueError(_too_little_memory(config, strategy, error)) from error
         if num_workers(strategy) == 1 or not is_of_others(error):
             raise
-        cause = error.message.rpartition('aborted by: ')[2]  # the part before it is a place in the graph
-        raise ConnectionError(
-            'this process lost the others: one of them has ended, or cannot be reached. Start all again with the '
-            f'same commands; they go on from the last checkpoint. ({textwrap.shorten(cause, 300)})'
-        ) from error
+        raise lost(error, '; they go on from the last checkpoint') from error
+
+
+@contextlib.contextmanager
+def naming_lost(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Raises ConnectionError in plain words for TensorFlow's errors about lost processes."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if num_workers(strategy) == 1 or not is_of_others(error):
+            raise
+        raise lost(error) from error
+
+
+def lost(error: tf.errors.OpError, and_then: str = '') -> ConnectionError:
+    """The error of a process that lost the others, in plain words."""
+    cause = error.message.rpartition('aborted by: ')[2]  # the part before it is a place in the graph
+    return ConnectionError(
+        'this process lost the others: one of them has ended, or cannot be reached. Start all again with the same '
+        f'commands{and_then}. ({textwrap.shorten(cause, 300)})'
+    )
 
 
 def _too_little_memory(config: TrainConfig, strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> str:

@@ -133,7 +133,7 @@ def _prepare(
         progress=Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, step),
         profiler=tensorboard.Profiler(config, collective.is_chief),
         timer=StepTimer(config, has_accelerator=has_accelerator),
-        predict=graph.make_predict(state.export_model, config.anchors, inference.Thresholds()),
+        predict=graph.make_predict(state.export_model, config.anchors, inference.Thresholds(), strategy),
     )
 
 

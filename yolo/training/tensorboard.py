@@ -65,7 +65,7 @@ def _pictures(config: TrainConfig, predict, split: str) -> np.ndarray:
     """The first images of a split, each with true boxes and with detections: (n, H, 2 W, 3) uint8."""
     with pipeline.naming_damage(config.data_dir, split):
         batch = next(iter(pipeline.evaluation_batches(config.data_dir, split, config.batch_size)))
-    detections = {name: value.numpy() for name, value in predict(batch['image']).items()}
+    detections = predict(batch['image'])
     batch = {name: value.numpy() for name, value in batch.items()}
     pictures = []
     for i in itertools.islice(np.flatnonzero(batch['real']), NUM_PICTURES):

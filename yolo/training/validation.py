@@ -25,12 +25,12 @@ def evaluate(
 ) -> dict | None:
     """Evaluates, saves the model if it is the best so far, and lowers the rate on a plateau.
 
-    Returns the metrics on --eval_split: in the chief, and if there is such a split; else None.
+    Every process evaluates its share of the images. Returns the metrics on --eval_split, None without one.
     """
     loss = mean_loss(state)
     metrics = None
-    if config.eval_split and collective.is_chief:
-        metrics = _measure_map(config, state, predict, writer, step)
+    if config.eval_split:
+        metrics = _measure_map(config, state, predict, collective, writer, step)
     value = -loss if config.monitor == 'loss' else (metrics or {}).get('map_11pt') or 0.0
     value = collective.from_chief(value)
     is_best = value > float(state.best_value.numpy())
@@ -51,12 +51,16 @@ def mean_loss(state: State) -> float:
     return float(state.loss_sum.numpy()) / count if count else math.inf
 
 
-def _measure_map(config: TrainConfig, state: State, predict: Callable, writer, step: int) -> dict:
-    """The metrics on --eval_split, also logged and written for TensorBoard."""
+def _measure_map(
+    config: TrainConfig, state: State, predict: Callable, collective: HostCollective, writer, step: int
+) -> dict:
+    """The metrics on --eval_split, which the chief also logs and writes for TensorBoard."""
     metrics, curves = inference.evaluate_with_curves(
-        predict, config.data_dir, config.eval_split, config.batch_size, inference.Thresholds()
+        predict, config.data_dir, config.eval_split, config.batch_size, inference.Thresholds(), collective
     )
     metrics['step'] = step
+    if not collective.is_chief:
+        return metrics
     logging.info(
         'step %d: mAP %.4f (11-point), %.4f (area) on %s; best before %.4f',
         step,

@@ -112,6 +112,25 @@ def test_evaluation_has_every_record_once_and_fills_up(records_dir):
     )
 
 
+@pytest.mark.parametrize('num_shards', [1, 3])
+def test_processes_share_the_records_of_an_evaluation(tmp_path, num_shards, monkeypatch):
+    folder = write_records(tmp_path, num_shards=num_shards)
+    (whole,) = take(pipeline.evaluation_batches(folder, 'test', 8), 2)
+    opened = []
+    dataset = tf.data.TFRecordDataset
+    monkeypatch.setattr(tf.data, 'TFRecordDataset', lambda paths: opened.append(len(paths)) or dataset(paths))
+    for count in (3, 11):
+        opened.clear()
+        shards = [pipeline.InputShard(index, count) for index in range(count)]
+        batches = [
+            batch for shard in shards for batch in take(pipeline.evaluation_batches(folder, 'test', 2, shard), 9)
+        ]
+        for name in ('image_id', 'image', 'boxes', 'labels', 'size'):
+            together = np.concatenate([batch[name][batch['real']] for batch in batches])
+            np.testing.assert_array_equal(together, whole[name], err_msg=name)
+        assert sum(opened) <= num_shards + count - 1  # of the files only those at a border are opened twice
+
+
 def test_parts_put_together_are_the_batch(records_dir):
     """Whatever the number of processes that make a batch, mosaics included."""
     ranges = augment.Ranges(mosaic=0.5)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -78,3 +80,67 @@ def test_pictures_are_the_stored_images_by_number(records_dir):
     for number, (image, size) in shown.items():
         assert size == (192, 288)
         np.testing.assert_array_equal(image, batch['image'][number].numpy()[..., ::-1])
+
+
+class Threads:
+    """Processes that evaluate together, as threads."""
+
+    def __init__(self, index, count, barrier, given):
+        self.index, self.count, self.barrier, self.given = index, count, barrier, given
+
+    def gather(self, data):
+        self.given[self.index] = data
+        self.barrier.wait(60)
+        return [self.given[index] for index in range(self.count)]
+
+
+@pytest.mark.parametrize('count', [2, 3, 11])
+def test_processes_share_the_images_and_all_get_what_one_gets(records_dir, count):
+    def one_an_image(images):  # unlike `predict` above: whatever the batch
+        found = {name: value.numpy() for name, value in predict(images).items()}
+        found['scores'][:, 0] = np.mean(images, (1, 2, 3)) / 255
+        return {**found, 'count': np.ones(len(found['count']), int)}
+
+    thresholds = Thresholds(max_detections=1)
+    expected, settings, _ = inference.run_inference(one_an_image, records_dir, 'test', 5, thresholds)
+    barrier, given = threading.Barrier(count), {}
+    workers = [Threads(index, count, barrier, given) for index in range(count)]
+
+    def run(worker):
+        return inference.run_inference(one_an_image, records_dir, 'test', 5, thresholds, workers=worker)
+
+    with futures.ThreadPoolExecutor(count) as pool:
+        results = list(pool.map(run, workers))
+    assert len(set(map(len, given.values()))) > 1 or count == 2  # 8 images are no equal parts
+    assert len(np.unique(expected.detections.scores)) == 8
+    for result, its_settings, milliseconds in results:
+        assert its_settings == settings
+        assert settings['num_images_at_max_detections'] == 8
+        assert milliseconds > 0
+        assert result.image_ids == expected.image_ids
+        for kind in ('truth', 'detections'):
+            for name, value in vars(getattr(expected, kind)).items():
+                other = getattr(getattr(result, kind), name)
+                np.testing.assert_array_equal(other, value, err_msg=f'{kind} {name}')
+                assert other.dtype == value.dtype
+
+
+def test_the_host_finishes_a_batch_while_the_network_computes_the_next(records_dir):
+    """Each finish but the last waits for the network to begin the next batch, which one after the other never ends."""
+    begun, finished = [threading.Event() for _ in range(4)], []
+
+    def network(images):
+        begun[sum(event.is_set() for event in begun)].set()
+        return predict(images)
+
+    def finish(outputs):
+        number = len(finished)
+        assert begun[min(number + 1, 3)].wait(60)
+        finished.append(threading.current_thread())
+        return outputs
+
+    result, _, _ = inference.run_inference(
+        inference.OnHost(network, finish), records_dir, 'test', 2, Thresholds(max_detections=2)
+    )
+    assert len(result.image_ids) == 8
+    assert finished == [threading.main_thread()] * 4

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from yolo.prediction import overlap
+from yolo import overlap
 
 
 def test_results_come_in_the_order_of_the_items():
