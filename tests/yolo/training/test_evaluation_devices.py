@@ -104,3 +104,18 @@ def test_several_devices_are_for_tensorflow(call, tmp_path):  # noqa: F811
     status, text = call(*common, '--strategy=mirrored')
     assert status == 1
     assert 'is computed on one device of each machine: --strategy=mirrored and --cpu_devices=1' in text
+
+
+def test_bytes_of_all_processes_come_to_all(tmp_path):
+    """More than are sent at a time, and another number from each."""
+    code = """
+from yolo.training import distribution
+collective = distribution.HostCollective(distribution.make_strategy())
+every = [bytes(range(256)) * 9000 + b'end', b'', b'x' * 1_048_568, b'x' * 1_048_569]
+for first, second in ((0, 1), (1, 0), (1, 1), (2, 3), (3, 0)):
+    expected = [every[first], every[second]]
+    assert collective.gather(expected[collective.index]) == expected, (first, second)
+print('all', collective.index, collective.count)
+"""
+    texts = finished(['-c', code], ['-c', code], env=two_workers())
+    assert [text.splitlines()[-1] for text in texts] == ['all 0 2', 'all 1 2']
