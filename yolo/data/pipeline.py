@@ -158,9 +158,8 @@ def training_ids(
 def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputShard = InputShard()) -> tf.data.Dataset:
     """Every record of a split once, in order; the last batch is filled up with black images.
 
-    shard: of the split, not of each batch; files without an image of it are not opened. A batch holds what
-    `parsing.parse_annotations` returns, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for the images that
-    fill it up.
+    shard: of the split, not of each batch; its records alone are read. A batch holds what `parsing.parse_annotations`
+    returns, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for the images that fill it up.
     """
     description = records.read_description(data_dir)
     images = _share(data_dir, split, description, shard).map(_decode(description), tf.data.AUTOTUNE)
@@ -177,16 +176,10 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputS
 
 def _share(data_dir: str, split: str, description: records.Description, shard: InputShard) -> tf.data.Dataset:
     """The serialized records of a shard of a split, in order."""
-    files = records.shard_files(data_dir, split, description)
-    own = shard.images(description.split(split).num_images)
-    paths, before, skipped = [], 0, 0
-    for path, file in files.items():
-        first, before = before, before + file.num_images
-        if first < own.stop and before > own.start:
-            paths.append(path)
-        elif before <= own.start:
-            skipped = before
-    return tf.data.TFRecordDataset(tf.constant(paths, tf.string)).skip(own.start - skipped).take(len(own))
+    if shard.count == 1:
+        return tf.data.TFRecordDataset(records.shard_paths(data_dir, split, description))
+    numbers = shard.images(description.split(split).num_images)
+    return reading.consecutive_records(index.read_index(data_dir, split, description), numbers)
 
 
 @contextlib.contextmanager

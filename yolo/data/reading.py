@@ -1,10 +1,13 @@
 """Serialized records by their numbers: runs of consecutive ones are read at one go, and nothing else is read."""
 
+import numpy as np
 import tensorflow as tf
 
+from yolo.data.index import RecordIndex
 from yolo.data.order import Order
 
 READERS = 4  # runs that are read at the same time
+READ_BYTES = 1 << 20  # at a time, where records are read one after the other
 
 
 def shuffled_records(order: Order, first: int, rows: slice) -> tf.data.Dataset:
@@ -60,13 +63,26 @@ def read_records(order: Order, numbers: tf.Tensor) -> tf.Tensor:
     return read.flat_map(tf.data.Dataset.from_tensor_slices).batch(tf.size(numbers, tf.int64)).get_single_element()
 
 
-def _read_run(path: tf.Tensor, offset: tf.Tensor, num_bytes: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """The `count` consecutive records (count,) of a file that begin at an offset, by one read of their bytes.
+def consecutive_records(index: RecordIndex, numbers: range) -> tf.data.Dataset:
+    """The serialized records with some consecutive numbers, in order, from the first of them on in its file."""
+    files = np.unique(index.files[numbers.start : numbers.stop])
+    offsets = np.zeros(len(files), np.int64)
+    offsets[:1] = index.offsets[numbers.start : numbers.stop][:1]
+    paths = tf.constant([index.paths[file] for file in files], tf.string)
+    return tf.data.Dataset.from_tensor_slices((paths, offsets)).flat_map(_open_at).take(len(numbers))
 
-    As TensorFlow reads TFRecord files, with checksums and from every file system that it knows.
+
+def _open_at(path: tf.Tensor, offset: tf.Tensor, buffer_size: tf.Tensor | int = READ_BYTES) -> tf.data.Dataset:
+    """The records of a file from an offset on, with checksums and from every file system that TensorFlow knows.
+
+    To be called in a function of a dataset: TensorFlow cannot write it into the graph of one itself.
     """
     opened = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path], compression_type='', buffer_size=num_bytes, byte_offsets=[offset]
+        filenames=[path], compression_type='', buffer_size=buffer_size, byte_offsets=[offset]
     )
-    records = tf.data.experimental.from_variant(opened, tf.TensorSpec((), tf.string))
-    return records.take(count).batch(count).get_single_element()
+    return tf.data.experimental.from_variant(opened, tf.TensorSpec((), tf.string))
+
+
+def _read_run(path: tf.Tensor, offset: tf.Tensor, num_bytes: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """The `count` consecutive records (count,) of a file that begin at an offset, by one read of their bytes."""
+    return _open_at(path, offset, num_bytes).take(count).batch(count).get_single_element()

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import ANCHORS, CLASSES, write_records
 
-from yolo.data import augment, parsing, pipeline, records
+from yolo.data import augment, index, parsing, pipeline, records
 from yolo.geometry.targets import encode_targets
 
 
@@ -113,22 +113,31 @@ def test_evaluation_has_every_record_once_and_fills_up(records_dir):
 
 
 @pytest.mark.parametrize('num_shards', [1, 3])
-def test_processes_share_the_records_of_an_evaluation(tmp_path, num_shards, monkeypatch):
+def test_processes_share_the_records_of_an_evaluation(tmp_path, num_shards):
     folder = write_records(tmp_path, num_shards=num_shards)
     (whole,) = take(pipeline.evaluation_batches(folder, 'test', 8), 2)
-    opened = []
-    dataset = tf.data.TFRecordDataset
-    monkeypatch.setattr(tf.data, 'TFRecordDataset', lambda paths: opened.append(len(paths)) or dataset(paths))
     for count in (3, 11):
-        opened.clear()
-        shards = [pipeline.InputShard(index, count) for index in range(count)]
+        shards = [pipeline.InputShard(number, count) for number in range(count)]
         batches = [
             batch for shard in shards for batch in take(pipeline.evaluation_batches(folder, 'test', 2, shard), 9)
         ]
         for name in ('image_id', 'image', 'boxes', 'labels', 'size'):
             together = np.concatenate([batch[name][batch['real']] for batch in batches])
             np.testing.assert_array_equal(together, whole[name], err_msg=name)
-        assert sum(opened) <= num_shards + count - 1  # of the files only those at a border are opened twice
+
+
+def test_nothing_is_read_before_the_own_records(tmp_path):
+    folder = write_records(tmp_path, num_shards=1)
+    found = index.read_index(folder, 'test', records.read_description(folder))
+    index.write_indices(folder, {'test': (found.num_bytes - 16).tolist()})
+    (expected,) = take(pipeline.evaluation_batches(folder, 'test', 8, pipeline.InputShard(1, 2)), 2)
+    with open(found.paths[0], 'r+b') as file:
+        file.write(bytes(int(found.offsets[4])))
+    (own,) = take(pipeline.evaluation_batches(folder, 'test', 8, pipeline.InputShard(1, 2)), 2)
+    assert own['real'].sum() == 4
+    np.testing.assert_array_equal(own['image_id'], expected['image_id'])
+    with pytest.raises(tf.errors.DataLossError):
+        take(pipeline.evaluation_batches(folder, 'test', 8, pipeline.InputShard(0, 2)), 2)
 
 
 def test_parts_put_together_are_the_batch(records_dir):
