@@ -91,8 +91,8 @@ def check_memory(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     way_out = f'use --batch_size={fits * strategy.num_replicas_in_sync}, or ' if fits else ''
     raise ValueError(
         f'--batch_size={config.batch_size}: a step at {width} x {height} pixels needs at least {format_bytes(needed)} '
-        f'of memory on each device, there are {format_bytes(there)}; {way_out}use {_more_subdivisions(config, strategy, there)}a smaller network '
-        '(--model, --width) or smaller images (--sizes)'
+        f'of memory on each device, there are {format_bytes(there)}; {way_out}use '
+        f'{_more_subdivisions(config, strategy, there)}a smaller network (--model, --width) or smaller images (--sizes)'
     )
 
 
