@@ -14,9 +14,9 @@ import pytest
 import tensorflow as tf
 from conftest import REALDATA, ROOT, encode_jpeg
 
-from preprocess import convert
+from preprocess import convert, verify
 from preprocess.settings import Settings
-from yolo.data import images, parsing, records, voc_folder
+from yolo.data import images, index, parsing, records, voc_folder
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, REPAIRED
 from yolo.geometry import letterbox
 from yolo.geometry.targets import encode_targets
@@ -267,6 +267,21 @@ def test_building_again_replaces_only_what_it_wrote(voc_dir, tmp_path):
         'test.tfrecord-00001-of-00002',
         'their-test.tfrecord-00000-of-00002',
     ]
+
+
+def test_the_index_is_that_of_the_records(voc_dir, tmp_path):
+    description, _ = convert.convert(settings(voc_dir, tmp_path, num_shards=2))
+    written = index.read_index(str(tmp_path), 'test', description)
+    assert verify.verify(str(tmp_path), 1)[1] == []
+    lengths = index.read_lengths(str(tmp_path), 'test').tolist()
+    (tmp_path / 'test.index').unlink()
+    for name, value in vars(index.read_index(str(tmp_path), 'test', description)).items():
+        np.testing.assert_array_equal(value, vars(written)[name])
+    assert verify.verify(str(tmp_path), 1)[1] == []  # as in version 0.1
+    index.write_indices(str(tmp_path), {'test': lengths[::-1]})
+    assert verify.verify(str(tmp_path), 1)[1] == [f"{tmp_path}/test.index is not the index of the records of 'test'"]
+    (tmp_path / 'test.index').write_bytes(b'damaged')
+    assert 'test.index is damaged; remove it' in verify.verify(str(tmp_path), 1)[1][0]
 
 
 @pytest.mark.parametrize('wrong', [{'anchors': 'kmeans:99'}, {'anchors': 'coco'}])

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from yolo.data import augment, damage, index, mosaic, parsing, reading, records
-from yolo.data.order import BLOCK_BYTES, Order
+from yolo.data.order import Order
 
-SHUFFLE_MB = 2048  # memory for shuffling; a split of half of that is shuffled as a whole, and so is VOC's
+SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,8 @@ def training_batches(
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
-    batch_size / shard.count), and only their records are read; shuffle_mb: memory in MB for shuffling, on which the
-    order depends if the split has more than half of that. A batch holds image (B, H, W, 3) uint8 RGB, as stored or
+    batch_size / shard.count), and only their records are read; shuffle_mb: how many MB of records are shuffled
+    together, on which the order depends if the split has more. A batch holds image (B, H, W, 3) uint8 RGB, as stored or
     composed of stored ones; boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for
     padding. Without `ranges` also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as
     stored; with it warp (B, 4) and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are
@@ -85,11 +85,10 @@ def training_batches(
 def _order(
     data_dir: str, split: str, description: records.Description, batch_size: int, seed: int, shuffle_mb: int
 ) -> Order:
-    """The order of a split; of the memory for shuffling, one half is for the window that is read meanwhile."""
+    """The order of a split."""
     if not description.split(split).num_images:
         raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
-    window_bytes = max(BLOCK_BYTES, shuffle_mb * 10**6 // 2 - BLOCK_BYTES)
-    return Order(index.read_index(data_dir, split, description), batch_size, seed, window_bytes)
+    return Order(index.read_index(data_dir, split, description), batch_size, seed, shuffle_mb * 10**6)
 
 
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
@@ -148,11 +147,8 @@ def training_ids(
     """The image ids of the training batch of a step; reads the records of these images again."""
     description = records.read_description(data_dir)
     order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
-    numbers = reading.numbers_of(order, step * batch_size, batch_size)
-    serialized = tf.data.Dataset.from_tensor_slices(numbers).map(
-        lambda number: reading.read_records(order, number[None])[0]
-    )
-    return [parsing.parse_ids(record[None])[0].numpy().decode() for record in serialized]
+    serialized = reading.read_records(order.index, reading.numbers_of(order, step * batch_size, batch_size))
+    return [image_id.decode() for image_id in parsing.parse_ids(serialized).numpy()]
 
 
 def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputShard = InputShard()) -> tf.data.Dataset:
