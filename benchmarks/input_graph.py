@@ -2,9 +2,9 @@
 
   python benchmarks/input_graph.py --data_dir=data/voc416 --split=trainval
 
-Both read the same shards; the bare loop parses out the encoded image and decodes it in parallel, and that is all: of an
-image it keeps one number. The step that takes the batches does nothing else. Speeds are by the clock, and by the time of
-the processor, which other programs on the machine disturb less. Prints images/s of each round and the ratios
+Both read the same shards; the bare loop parses out the encoded image and decodes it in parallel, and that is all: of
+an image it keeps one number. The step that takes the batches does nothing else. Speeds are by the clock, and by the
+time of the processor, which other programs on the machine disturb less. Prints images/s of each round and the ratios
 graph / bare: the medians over the rounds, without augmentation, with it, with it and mosaics, and with what the
 training step does to the pixels (on the accelerator, if there is one).
 """

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 import peak_memory
 from absl import app, flags
@@ -38,7 +39,7 @@ def measure(small: bool) -> dict[str, float]:
     """Goes through the epochs in this process: seconds of the gaps, bytes of the peak."""
     from yolo.data import augment, pipeline, records
 
-    window = {}
+    window: dict[str, Any] = {}
     if not hasattr(pipeline, 'WINDOW_BYTES'):
         window = {'shuffle_mb': 16 if small else FLAGS.shuffle_mb}
     elif small:  # before --shuffle_mb

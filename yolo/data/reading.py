@@ -27,7 +27,9 @@ def shuffled_records(order: Order, first: int, rows: slice) -> tf.data.Dataset:
 
     Only the records of these rows are read that come at `first` or later.
     """
-    windows, index = _windows(order, first, rows), _as_tensors(order.index)
+    windows = _windows(order, first, rows)
+    with tf.device('CPU:0'):
+        index, lists = _as_tensors(order.index), (_empty_list(), _empty_list())
     nothing = tf.data.Dataset.from_tensors(tf.zeros(0, tf.int64))
     steps = tf.data.Dataset.zip(nothing.concatenate(windows), windows).flat_map(_cut(order))
 
@@ -35,7 +37,7 @@ def shuffled_records(order: Order, first: int, rows: slice) -> tf.data.Dataset:
         return places, read_records(index, numbers), begins
 
     read_steps = steps.map(read, num_parallel_calls=READERS, deterministic=True)
-    return read_steps.scan((_empty_list(), _empty_list()), _exchange).unbatch()
+    return read_steps.scan(lists, _exchange).unbatch()
 
 
 def numbers_of(order: Order, first: int, count: int) -> tf.Tensor:
