@@ -89,8 +89,11 @@ def main(_) -> None:
         'backend, overlapping': functools.partial(run, 'backend', predicts['backend']),
     }
     in_turn.seconds(ways)  # makes the graphs
-    rounds = [in_turn.seconds(ways) for _ in range(FLAGS.rounds)]
     print(f'{FLAGS.model}, {num_images} images of {description.image_size}, {FLAGS.batch_size} at once')
+    rounds = []
+    for _ in range(FLAGS.rounds):
+        rounds.append(in_turn.seconds(ways))
+        print(', '.join(f'{name}: {num_images / seconds:.2f}' for name, seconds in rounds[-1].items()), flush=True)
     for name in ways:
         base = 'backend, one after the other' if name.startswith('backend') else 'one after the other'
         ratios = in_turn.spread([each[base] / each[name] for each in rounds])
