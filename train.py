@@ -18,7 +18,7 @@ from yolo import settings
 from yolo.cli import flags
 from yolo.memory import keep_freed_memory
 from yolo.settings import setting
-from yolo.training import preemption, recipes
+from yolo.training import compiled, preemption, recipes
 from yolo.training.config import TrainConfig
 from yolo.training.devices import Devices
 
@@ -32,6 +32,12 @@ class RunSettings(Devices):
         'Remove the run in --model_dir, if there is one, and begin anew. After a kill go on without this flag: with it '
         'everything is trained anew.',
         group='The run',
+    )
+    compiled_dir: str = setting(
+        '',
+        'Folder in which programs that XLA compiles are kept, so that the next start is faster.',
+        group='Devices',
+        unset='none',
     )
     print_config: bool = setting(False, 'Print all settings, as a file for --flagfile, and end.', group='The run')
 
@@ -60,6 +66,13 @@ def format_config(config: TrainConfig, devices: RunSettings) -> str:
             else:
                 lines.append(f'--{name}={settings.format_value(value)}')
     return '\n'.join(lines)
+
+
+def keep_compiled(values: FlagValues) -> None:
+    """What --compiled_dir says, which TensorFlow reads when it is loaded."""
+    folder = flags.read(values, RunSettings).compiled_dir
+    if folder and not values['print_config'].value:
+        compiled.keep_compiled(folder)
 
 
 def train(values: FlagValues) -> int:
@@ -92,6 +105,7 @@ COMMAND = flags.Command(
     __doc__ or '',
     (TrainConfig, RunSettings),
     train,
+    before_tensorflow=keep_compiled,
     prints_only='print_config',
     ended='ended before the first step, so there is nothing to save; the same command begins there again',
     ended_status=preemption.EXIT_STATUS,

@@ -30,9 +30,9 @@ class Command:
     """A command line.
 
     name: as it is typed; doc: its help text; settings: the dataclasses whose fields are its flags; main: takes their
-    values and returns the exit status, None for 0; tensorflow: whether to load TensorFlow before it; prints_only: a
-    flag with which no other flag is required; ended: what is said when SIGTERM or SIGINT ends it; ended_status: its
-    exit status then, 128 + the signal's number by default.
+    values and returns the exit status, None for 0; tensorflow: whether to load TensorFlow before it; before_tensorflow:
+    takes the values before that; prints_only: a flag with which no other flag is required; ended: what is said when
+    SIGTERM or SIGINT ends it; ended_status: its exit status then, 128 + the signal's number by default.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Command:
     settings: tuple[type, ...]
     main: Callable[[flags.FlagValues], int | None]
     tensorflow: bool = True
+    before_tensorflow: Callable[[flags.FlagValues], object] | None = None
     prints_only: str = ''
     ended: str = 'ended'
     ended_status: int | None = None
@@ -72,6 +73,8 @@ def _run(command: Command, argv: Sequence[str]) -> int | None:
     if not (command.prints_only and values[command.prints_only].value):
         _check_required(command, values)
     _apply_logging_flags(values)
+    if command.before_tensorflow is not None:
+        command.before_tensorflow(values)
     if command.tensorflow:
         load_tensorflow()
     return command.main(values)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from yolo.data import pipeline
-from yolo.training import memory
+from yolo.training import compiled, memory
 from yolo.training.config import TrainConfig
 from yolo.training.distribution import is_of_others, num_workers
 
@@ -29,6 +29,10 @@ def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Itera
             ) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise ValueError(_too_little_memory(config, strategy, error)) from error
+        if compiled.is_unreadable(error.message):
+            raise ValueError(
+                'a compiled program in --compiled_dir cannot be read: remove what is in that folder, or use another'
+            ) from error
         if num_workers(strategy) == 1 or not is_of_others(error):
             raise
         raise lost(error, '; they go on from the last checkpoint') from error
