@@ -8,6 +8,7 @@ images at once (of a subdivision, on one device) fit into 8, 16, 24 and 80 GB, b
 """
 
 import dataclasses
+import functools
 import tempfile
 
 import peak_memory
@@ -63,9 +64,8 @@ def table() -> None:
             fits = {}
             for precision in ('float32', 'mixed_bfloat16'):
                 config = dataclasses.replace(config_of(size, subdivisions=1), precision=precision)
-                fits[precision] = most_that_fit(
-                    lambda number, config=config: memory.estimate(config, number), gigabytes * machine_memory.GIB
-                )
+                estimate = functools.partial(memory.estimate, config)
+                fits[precision] = most_that_fit(estimate, gigabytes * machine_memory.GIB)
             print(f'{FLAGS.model}, {size} x {size}, {gigabytes} GB: {fits}')
 
 

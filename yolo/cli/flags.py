@@ -40,7 +40,7 @@ class Command:
     settings: tuple[type, ...]
     main: Callable[[flags.FlagValues], int | None]
     tensorflow: bool = True
-    before_tensorflow: Callable[[flags.FlagValues], object] | None = None
+    before_tensorflow: Callable[[flags.FlagValues], object] = lambda values: None
     prints_only: str = ''
     ended: str = 'ended'
     ended_status: int | None = None
@@ -73,8 +73,7 @@ def _run(command: Command, argv: Sequence[str]) -> int | None:
     if not (command.prints_only and values[command.prints_only].value):
         _check_required(command, values)
     _apply_logging_flags(values)
-    if command.before_tensorflow is not None:
-        command.before_tensorflow(values)
+    command.before_tensorflow(values)
     if command.tensorflow:
         load_tensorflow()
     return command.main(values)
@@ -241,6 +240,7 @@ def load_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # prints messages of its own
+            tf.get_logger().setLevel('WARNING')  # not how strategies reduce
         except BaseException:
             lines.seek(0)
             os.write(stderr, lines.read())

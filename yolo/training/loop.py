@@ -156,7 +156,9 @@ def _take_steps(run: Run, step: int) -> int:
         run.progress.leave_out(time.perf_counter() - since)
     run.progress.add(step, metrics, seconds_waited * (end - step))  # as for the first of these batches
     if is_compiled:
-        run.timer.add(end, end - step, size, time.perf_counter() - since)
+        run.timer.add(end - step, size)
+    if run.progress.is_all_read:
+        run.timer.measure(end, run.progress.timed_seconds)
     return end
 
 

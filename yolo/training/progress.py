@@ -74,6 +74,16 @@ class Progress:
         now = time.perf_counter()
         self.seconds, self.since = self.seconds + now - self.since, now
 
+    @property
+    def is_all_read(self) -> bool:
+        """Whether the metrics of all steps so far were read, so that their time is known."""
+        return not self.unread
+
+    @property
+    def timed_seconds(self) -> float:
+        """The time of all steps that are timed, as far as they were read."""
+        return self.total_seconds + self.seconds * bool(self.num_timed)
+
     def close(self) -> None:
         """Removes the bar."""
         self.bar.close()

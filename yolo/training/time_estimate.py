@@ -13,27 +13,26 @@ class StepTimer:
 
     def __init__(self, config: TrainConfig, has_accelerator: bool):
         self.config, self.has_accelerator = config, has_accelerator
-        self.num_steps, self.seconds, self.pixels = 0, 0.0, 0
+        self.num_steps, self.pixels = 0, 0
         self.is_done = False
 
-    def add(self, end: int, num_steps: int, size: tuple[int, int], seconds: float) -> None:
-        """Takes the time of some steps, of images of `size`, that ended with step number `end`.
-
-        The first steps of each size must not be given: they are compiled in that time.
-        """
-        if self.is_done:
-            return
-        self.num_steps, self.seconds = self.num_steps + num_steps, self.seconds + seconds
+    def add(self, num_steps: int, size: tuple[int, int]) -> None:
+        """Counts some steps, of images of `size`; not the first ones of each size, which are compiled meanwhile."""
+        self.num_steps += num_steps
         self.pixels += num_steps * size[0] * size[1]
-        if self.num_steps >= TIMED_STEPS:
-            self.is_done = True
-            self._log(self.config.num_steps - end)
 
-    def _log(self, steps_left: int) -> None:
+    def measure(self, end: int, seconds: float) -> None:
+        """Takes the time of all steps that were counted; the last step so far was number `end`."""
+        if self.is_done or self.num_steps < TIMED_STEPS:
+            return
+        self.is_done = True
+        self._log(self.config.num_steps - end, seconds)
+
+    def _log(self, steps_left: int, seconds: float) -> None:
         # The timed steps may all have been of one size; the time of a step is proportional to its pixels.
         sizes = self.config.sizes or (self.config.image_size,)
         mean_pixels = sum(height * width for height, width in sizes) / len(sizes)
-        seconds_per_step = self.seconds / self.pixels * mean_pixels
+        seconds_per_step = seconds / self.pixels * mean_pixels
         seconds_left = steps_left * seconds_per_step
         logging.info('%s', format_estimate(seconds_left, self.config.batch_size / seconds_per_step))
         if seconds_left > LONG:

@@ -50,11 +50,13 @@ def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
     config = make_small_config(records_dir, tmp_path, num_steps=1012, sizes=((64, 64), (128, 128)), batch_size=10)
     timer = StepTimer(config, has_accelerator=False)
     with caplog.at_level(logging.INFO, 'absl'):
-        for end in range(3, 12):
-            timer.add(end, 1, (64, 64), 0.5)
+        timer.add(9, (64, 64))
+        timer.measure(11, 4.5)
         assert not caplog.messages
-        timer.add(12, 1, (64, 64), 0.5)
-        timer.add(13, 1, (64, 64), 99.0)
+        timer.add(1, (64, 64))
+        timer.measure(12, 5.0)
+        timer.add(1, (64, 64))
+        timer.measure(13, 104.0)
     minutes = round(1000 * 1.25 / 60)
     assert caplog.messages == [f'about {minutes} min left at 8.0 images/s']
 
@@ -62,7 +64,8 @@ def test_ten_timed_steps_and_the_mean_size_count(records_dir, tmp_path, caplog):
 @pytest.mark.parametrize(('num_steps', 'is_long'), [(172_810, False), (172_811, True)])
 def test_a_warning_from_two_days_on(records_dir, tmp_path, caplog, num_steps, is_long):
     timer = StepTimer(make_small_config(records_dir, tmp_path, num_steps=num_steps), has_accelerator=False)
-    timer.add(10, 10, (96, 96), 10.0)
+    timer.add(10, (96, 96))
+    timer.measure(10, 10.0)
     assert any(record.levelno == logging.WARNING for record in caplog.records) == is_long
 
 
