@@ -385,6 +385,7 @@ def test_predict_takes_a_pattern_and_makes_a_sheet(call, trained, tmp_path):
     assert images.decode((tmp_path / 'out' / 'sheet.png').read_bytes()).shape == (128, 204, 3)
 
 
+@pytest.mark.slow
 def test_to_darknet_and_back(call, trained, tmp_path):
     """Model folder -> .cfg and .weights -> model folder -> .keras: the same numbers everywhere."""
     _, text = call(

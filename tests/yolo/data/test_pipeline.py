@@ -140,6 +140,7 @@ def test_nothing_is_read_before_the_own_records(tmp_path):
         take(pipeline.evaluation_batches(folder, 'test', 8, pipeline.InputShard(0, 2)), 2)
 
 
+@pytest.mark.slow
 def test_parts_put_together_are_the_batch(records_dir):
     """Whatever the number of processes that make a batch, mosaics included."""
     ranges = augment.Ranges(mosaic=0.5)

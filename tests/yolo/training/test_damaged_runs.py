@@ -62,6 +62,7 @@ def test_whole_checkpoints_that_the_file_checkpoint_does_not_name_are_used_and_k
     assert checkpoint_files.read_hint(f'{run}/checkpoints') == [f'{run}/checkpoints/ckpt-{number}' for number in (2, 4)]
 
 
+@pytest.mark.slow
 def test_a_whole_checkpoint_goes_only_when_newer_ones_are_there(run):
     """With --keep=1, checkpoint 2 stays until 4 is saved again; the damaged 4 until then too."""
     before = model_folder.checksum(f'{run}/checkpoints/ckpt-4')
@@ -139,6 +140,7 @@ def test_a_run_without_a_whole_checkpoint_is_never_begun_anew_unasked(run, lose,
     assert resume.prepare_folder(config, overwrite=False) is None  # it has not begun
 
 
+@pytest.mark.slow
 def test_overwrite_removes_a_run_with_other_settings_and_nothing_else(run):
     for name in ('checkpoints/mine.txt', 'tensorboard/mine.txt', 'mine.txt'):
         (run / name).write_text('mine')

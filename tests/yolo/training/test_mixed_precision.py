@@ -126,6 +126,7 @@ def spoil_loss(monkeypatch, first: int, last: int) -> None:
     monkeypatch.setitem(losses.TERMS, 'region', terms)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_a_skipped_step(records_dir, tmp_path, monkeypatch, caplog):
     """It is counted in the log, and in no mean: neither in that of a line nor in the one since the last evaluation."""
     spoil_loss(monkeypatch, 4, 5)
@@ -147,6 +148,7 @@ def test_a_run_goes_on_after_a_skipped_step(records_dir, tmp_path, monkeypatch, 
         assert np.isfinite(weights).all()
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_the_scale_of_the_loss_cannot_fall_any_more(records_dir, tmp_path, monkeypatch):
     """From 2^15, fifteen skipped steps bring it to 1; the sixteenth ends the run, with its images."""
     spoil_loss(monkeypatch, 0, 100)
@@ -158,6 +160,7 @@ def test_a_run_ends_when_the_scale_of_the_loss_cannot_fall_any_more(records_dir,
     assert not list(tmp_path.glob('*/ckpt*'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', ['float32', 'mixed_bfloat16'])
 def test_without_a_scaled_loss_the_first_such_step_ends_the_run(records_dir, tmp_path, monkeypatch, precision):
     spoil_loss(monkeypatch, 4, 5)

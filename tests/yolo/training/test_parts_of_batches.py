@@ -23,8 +23,9 @@ def without_batch_norm_in_training(model) -> None:
             layer.trainable = False
 
 
-@pytest.mark.parametrize('jit_compile', [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize('strategy', [one_device, pytest.param(two_devices, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('jit_compile', [False, True])
+@pytest.mark.parametrize('strategy', [one_device, two_devices])
 def test_with_batch_norm_frozen_parts_are_the_whole(records_dir, tmp_path, monkeypatch, jit_compile, strategy):
     """Every part of the loss, the norm of the gradient, and the weights after three steps."""
     if jit_compile and strategy is two_devices:
@@ -91,8 +92,9 @@ def test_two_devices_take_the_steps_of_one_in_parts(records_dir, tmp_path, loss)
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize('jit_compile', [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize('loss', ['region', pytest.param('notebook', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('jit_compile', [False, True])
+@pytest.mark.parametrize('loss', ['region', 'notebook'])
 def test_local_replicas_take_the_steps_of_parts(records_dir, tmp_path, loss, jit_compile):
     """Two replicas, each with its own batch norm, change the weights as two parts of one replica do.
 

@@ -226,6 +226,7 @@ def test_two_devices_are_stopped_and_go_on(records_dir, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_everything_in_tensorboard(records_dir, tmp_path):
     """Everything that TensorBoard gets, and when."""
     config = make_small_config(
@@ -315,6 +316,7 @@ def test_steps_in_one_call_are_the_same_steps(records_dir, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_other_data_and_other_settings_are_refused_and_change_nothing(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path / 'run', num_steps=2)
     loop.train(config, one_device())
