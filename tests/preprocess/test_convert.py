@@ -228,7 +228,7 @@ def test_workers_change_no_byte(ran, voc_dir, tmp_path):
     )
     assert status == 0
     assert digests(tmp_path) == digests(ran[0])
-    assert len(digests(tmp_path)) == 13  # seven descriptions and 2 x 3 shards, nothing partial
+    assert len(digests(tmp_path)) == 15  # seven descriptions, 2 indices and 2 x 3 shards, nothing partial
 
 
 def settings(voc_dir, out_dir, **keywords):
