@@ -32,9 +32,7 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not (training and self.trainable):  # a frozen layer computes as at inference
-            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
-            scale = self.gamma / (tf.sqrt(variance) + EPSILON)
-            return x * tf.cast(scale, x.dtype) + tf.cast(self.beta - mean * scale, x.dtype)
+            return _scale(x, *map(tf.convert_to_tensor, (self.gamma, self.beta, self.mean, self.variance)))[0]
         mean, variance, count = batch_moments(x, self.synchronized)
         self.mean.assign(MOMENTUM * self.mean + (1 - MOMENTUM) * mean)
         self.variance.assign(MOMENTUM * self.variance + (1 - MOMENTUM) * variance)
@@ -66,8 +64,15 @@ def batch_moments(x: tf.Tensor, synchronized: bool) -> tuple[tf.Tensor, tf.Tenso
     return mean, variance * count / tf.maximum(count - 1, 1), count
 
 
+def _scale(x, gamma, beta, mean, variance) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """(x - mean) / (sqrt(variance) + 1e-6) * gamma + beta, of the type of x; the factor on x; sqrt(variance)."""
+    deviation = tf.sqrt(variance)
+    scale = gamma / (deviation + EPSILON)
+    return x * tf.cast(scale, x.dtype) + tf.cast(beta - mean * scale, x.dtype), scale, deviation
+
+
 def _normalise(x, gamma, beta, mean, variance, count, synchronized: bool) -> tf.Tensor:
-    """(x - mean) / (sqrt(variance) + 1e-6) * gamma + beta, of the type of x, for moments of the same batch.
+    """What `_scale` gives for x with the moments of the same batch.
 
     Its gradient is written out, moments included, so that replicas have to exchange one small sum for it, and not what
     the chain rule would have them exchange; and so that a batch is read and written fewer times.
@@ -75,9 +80,7 @@ def _normalise(x, gamma, beta, mean, variance, count, synchronized: bool) -> tf.
 
     @tf.custom_gradient
     def normalise(x, gamma, beta, mean, variance, count):
-        deviation = tf.sqrt(variance)
-        scale = gamma / (deviation + EPSILON)
-        y = x * tf.cast(scale, x.dtype) + tf.cast(beta - mean * scale, x.dtype)
+        y, scale, deviation = _scale(x, gamma, beta, mean, variance)
 
         def gradient(upstream):
             dy, centred = tf.cast(upstream, tf.float32), tf.cast(x, tf.float32) - mean

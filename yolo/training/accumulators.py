@@ -30,7 +30,7 @@ class Accumulators:
         """Before the first part; variables: those of the model."""
         for each in (*self._gradients, self._sums):
             each.assign(tf.zeros(each.shape))
-        self._moving.assign(variables.read().moving)
+        self._moving.assign(variables.read_moving())
 
     def add(self, part: Gradients) -> None:
         """Adds a part."""

@@ -22,13 +22,16 @@ class Agreement:
 
     def reason(self, step: int) -> str:
         """Why all are to end after this step; '' if they are to go on."""
-        if self.collective.is_alone:
-            return self.interruption.reason(self.collective.sum)
         if step < self.next_step:
             return ''
-        reason = self.interruption.reason(self.collective.sum)
-        self.next_step = step + int(self.collective.from_chief(self._steps_until_next(step)))
+        reason = self.reason_now()
+        if not self.collective.is_alone:
+            self.next_step = step + int(self.collective.from_chief(self._steps_until_next(step)))
         return reason
+
+    def reason_now(self) -> str:
+        """The same, asked for at once: all processes have to call it at the same step."""
+        return self.interruption.reason(self.collective.sum)
 
     def _steps_until_next(self, step: int) -> int:
         now, last = time.monotonic(), self.last

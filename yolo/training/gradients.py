@@ -45,8 +45,12 @@ class Weights(NamedTuple):
 
     def read(self) -> Values:
         """Their values."""
-        trained, moving, fixed = ([tf.convert_to_tensor(each) for each in variables] for variables in self)
-        return Values(trained, tf.concat([[], *moving], 0), fixed)
+        trained, fixed = (list(map(tf.convert_to_tensor, variables)) for variables in (self.trained, self.fixed))
+        return Values(trained, self.read_moving(), fixed)
+
+    def read_moving(self) -> tf.Tensor:
+        """All moving statistics in one vector."""
+        return tf.concat([[], *map(tf.convert_to_tensor, self.moving)], 0)
 
     def split(self, moving: tf.Tensor) -> list[tf.Tensor]:
         """The vector of all moving statistics -> the value of each variable."""

@@ -199,7 +199,7 @@ def _evaluate_if_due(run: Run, step: int) -> str:
     is_asked = run.config.early_stopping and (is_due or step == run.first_step)
     if is_asked and int(run.state.evals_since_best.numpy()) >= run.config.early_stopping:
         return EARLY
-    return run.interruption.reason(run.collective.sum) if is_due else ''  # an evaluation may take long
+    return run.agreement.reason_now() if is_due else ''  # an evaluation may take long
 
 
 def _next_due_step(config: TrainConfig, step: int) -> int:

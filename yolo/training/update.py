@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from yolo.models.replicas import num_replicas, sum_over_replicas
 from yolo.training.config import LOCAL, TrainConfig
-from yolo.training.gradients import SUMS, Gradients, Weights, add_weight_decay
+from yolo.training.gradients import SUMS, TERMS, Gradients, Weights, add_weight_decay
 from yolo.training.state import State
 
 # The metrics of a step, in the order in which it returns them: SUMS (the loss and its parts are averages over the
@@ -18,10 +18,10 @@ METRICS = (*SUMS, 'gradient_norm', 'skipped', 'loss_scale')
 
 def loss_scale(optimizer: keras.optimizers.Optimizer) -> tf.Tensor | float:
     """By what the loss is multiplied so that float16 gradients do not underflow; 1.0 without need."""
-    return tf.convert_to_tensor(optimizer.dynamic_scale) if scales_loss(optimizer) else 1.0
+    return tf.convert_to_tensor(optimizer.dynamic_scale) if _scales_loss(optimizer) else 1.0
 
 
-def scales_loss(optimizer: keras.optimizers.Optimizer) -> bool:
+def _scales_loss(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether the loss is multiplied by a scale."""
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
@@ -38,16 +38,16 @@ def make_update(state: State, config: TrainConfig, variables: Weights) -> Callab
         replicas, scale = num_replicas(), loss_scale(optimizer)
         gradients = add_weight_decay(of_batch.gradients, variables.trained, config.weight_decay / replicas * scale)
         own = [of_batch.sums, *([of_batch.moving / replicas] if is_local else [])]
-        if scales_loss(optimizer):
-            own.append(_is_bad([*gradients, of_batch.sums[: len(SUMS)]])[None])
+        if _scales_loss(optimizer):
+            own.append(_is_bad([*gradients, of_batch.sums[: len(TERMS)]])[None])
         total = _sum_in_one(own)
         sums, moving = total[0], total[1] if is_local else of_batch.moving
         skipped = None
-        if scales_loss(optimizer):
+        if _scales_loss(optimizer):
             skipped = total[-1][0] > 0
             gradients = [tf.where(skipped, float('nan'), gradients[0]), *gradients[1:]]  # what Keras looks at
-            before = tf.concat([[], *map(tf.convert_to_tensor, variables.moving)], 0)
-            moving = tf.where(skipped, before, moving)  # in float16 activations overflow, and so would their mean
+            # In float16 activations overflow, and so would their mean.
+            moving = tf.where(skipped, variables.read_moving(), moving)
         optimizer.apply(gradients, variables.trained)
         _assign(variables.moving, variables.split(moving))
         if state.averaged is not None:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import keras
+import numpy as np
 from conftest import DATA, SMALL
 
 from yolo.data import records
@@ -71,6 +72,17 @@ def two_devices():
 def weights_of(model_dir):
     model, _, _ = model_folder.load_trained(str(model_dir), 'latest')
     return model.get_weights()
+
+
+def check_two_devices_take_the_steps_of_one(config):
+    """The metrics of three steps and the weights after them, which are the same on both devices."""
+    metrics, (weights,) = run_steps(config, one_device())
+    metrics_of_two, (first, second) = run_steps(config, two_devices())
+    for name in METRICS:
+        np.testing.assert_allclose(metrics_of_two[name], metrics[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    for one, a, b in zip(weights, first, second, strict=True):
+        np.testing.assert_allclose(a, one, rtol=1e-3, atol=1e-5)
+        np.testing.assert_array_equal(a, b)  # moving statistics too
 
 
 def run_steps(config, strategy, count=3, size=(96, 96)):
