@@ -40,7 +40,21 @@ flags.DEFINE_integer('shown', 3, 'Failures of each kind and sort to print.')
 ROOT = pathlib.Path(__file__).parent.parent
 SCRIPT = ROOT / 'tests' / 'hostile' / 'run_cases.py'
 # Kinds that share a process, since it takes some time to load TensorFlow.
-KINDS = ('xml', 'image', 'npz', 'list', 'shard', 'json', 'video', 'flag', 'cfg', 'weights', 'checkpoint', 'keras')
+KINDS = (
+    'xml',
+    'source',
+    'image',
+    'npz',
+    'list',
+    'shard',
+    'json',
+    'video',
+    'flag',
+    'cfg',
+    'weights',
+    'checkpoint',
+    'keras',
+)
 START = 180  # seconds that a process may take before its first case
 FAILURES = ('traceback', 'hang', 'memory', 'silent')
 

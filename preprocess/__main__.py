@@ -1,8 +1,11 @@
-"""Converts VOC-style annotations and images to TFRecords, once, before training.
+"""Converts images and their annotations to TFRecords, once, before training.
 
+  python -m preprocess --images_dir=photos --out_dir=data/mine
   python -m preprocess --voc_dir=VOCdevkit/VOC2012 --splits=trainval,test --out_dir=data/voc416
   python -m preprocess --tfds=voc/2007 --splits=train,test --out_dir=data/voc416
-  python -m preprocess --annotations_dir=A --images_dir=I --split_files=train=a.txt,test=b.txt --out_dir=data/mine
+  python -m preprocess --images_dir=photos --split_files=train=a.txt,test=b.txt --out_dir=data/mine
+  python -m preprocess --coco=train=train.json,val=val.json --out_dir=data/mine
+  python -m preprocess --yolo=data.yaml --out_dir=data/mine
   python -m preprocess show --data_dir=data/voc416 --split=test --out=sheet.png
   python -m preprocess verify --data_dir=data/voc416
   python -m preprocess shapes --out_dir=demo/VOC
@@ -32,26 +35,19 @@ COMMANDS = {
 
 def read_settings(values: FlagValues) -> Settings:
     """What the flags ask for; ValueError if they do not make sense. Writes the VOC folder that --tfds needs."""
-    from preprocess.sources import tfds, voc
+    from preprocess.sources import choose
 
     asked, given = flags.read(values, Request), flags.given(values, Settings)
-    voc_dir = asked.voc_dir
-    if asked.tfds:
-        voc_dir = voc_dir or posixpath.join(given['out_dir'], 'voc')
-        tfds.export(asked.tfds, asked.splits, voc_dir, asked.tfds_data_dir)
-    if bool(voc_dir) == bool(asked.annotations_dir or asked.images_dir or asked.split_files):
-        raise ValueError('give either --voc_dir or --annotations_dir, --images_dir and --split_files')
-    if voc_dir:
-        source, splits = voc.voc_folder(voc_dir, asked.splits)
-    else:
-        source, splits = voc.separate_folders(asked.annotations_dir, asked.images_dir, asked.split_files)
-    if not splits:
+    found = choose.find(asked, flags.given(values, Request).get('splits'), given['out_dir'])
+    if found.format:
+        print(found.format)
+    if not found.splits:
         raise ValueError('--splits is empty')
     if 'image_size' in given:
         given['image_size'] = image_settings.parse_image_size(given['image_size'])
     if 'labels' in given:
         given['labels'] = labels.read(given['labels'])
-    return Settings(source, splits, **given)
+    return Settings(found.source, found.splits, notes=found.notes, **given)
 
 
 def run(values: FlagValues) -> int:

@@ -3,7 +3,6 @@
 Two passes: the first reads all annotations, for the classes and the anchors; the second writes the records.
 """
 
-import collections
 import dataclasses
 import json
 import posixpath
@@ -15,15 +14,17 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocess import anchors as anchor_tools
-from preprocess import resume, scan, shards, tfds_metadata
+from preprocess import conventions, resume, scan, shards, tfds_metadata
 from preprocess.limits import check_workers
 from preprocess.pool import WorkerPool, local
 from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
+from preprocess.sources import found
+from preprocess.sources.lists import read_lists
 from yolo import lock
-from yolo.data import index, records, voc_folder
+from yolo.data import index, records
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
 from yolo.names import MOST_BYTES, find_file_problem
 from yolo.settings import of
@@ -54,7 +55,9 @@ def _convert(
     pool: AbstractContextManager[WorkerPool] | None,
     check_lock: Callable[[], None],
 ) -> tuple[records.Description, dict[str, Summary] | None]:
-    lists, problems = _read_lists(settings)
+    lists, problems = read_lists(settings.splits)
+    for split, note in settings.notes:
+        problems[split].append(Problem(split, '', NOTED, note))
     num_files = sum(shards.num_shards(settings, ids) for ids in lists.values())
     number = min(settings.workers, max(num_files, 1))
     if pool is None:
@@ -74,8 +77,9 @@ def _convert(
         written, summaries = {}, {}
         for split, ids in lists.items():
             summaries[split] = Summary(problems=problems[split])
+            number = shards.num_shards(settings, ids)
             jobs = [
-                shards.Shard(settings, classes, anchors, split, i, shards.num_shards(settings, ids), part, path)
+                shards.Shard(shards.part_of(settings, part), classes, anchors, split, i, number, part, path)
                 for i, part, path in _parts(settings, split, ids, workers)
             ]
             written.update(_write_split(jobs, summaries[split], workers))
@@ -83,18 +87,6 @@ def _convert(
     description = _describe(settings, classes, anchors, sizes, lists, summaries)
     _write_metadata(settings, description, records.Manifest(recorded, written), summaries, first_scan)
     return description, summaries
-
-
-def _read_lists(settings: Settings) -> tuple[Lists, dict[str, list[Problem]]]:
-    """The image ids of each split, each once, and the problems of the lists themselves."""
-    lists, problems = {}, {}
-    for split, path in settings.splits.items():
-        listed = collections.Counter(voc_folder.read_split(path))
-        lists[split] = list(listed)
-        repeated = [image_id for image_id, times in listed.items() if times > 1]
-        problems[split] = [Problem(split, '', NOTED, f'the list {path} is empty')] if not listed else []
-        problems[split] += [Problem(split, each, NOTED, 'listed more than once; written once') for each in repeated]
-    return lists, problems
 
 
 def _parts(
@@ -110,7 +102,7 @@ def _scan_split(settings: Settings, split: str, ids: Sequence[str], workers: Wor
     classes = frozenset(settings.labels) if settings.labels else None
     jobs = [
         scan.ScanJob(
-            settings.source,
+            settings.source.part(part),
             part,
             classes,
             settings.image_size,
@@ -152,7 +144,7 @@ def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str],
     Settings that stand for something in the data are recorded as what they came to.
     """
     resolved = {
-        'source': dataclasses.asdict(settings.source),
+        'source': found.describe(settings.source),
         'splits': {
             'splits': {
                 split: f'{len(ids)} images, {google_crc32c.value(chr(10).join(ids).encode()):08x}'
@@ -190,6 +182,7 @@ def _write_split(jobs: Sequence[shards.Shard], summary: Summary, workers: Worker
             written[posixpath.basename(shard.path)] = file
             summary.add(part)
             bar.update(len(shard.ids))
+    summary.problems = conventions.say_once(summary.problems)
     return written
 
 

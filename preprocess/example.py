@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from yolo.data import voc_xml
-from yolo.data.problems import LEFT_OUT_BOX, REPAIRED
+from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, REPAIRED
 
 MIN_SIDE = 1e-6  # relative width or height of a box in its image
 ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
@@ -48,10 +48,9 @@ def usable_objects_of(
     clipped = np.clip(relative, 0, 1)
     boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
     checks = _checks(names, pixels, boxes, classes)
-    was_clipped = np.abs(clipped - relative).max(1, initial=0) > ROUNDING
-    checks.append((REPAIRED, 'clipped to the image of {width} x {height}', was_clipped))
+    kept: np.ndarray = np.logical_not(np.any([mask for _, _, mask in checks], 0))  # (N,)
+    checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING)
     fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
-    kept: np.ndarray = np.logical_not(fails[:-1].any(0))
     problems = [list(annotation.problems) for annotation in annotations]
     starts = np.cumsum(counts) - counts
     for i in np.flatnonzero(fails.any(0)).tolist():
@@ -84,6 +83,21 @@ def _checks(
         ),
         (LEFT_OUT_BOX, 'it has no name', no_name),
         (LEFT_OUT_BOX, 'its name is not among the labels', unknown),
+    ]
+
+
+def _repairs(pixels: np.ndarray, was_clipped: np.ndarray) -> list[tuple[str, str, np.ndarray]]:
+    """The same for objects that are kept; was_clipped (N, 4): which sides.
+
+    Many tools count pixels from 0. That is one pixel of a side, in all of their files: a convention, not an error.
+    """
+    from_zero = was_clipped.copy()
+    from_zero[:, :2] &= (pixels[:, :2] >= 0) & (pixels[:, :2] < 1)
+    from_zero[:, 2:] = False
+    others = (was_clipped & ~from_zero).any(1)
+    return [
+        (REPAIRED, 'clipped to the image of {width} x {height}', others),
+        (NOTED, FROM_ZERO, from_zero.any(1)),
     ]
 
 

@@ -6,26 +6,28 @@ import os
 from yolo import settings
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.data.images import FORMATS
-from yolo.data.voc_folder import Source
+from yolo.data.voc_folder import UNLABELLED, Source
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import recorded, setting
 
 IMAGES_PER_SHARD = 512
 MOST_SHARDS = 99_999  # names of shards have five digits
 MOST_WORKERS = max(1024, os.cpu_count() or 1)
+VOC, XML, COCO, YOLO = FORMATS_OF_FOLDERS = ('voc', 'xml', 'coco', 'yolo')
 NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
 SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A conversion. source: its folders; splits: name -> path of its list; image_size: height, width in pixels.
+    """A conversion. source: its folders; splits: name -> path of its list, or the ids; image_size: height, width.
 
+    notes: split, and what the source has to say about it, for the report.
     The manifest records all but those with may_change; records made with other recorded settings are refused.
     """
 
     source: Source = recorded()
-    splits: dict[str, str] = recorded()
+    splits: dict[str, str | tuple[str, ...]] = recorded()
     out_dir: str = setting(None, 'Folder for the records.', group=RECORDS, required=True, may_change=True)
     labels: tuple[str, ...] | None = setting(
         None,
@@ -68,6 +70,7 @@ class Settings:
     workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, high=MOST_WORKERS, may_change=True)
     damaged: str = damaged_setting(group=RECORDS)
     max_pixels: int = max_pixels_setting(group=RECORDS)
+    notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
@@ -77,16 +80,53 @@ class Settings:
 class Request:
     """What the command is asked beside the settings of the records: where the data is and what may happen."""
 
-    voc_dir: str = setting('', 'Folder with Annotations, JPEGImages and ImageSets/Main.', group=SOURCE)
-    splits: tuple[str, ...] = setting(
-        ('trainval', 'test'),
-        'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the first.',
+    images_dir: str = setting(
+        '',
+        'Folder of images, at any depth, with their annotations: as LabelImg leaves it, or as an export was unzipped. '
+        'The folders train, valid (or val) and test in it are splits; without them there is one, named all.',
         group=SOURCE,
     )
-    annotations_dir: str = setting('', 'Folder of XML files, in place of --voc_dir.', group=SOURCE)
-    images_dir: str = setting('', 'Folder of images, in place of --voc_dir.', group=SOURCE)
+    format: str = setting(
+        'auto',
+        'What --images_dir holds: VOC XML with the lists of a VOC folder (voc) or without (xml), '
+        '_annotations.coco.json (coco), or YOLO texts (yolo). auto finds out and says why.',
+        group=SOURCE,
+        choices=('auto', *FORMATS_OF_FOLDERS),
+    )
+    annotations_dir: str = setting(
+        '', 'Folder of XML files, at any depth.', group=SOURCE, unset='those in --images_dir'
+    )
+    voc_dir: str = setting(
+        '',
+        'Folder with Annotations, JPEGImages and ImageSets/Main; without the last it is read as --images_dir is.',
+        group=SOURCE,
+    )
+    splits: tuple[str, ...] = setting(
+        ('trainval', 'test'),
+        'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the first. Without lists: which of the splits '
+        'that are there, by default all.',
+        group=SOURCE,
+    )
     split_files: tuple[str, ...] = setting(
-        (), 'Lists of image ids as NAME=FILE, in place of --voc_dir and --splits.', group=SOURCE
+        (),
+        'Lists of images as NAME=FILE, one a line, with or without suffix and path; for --voc_dir and --images_dir.',
+        group=SOURCE,
+    )
+    coco: tuple[str, ...] = setting(
+        (),
+        "COCO's JSON of each split as NAME=FILE, as train=a.json,val=b.json. Images are looked for in --images_dir, or "
+        'else where the JSON is.',
+        group=SOURCE,
+    )
+    yolo: str = setting(
+        '', 'data.yaml of a YOLO dataset, or a folder of YOLO texts and images with classes.txt.', group=SOURCE
+    )
+    unlabelled: str = setting(
+        None,
+        'What becomes of images without annotation: background (images without objects), or leave_out.',
+        group=SOURCE,
+        choices=UNLABELLED,
+        unset='leave_out where annotations are XML; background for COCO and YOLO, as these mean it',
     )
     tfds: str = setting(
         '',

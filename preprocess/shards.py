@@ -50,6 +50,11 @@ def split_ids(settings: Settings, ids: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(ids[bounds[i] : bounds[i + 1]]) for i in range(num)]
 
 
+def part_of(settings: Settings, ids: Sequence[str]) -> Settings:
+    """The settings as a shard of these images needs them: their size does not grow with the dataset."""
+    return dataclasses.replace(settings, source=settings.source.part(ids), splits={}, notes=())
+
+
 def cache_path(scratch: str, split: str, index: int) -> str:
     """Where the annotations of a shard are cached between the two passes."""
     return posixpath.join(scratch, f'{split}-{index}')
@@ -108,7 +113,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     )
     size = image.shape[:2]
     if scanned.size != size:
-        annotation = voc_folder.read_annotation(settings.source, image_id)
+        annotation = voc_folder.read_annotation(settings.source, image_id, size)
         objects = example.usable_objects(annotation, size, frozenset(shard.classes))
     problems += objects.problems
     repairs = [reason for kind, reason in problems if kind == REPAIRED]

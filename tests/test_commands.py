@@ -125,7 +125,7 @@ def test_help_starts_without_tensorflow():
         ('train', ('--batchsize=3',), "Unknown command line flag 'batchsize'"),
         ('train', ('batch_size=3',), 'batch_size=3: not a flag'),
         ('preprocess', ('--voc_dir=x',), '--out_dir is missing'),
-        ('preprocess', ('--out_dir=x',), 'give either --voc_dir or --annotations_dir'),
+        ('preprocess', ('--out_dir=x',), 'give one of --images_dir, --voc_dir, --coco, --yolo and --tfds'),
         ('verify', (), '--data_dir is missing'),
         ('shapes', ('--out_dir=x', '--num_test=0'), '--num_test=0: must be 1 or more'),
         ('eval', (), 'give either --data_dir and a model, or --detections_dir'),

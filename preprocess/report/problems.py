@@ -16,22 +16,26 @@ RED = (40, 40, 220)  # BGR
 
 def group(problems: Iterable[Problem]) -> list[dict[str, str]]:
     """Problems by kind, class and reason, most frequent first: rows of count, kind, class_name, reason, num_images."""
+    return [
+        {
+            'count': f'{len(each):,}',
+            'kind': kind,
+            'class_name': name,
+            'reason': reason,
+            'num_images': f'{len({(member.split, member.image_id) for member in each}):,}',
+        }
+        for (kind, name, reason), each in members(problems)
+    ]
+
+
+def members(problems: Iterable[Problem]) -> list[tuple[tuple[str, str, str], list[Problem]]]:
+    """The problems of each kind, class (quoted, '' if it is of no class) and reason, most frequent first."""
     groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         match = OBJECT.fullmatch(problem.reason)
         name, reason = (match['name'], match['reason']) if match else ('', problem.reason)
         groups.setdefault((problem.kind, name, _without_details(reason, problem.image_id)), []).append(problem)
-    rows = sorted(groups.items(), key=lambda row: -len(row[1]))
-    return [
-        {
-            'count': f'{len(members):,}',
-            'kind': kind,
-            'class_name': name,
-            'reason': reason,
-            'num_images': f'{len({(member.split, member.image_id) for member in members}):,}',
-        }
-        for (kind, name, reason), members in rows
-    ]
+    return sorted(groups.items(), key=lambda row: -len(row[1]))
 
 
 def _without_details(reason: str, image_id: str) -> str:

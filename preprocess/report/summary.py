@@ -5,12 +5,13 @@ import json
 import posixpath
 from collections import Counter
 
+from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo import storage
 from yolo.data import records
-from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE
+from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, Problem
 
-SHOWN = 20  # problems on screen, beside the images that were left out
+SHOWN = 20  # kinds of problems on screen, beside the images that were left out
 
 
 def format_summary(description: records.Description, summaries: dict[str, Summary]) -> str:
@@ -35,10 +36,26 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
         lines.append(', '.join(f'{count} x {kind}' for kind, count in kinds.items()) + ':')
     left_out = [problem for problem in problems if problem.kind == LEFT_OUT_IMAGE]
     others = [problem for problem in problems if problem.kind != LEFT_OUT_IMAGE]
-    lines += [f'  {p.split} {p.image_id}: {p.kind}: {p.reason}' for p in left_out + others[:SHOWN]]
-    if len(others) > SHOWN:
-        lines.append(f'  and {len(others) - SHOWN} more in report.json')
+    notes = [problem for problem in others if not problem.image_id]  # of whole splits
+    same = problem_tools.members(problem for problem in others if problem.image_id)
+    lines += [f'  {p.split} {p.image_id}: {p.kind}: {p.reason}' for p in left_out]
+    lines += [f'  {p.split}: {p.kind}: {p.reason}' for p in notes]
+    lines += [_format_group(*each) for each in same[:SHOWN]]
+    num_more = sum(len(problems) for _, problems in same[SHOWN:])
+    if num_more:
+        lines.append(f'  and {num_more} more in report.json')
     return '\n'.join(lines)
+
+
+def _format_group(key: tuple[str, str, str], problems: list[Problem]) -> str:
+    """One line of problems of the same kind, class and reason."""
+    first, (kind, name, reason) = problems[0], key
+    if len(problems) == 1:
+        return f'  {first.split} {first.image_id}: {kind}: {first.reason}'
+    num_images = len({(problem.split, problem.image_id) for problem in problems})
+    of_class = f'{name}: ' if name else ''
+    images = f'in {num_images} images, such as {first.split} {first.image_id}'
+    return f'  {len(problems)} x {kind}: {of_class}{reason}; {images}'
 
 
 REPORT = 'report.json'

@@ -44,7 +44,11 @@ def _preprocess_flags(case: Case, voc: pathlib.Path) -> list[str]:
 
 def _preprocess(case: Case, voc: pathlib.Path, image_id: str) -> list[str]:
     """What preprocessing does with one image and its annotation: the problems that it reports."""
-    source = voc_folder.Source(str(voc / 'Annotations'), str(voc / 'JPEGImages'))
+    return preprocess_image(case, voc_folder.Source(str(voc / 'Annotations'), str(voc / 'JPEGImages')), image_id)
+
+
+def preprocess_image(case: Case, source: voc_folder.Source, image_id: str) -> list[str]:
+    """The same of any source."""
     settings = Settings(source, {}, out_dir=str(case.folder), image_size=(64, 64), workers=1)
     cache, classes = str(case.folder / 'cache'), None if case.rng.integers(2) else frozenset(CLASSES)
     found = scan.scan(scan.ScanJob(source, (image_id,), classes, (64, 64), 'stretch', cache))
@@ -108,7 +112,7 @@ def images(case: Case) -> None:
             case.call('preprocess', *_preprocess_flags(case, voc))
         with captured() as output:
             reasons = _preprocess(case, voc, 'trainval_00001')
-            said = [reason for reason in reasons if not reason.startswith('the XML says')]  # no word of damage
+            said = [reason for reason in reasons if not reason.startswith('the annotation says')]  # no word of damage
             printed = output()
     else:
         path = case.folder / name

@@ -22,6 +22,7 @@ MOST_ADDRESSES = 64 << 30  # bytes of address space, so that a case cannot take 
 # Those without TensorFlow first. The modules are loaded when they are needed.
 KINDS = {
     'xml': ('data_kinds', 'xml'),
+    'source': ('annotation_kinds', 'sources_of_annotations'),
     'image': ('data_kinds', 'images'),
     'npz': ('data_kinds', 'npz'),
     'list': ('data_kinds', 'lists'),

@@ -188,7 +188,7 @@ def test_a_photo_with_exif_follows_the_size_of_the_xml(make, tmp_path, orientati
         return
     [(kind, reason)] = problems['turned']
     assert kind == REPAIRED
-    assert "the XML's size is that of the turned photo" in reason
+    assert 'its annotation is of the turned photo' in reason
     assert written['turned'].size == (100, 80)
     top, bottom = pixels(written['turned'])[10, 48], pixels(written['turned'])[54, 48]
     assert (top if orientation == 6 else bottom)[2] > 180  # left went up (6: clockwise) or down (8)
@@ -202,7 +202,7 @@ def test_a_size_that_disagrees_is_noted_and_the_image_followed(make, tmp_path):
     np.testing.assert_allclose(written['x'].boxes, [[0.1, 0.1, 0.6, 0.6]], atol=1e-6)
     [(kind, reason)] = problems['x']
     assert kind == NOTED
-    assert 'the XML says 200 x 80, the image is 100 x 80' in reason
+    assert 'the annotation says 200 x 80, the image is 100 x 80' in reason
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_when_nothing_can_be_read_the_reasons_are_said(make, tmp_path):
     assert 'y.jpg.xml' in str(caught.value)
 
 
-def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
+def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path, monkeypatch):
     ids = [f'clipped{i}' for i in range(30)]
     for image_id in ids:
         make(encode(picture(), '.jpg'), f'<annotation>{SIZE}{GOOD.replace(">11<", ">-3<")}</annotation>', image_id)
@@ -430,7 +430,9 @@ def test_every_image_that_is_left_out_is_named_on_the_screen(make, tmp_path):
     )
     text = summary.format_summary(*conversion.convert(settings))
     assert 'all missing: image left out: no annotation' in text
-    assert 'and 10 more in report.json' in text
+    assert "  30 x repaired: 'cat': clipped to the image; in 30 images, such as all clipped0\n" in f'{text}\n'
+    monkeypatch.setattr(summary, 'SHOWN', 0)
+    assert 'and 30 more in report.json' in summary.format_summary(*conversion.convert(settings, overwrite=True))
 
 
 def test_a_labels_file_with_a_mark_in_front(tmp_path):

@@ -42,8 +42,8 @@ def written(tmp_path_factory):
 
 def test_every_setting_is_compared_or_may_change():
     names = {field.name for field in dataclasses.fields(Settings)}
-    assert all_settings.may_change(Settings) == {'out_dir', 'workers'}
-    assert set(CHANGED) == names - {'out_dir', 'workers'}
+    assert all_settings.may_change(Settings) == {'out_dir', 'workers', 'notes'}
+    assert set(CHANGED) == names - {'out_dir', 'workers', 'notes'}
 
 
 @pytest.mark.parametrize('name', CHANGED)

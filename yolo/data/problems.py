@@ -8,6 +8,9 @@ LEFT_OUT_IMAGE = 'image left out'
 LEFT_OUT_BOX = 'box left out'
 REPAIRED = 'repaired'  # written with a change: a box clipped to its image, a photo rotated by its EXIF tag
 NOTED = 'noted'  # written as it is, but worth a look
+# Reasons that are conventions of a whole set of annotations: said once for a split.
+FROM_ZERO = 'it begins at 0, where the first pixel of VOC is 1: at the edge of the image'
+NO_ANNOTATION = 'no annotation: written as an image without objects'
 KINDS = (LEFT_OUT_IMAGE, LEFT_OUT_BOX, REPAIRED, NOTED)
 
 

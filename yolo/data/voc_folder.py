@@ -2,12 +2,13 @@
 
 import dataclasses
 import posixpath
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from yolo import storage
-from yolo.data import images, orientation
-from yolo.data.problems import NOTED, REPAIRED
+from yolo.data import image_size, images, orientation, yolo_txt
+from yolo.data.problems import NO_ANNOTATION, NOTED, REPAIRED
 from yolo.data.voc_xml import Annotation, parse_annotation
 
 FLAGS = (['-1'], ['0'], ['1'])
@@ -15,12 +16,48 @@ MOST_XML_BYTES, MOST_IMAGE_BYTES, MOST_LIST_BYTES = 64 << 20, 1 << 30, 256 << 20
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
 
 
+UNLABELLED = LEAVE_OUT, BACKGROUND = ('leave_out', 'background')  # what becomes of images without annotation
+HEADER_BYTES = 1 << 18  # of an image, in which its size and its EXIF nearly always are
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Where an image and its annotation lie; '' for what is where VOC has it.
+
+    annotation_path: of its XML, or of YOLO's text; annotation: itself, where it was read already.
+    """
+
+    image_path: str = ''
+    annotation_path: str = ''
+    annotation: Annotation | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where the annotations and images of a dataset lie."""
+    """Where the annotations and images of a dataset lie.
+
+    samples: by image id, those that lie elsewhere than VOC has them; classes: the names of the numbers in YOLO's texts;
+    unlabelled: one of UNLABELLED.
+    """
 
     annotations_dir: str
     images_dir: str
+    samples: Mapping[str, Sample] = dataclasses.field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    unlabelled: str = LEAVE_OUT
+
+    def part(self, ids: Iterable[str]) -> 'Source':
+        """The same for some images only, so that what a worker gets does not grow with the dataset."""
+        samples = {image_id: self.samples[image_id] for image_id in ids if image_id in self.samples}
+        return dataclasses.replace(self, samples=samples) if self.samples else self
+
+
+def checked(source: Source) -> Source:
+    """The source itself; ValueError if one of its folders is not there."""
+    for folder in (source.annotations_dir, source.images_dir):
+        if not storage.is_folder(folder):
+            raise ValueError(f'{folder} is not a folder')
+    return source
 
 
 def read_split(path: str) -> list[str]:
@@ -44,7 +81,10 @@ def read_split(path: str) -> list[str]:
 
 
 def annotation_path(source: Source, image_id: str) -> str:
-    """Where the XML of an image is; ValueError if the id leads out of the folder."""
+    """Where the XML of an image is, or its YOLO text; ValueError if the id leads out of the folder."""
+    sample = source.samples.get(image_id)
+    if sample and sample.annotation_path:
+        return sample.annotation_path
     _check_id(source.annotations_dir, image_id)
     return posixpath.join(source.annotations_dir, image_id + '.xml')
 
@@ -59,6 +99,9 @@ def find_image(source: Source, image_id: str, filename: str) -> str:
 
     ValueError if there is none, or no regular file of that name.
     """
+    sample = source.samples.get(image_id)
+    if sample and sample.image_path:
+        return sample.image_path  # reading it says what is wrong with it
     _check_id(source.images_dir, image_id)
     names = [image_id + suffix for suffix in IMAGE_SUFFIXES] + [posixpath.basename(filename.replace('\\', '/'))]
     paths = [posixpath.join(source.images_dir, name) for name in names if name]
@@ -83,9 +126,46 @@ def read_file(path: str, what: str, most_bytes: int) -> bytes:
         raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
 
 
-def read_annotation(source: Source, image_id: str) -> Annotation:
-    """The annotation of an image; ValueError with the reason if there is none or it is malformed."""
-    return parse_annotation(read_file(annotation_path(source, image_id), 'annotation', MOST_XML_BYTES))
+def read_annotation(source: Source, image_id: str, size: tuple[int, int] | None = None) -> Annotation:
+    """The annotation of an image; ValueError with the reason if there is none or it is malformed.
+
+    size: height, width in pixels, for annotations that are relative to it; without it, the header of the image says it.
+    """
+    sample = source.samples.get(image_id)
+    if sample and sample.annotation:
+        return sample.annotation
+    path = annotation_path(source, image_id)
+    try:
+        data = read_file(path, 'annotation', MOST_XML_BYTES)
+    except ValueError as error:
+        if source.unlabelled == BACKGROUND and isinstance(error.__cause__, FileNotFoundError):
+            return background((NOTED, NO_ANNOTATION))
+        raise
+    if path.endswith('.txt'):
+        return yolo_txt.parse(data, source.classes, size or _read_size(find_image(source, image_id, '')))
+    return parse_annotation(data)
+
+
+def background(*problems: tuple[str, str]) -> Annotation:
+    """The annotation of an image without objects, which nothing says but the user."""
+    none = np.zeros(0, bool)
+    return Annotation('', None, (), np.zeros((0, 4)), none, none, problems)
+
+
+def _read_size(path: str) -> tuple[int, int]:
+    """Height, width of an image as it is seen, by its header; ValueError if that does not say it."""
+    try:
+        with storage.reader(path) as file:
+            data = file.read(HEADER_BYTES)
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
+    size = image_size.size_in_header(data)
+    if size is None and len(data) == HEADER_BYTES:
+        data = read_file(path, 'image', MOST_IMAGE_BYTES)
+        size = image_size.size_in_header(data)
+    if size is None or min(size) < 1:
+        raise ValueError(f'{path}: not an image: its header has no size')
+    return size[::-1] if orientation.read(data) >= orientation.FIRST_ON_SIDE else size
 
 
 def read_image(
@@ -116,7 +196,7 @@ def read_image(
         return image, [*notes, *_compare(image, xml_size)]
     rotated = orientation.apply(image, turn)
     if xml_size == rotated.shape[:2] != image.shape[:2]:
-        reason = "turned as its EXIF tag says, since the XML's size is that of the turned photo"
+        reason = 'turned as its EXIF tag says, since its annotation is of the turned photo'
         return rotated, [*notes, (REPAIRED, reason)]
     reason = 'its EXIF tag turns it, which was not done: boxes refer to stored pixels'
     return image, [*notes, (NOTED, reason), *_compare(image, xml_size)]
@@ -126,6 +206,5 @@ def _compare(image: np.ndarray, xml_size: tuple[int, int] | None) -> list[tuple[
     height, width = image.shape[:2]
     if xml_size in (None, (height, width)):
         return []
-    return [
-        (NOTED, f'the XML says {xml_size[1]} x {xml_size[0]}, the image is {width} x {height}; the image was followed')
-    ]
+    sizes = f'{xml_size[1]} x {xml_size[0]}, the image is {width} x {height}'
+    return [(NOTED, f'the annotation says {sizes}; the image was followed')]

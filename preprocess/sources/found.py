@@ -1,0 +1,101 @@
+"""What every source gives: where annotations and images are, the images of each split, and notes for the user."""
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping, Sequence
+
+from preprocess.sources.files import such_as
+from yolo.data.voc_folder import BACKGROUND, LEAVE_OUT, Sample, Source, background
+from yolo.names import check_file_names
+
+# Folders that are splits, in order: anchors are fitted to the first.
+TRAIN_FOLDERS = ('train', 'trainval', 'training')
+SPLIT_FOLDERS = (*TRAIN_FOLDERS, 'valid', 'val', 'validation', 'test', 'testing')
+AROUND_SPLITS = ('images', 'jpegimages')  # as in images/train
+ALL = 'all'  # the split of images that no list and no folder divides
+
+Listed = str | tuple[str, ...]  # the path of a list, or the ids themselves
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """source: its folders; splits: the list of each; notes: split, and what its user has to know; format: in words."""
+
+    source: Source
+    splits: dict[str, Listed]
+    notes: tuple[tuple[str, str], ...] = ()
+    format: str = ''
+
+
+def split_by_folder(ids: Sequence[str]) -> dict[str, list[str]]:
+    """The ids of each split, by the folders `train`, `valid`, `test` ... in which they lie; without `train`: one split.
+
+    Ids that lie in none of them, beside others that do, are under ''.
+    """
+    splits: dict[str, list[str]] = {name: [] for name in (*SPLIT_FOLDERS, '')}
+    for image_id in ids:
+        folders = [part.lower() for part in image_id.split('/')[:-1]]
+        while folders and folders[0] in AROUND_SPLITS:
+            folders.pop(0)
+        splits[folders[0] if folders and folders[0] in SPLIT_FOLDERS else ''].append(image_id)
+    divided = {name: listed for name, listed in splits.items() if listed}
+    return divided if divided.keys() & set(TRAIN_FOLDERS) else {ALL: list(ids)}
+
+
+def gather(
+    source: Source, splits: Mapping[str, Sequence[str]], wanted: Sequence[str] | None, labelled: frozenset[str]
+) -> Found:
+    """The splits of a source: all, or those that are wanted, in that order; and what became of images without objects.
+
+    splits: ids by name; those under '' are in no split. labelled: the ids that have an annotation; what becomes of the
+    others `source.unlabelled` says. ValueError for a split that is not there, or has a name that is none.
+    """
+    outside = splits.get('', ())
+    splits = {name: ids for name, ids in splits.items() if name}
+    missing = [name for name in wanted or () if name not in splits]
+    if missing:
+        place = source.images_dir or posixpath.dirname(source.annotations_dir)
+        raise ValueError(
+            f'--splits={",".join(wanted or ())}: {place} has no lists, and its splits are {", ".join(splits)}; give '
+            'one of these, or lists by --split_files'
+        )
+    check_file_names(splits, 'splits')
+    samples, notes = dict(source.samples), []
+    lists: dict[str, Listed] = {}
+    for name in wanted or splits:
+        none = [image_id for image_id in splits[name] if image_id not in labelled]
+        lists[name] = tuple(splits[name])
+        if none and source.unlabelled == LEAVE_OUT:
+            lists[name] = tuple(image_id for image_id in splits[name] if image_id in labelled)
+        elif none:
+            empty = [each for each in none if not samples[each].annotation]  # COCO's says so itself
+            samples |= {each: dataclasses.replace(samples[each], annotation=background()) for each in empty}
+        if none:
+            notes.append((name, _describe_unlabelled(none, len(splits[name]), source.unlabelled)))
+    if outside:
+        text = f'{len(outside)} images are in none of the folders {", ".join(splits)}{such_as(outside)}: left out'
+        notes.append((next(iter(lists)), text))
+    return Found(dataclasses.replace(source, samples=samples), lists, tuple(notes))
+
+
+def _describe_unlabelled(ids: Sequence[str], number: int, unlabelled: str) -> str:
+    text = f'{len(ids)} of {number} images have no annotation{such_as(ids)}: '
+    if unlabelled == BACKGROUND:
+        return text + f'written as images without objects; --unlabelled={LEAVE_OUT} leaves them out'
+    return text + f'left out; --unlabelled={BACKGROUND} writes them as images without objects'
+
+
+def make_sample(folder: str, image: str, annotations_dir: str, annotation: str) -> Sample:
+    """An image and its annotation ('': none), by their paths in two folders."""
+    path = posixpath.join(annotations_dir, annotation) if annotation else ''
+    return Sample(posixpath.join(folder, image), path)
+
+
+def describe(source: Source) -> dict:
+    """A source as the manifest has it: its folders, and what is not as in a VOC folder; not the annotations."""
+    described: dict = {'annotations_dir': source.annotations_dir, 'images_dir': source.images_dir}
+    others = {
+        'yolo_classes': source.classes,
+        'unlabelled': source.unlabelled if source.unlabelled != LEAVE_OUT else '',
+    }
+    return described | {name: value for name, value in others.items() if value}
