@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import re
+from unittest import mock
 
 import numpy as np
 from conftest import encode_jpeg
@@ -81,12 +82,14 @@ def coco_json(photos: dict[str, Photo]) -> str:
 
 
 def preprocess(capfd, out_dir: pathlib.Path, *words: str) -> tuple[int, str]:
-    """Calls the command within this process: its exit status, and all it printed."""
+    """Calls the command within this process, but for report.html: its exit status, and all it printed."""
     capfd.readouterr()
     try:
-        flags.run(
-            COMMAND, ['preprocess', f'--out_dir={out_dir}', '--image_size=64', '--anchors=voc', '--workers=1', *words]
-        )
+        with mock.patch('preprocess.report.page.write_page'):
+            flags.run(
+                COMMAND,
+                ['preprocess', f'--out_dir={out_dir}', '--image_size=64', '--anchors=voc', '--workers=1', *words],
+            )
     except SystemExit as ended:
         text = ''.join(capfd.readouterr())
         return (1, f'{ended.code}{text}') if isinstance(ended.code, str) else (int(ended.code or 0), text)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from preprocess.settings import COCO, VOC, XML, YOLO, Request
 from preprocess.sources import coco, files, folder, lists, tfds, voc, yolo
-from preprocess.sources.found import SPLIT_FOLDERS, Found
+from preprocess.sources.found import ALL, SPLIT_FOLDERS, Found
 from yolo import storage
 from yolo.data.voc_folder import BACKGROUND, LEAVE_OUT
 
@@ -86,7 +86,9 @@ def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Foun
         found = yolo.find(place, given_splits, unlabelled)
     else:
         found = folder.find_voc(place, given_splits, unlabelled)
-    said = f'{place} was taken for {NAMES[kind]}: {reason}'
+    said = f'{place} was taken for {NAMES[kind]}: {reason}. Splits: {", ".join(found.splits)}'
+    if ALL in found.splits:
+        said += ' (it has no folder train; keep some images for a test by --split_files)'
     return Found(found.source, found.splits, found.notes, said)
 
 
@@ -137,4 +139,4 @@ def _roboflow_files(place: str) -> dict[str, str]:
     own = posixpath.join(place, ROBOFLOW_COCO)
     if not found and not storage.exists(own):
         raise ValueError(f'{place} has no {ROBOFLOW_COCO}, and none in train, valid or test')
-    return found or {'all': own}
+    return found or {ALL: own}

@@ -33,6 +33,7 @@ def test_labelimg_beside_the_images(capfd, tmp_path):
     status, text = preprocess(capfd, out, f'--images_dir={raw}')
     assert status == 0, text
     assert f'{raw} was taken for images with VOC XML: it has 6 XML files, such as ' in text
+    assert 'Splits: all (it has no folder train; keep some images for a test by --split_files)' in text
     ids = ['IMG_1', 'IMG 2', 'deep/er/c.v1', 'Photo', 'other/e', 'moved']
     check(read_objects(out)['all'], dict(zip(ids, photos, strict=True)))
     assert notes(out) == []
@@ -119,6 +120,7 @@ def test_folders_are_splits(capfd, tmp_path, flag):
     for split, photos in expected.items():
         check(written[split], photos)
     assert notes(tmp_path / 'out') == []
+    assert ('Splits: train, valid, test\n' in text) == (flag == '--images_dir')
     status, _ = preprocess(capfd, tmp_path / 'two', f'{flag}={tmp_path}/zip', '--splits=test,train')
     assert list(read_objects(tmp_path / 'two')) == ['test', 'train']
 
@@ -283,7 +285,7 @@ def test_what_does_not_fit_is_one_line(capfd, tmp_path, words, message):
 
 
 @pytest.mark.slow
-def test_a_real_process_killed_continues_with_a_folder_of_labelimg(tmp_path):
+def test_workers_get_the_places_of_their_images(tmp_path):
     """The samples reach the workers, and a second run knows that the records are there."""
     for i, photo in enumerate(draw(40)):
         write(tmp_path / f'raw/{i % 7}/IMG {i}.JPG', photo.data)

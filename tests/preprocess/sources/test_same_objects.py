@@ -1,11 +1,13 @@
 """The same photos and objects as VOC, LabelImg, COCO and YOLO give the same records."""
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from annotated_sets import CLASSES, Photo, coco_json, draw, preprocess, read_objects, voc_xml, write, yolo_text
-from conftest import REALDATA
+from annotated_sets import CLASSES, Photo, check, coco_json, draw, preprocess, read_objects, voc_xml, write, yolo_text
+from conftest import REALDATA, ROOT
 
 from yolo.data import image_size, voc_folder
 
@@ -59,12 +61,32 @@ def compare(capfd, folder: pathlib.Path, photos: dict[str, Photo], splits: dict[
             np.testing.assert_allclose(written[key][1], boxes, atol=2e-7, err_msg=f'{kind} {key}')
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', range(2))
 def test_drawn_photos(capfd, tmp_path, seed):
     photos = {f'p{i}': photo for i, photo in enumerate(draw(12, seed))}
     compare(capfd, tmp_path, photos, {'train': [f'p{i}' for i in range(8)], 'val': [f'p{i}' for i in range(8, 12)]})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['voc', 'labelimg', 'coco', 'yolo'])
+def test_real_processes(tmp_path, kind):
+    """With workers, which get the annotations of their images, and again: the records are there already."""
+    photos = {f'p{i}': photo for i, photo in enumerate(draw(30))}
+    splits = {'train': [f'p{i}' for i in range(24)], 'val': [f'p{i}' for i in range(24, 30)]}
+    words = [sys.executable, '-m', 'preprocess', *write_all(tmp_path, photos, splits)[kind]]
+    words += [f'--out_dir={tmp_path}/out', '--image_size=64', '--workers=2', '--num_shards=4']
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    written = read_objects(tmp_path / 'out')
+    for split, names in splits.items():
+        by_name = {image_id.split('/')[-1]: objects for image_id, objects in written[split].items()}
+        check(by_name, {name: photos[name] for name in names})
+    assert (tmp_path / 'out/report.html').exists()
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 'holds these records already, whole' in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_bccd(capfd, tmp_path, monkeypatch):
     names = ('Platelets', 'RBC', 'WBC')
@@ -74,7 +96,7 @@ def test_bccd(capfd, tmp_path, monkeypatch):
     source = voc_folder.Source(str(folder / 'Annotations'), str(folder / 'JPEGImages'))
     photos, splits = {}, {}
     for split in ('trainval', 'test'):
-        ids = voc_folder.read_split(str(folder / f'ImageSets/Main/{split}.txt'))[:40]
+        ids = voc_folder.read_split(str(folder / f'ImageSets/Main/{split}.txt'))
         key = {'trainval': 'train', 'test': 'val'}[split]
         splits[key] = ids
         for image_id in ids:
