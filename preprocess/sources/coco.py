@@ -103,13 +103,19 @@ def _make_ids(
 def _read(path: str) -> _File:
     data = voc_folder.read_file(path, 'file', MOST_BYTES)
     try:
-        root = json.loads(data)
+        root = json.loads(data, object_hook=_without_outline)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is not JSON: {str(error)[:200]}') from error
     try:
         return _parse(root)
     except ValueError as error:
         raise ValueError(f"{path} is not COCO's JSON of objects: {error}") from error
+
+
+def _without_outline(entry: dict) -> dict:
+    """An object of the JSON without what takes most of the memory, and is not read."""
+    entry.pop('segmentation', None)
+    return entry
 
 
 def _parse(root: Any) -> _File:
