@@ -115,9 +115,10 @@ def detect(place: str) -> tuple[str, str]:
         reasons[COCO] = f'it has {", ".join(jsons[:4])}'
     names = [name for name in ('data.yaml', *yolo.NAMES_FILES) if name in there]
     names += [path for path in top if files.suffix(path) in ('.yaml', '.yml') and path not in names]
-    texts = [path for path in paths if files.suffix(path) == files.TEXT and posixpath.basename(path) not in names]
+    of_images = {files.loose_name_of(path) for path in files.images_of(paths)}
+    texts = [path for path in paths if files.suffix(path) == files.TEXT and files.loose_name_of(path) in of_images]
     if names and texts:
-        reasons[YOLO] = f'it has {names[0]} and {len(texts)} texts, such as {texts[0]}'
+        reasons[YOLO] = f'it has {names[0]} and {len(texts)} texts with names of images, such as {texts[0]}'
     if len(reasons) > 1:
         text = '; '.join(f'--format={kind}: {reason}' for kind, reason in reasons.items())
         raise ValueError(f'{place} can be taken for more than one thing; say which it is by {text}')

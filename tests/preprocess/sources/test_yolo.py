@@ -70,7 +70,9 @@ def test_a_roboflow_export_as_it_was_unzipped(capfd, tmp_path, how):
     words = {'file': f'--yolo={tmp_path}/zip/data.yaml', 'folder': f'--yolo={tmp_path}/zip'}
     status, text = preprocess(capfd, tmp_path / 'out', words.get(how, f'--images_dir={tmp_path}/zip'))
     assert status == 0, text
-    assert ('was taken for a YOLO dataset: it has data.yaml and 4 texts, such as ' in text) == (how == 'auto')
+    assert ('was taken for a YOLO dataset: it has data.yaml and 3 texts with names of images, such as ' in text) == (
+        how == 'auto'
+    )
     written = read_objects(tmp_path / 'out')
     check(written['train'], {f'train/images/p{i}': photos[i] for i in range(2)})
     check(written['val'], {'valid/images/p0': photos[2]})
@@ -89,7 +91,7 @@ def test_labelimg_that_saves_yolo(capfd, tmp_path):
             write(tmp_path / f'raw/{i}.txt', yolo_text(photo))
     status, text = preprocess(capfd, tmp_path / 'out', f'--images_dir={tmp_path}/raw')
     assert status == 0, text
-    assert 'it has classes.txt and 3 texts, such as 1.txt' in text
+    assert 'it has classes.txt and 3 texts with names of images, such as 1.txt' in text
     written = read_objects(tmp_path / 'out')['all']
     assert written.pop('0')[0] == ()
     check(written, {str(i): photos[i] for i in range(1, 4)})
