@@ -15,6 +15,7 @@ import in_turn
 import tensorflow as tf
 from absl import app, flags
 
+from yolo import memory
 from yolo.data import augment, parsing, pipeline, records
 
 FLAGS = flags.FLAGS
@@ -65,6 +66,7 @@ def speeds(dataset: tf.data.Dataset) -> tuple[float, float]:
 
 def main(_) -> None:
     """Measures in turn and prints."""
+    memory.keep_freed_memory()  # as train.py does; it serves the bare loop too
     args = FLAGS.data_dir, FLAGS.split, FLAGS.batch_size, 0
     augmented = pipeline.training_batches(*args, augment.Ranges())
     datasets = {

@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 from training_loop import make_config
 
+from yolo import memory
 from yolo.training import distribution, losses, network, optimizer, state, step
 
 FLAGS = flags.FLAGS
@@ -61,6 +62,7 @@ def ours(config, data: dict[str, np.ndarray]):
 
 def main(_) -> None:
     """Measures in turn and prints."""
+    memory.keep_freed_memory()  # as train.py does; it serves both
     anchors = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
     config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), anchors, (FLAGS.size,) * 2)
     config = dataclasses.replace(config, weight_decay=0.0, precision=FLAGS.precision)

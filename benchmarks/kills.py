@@ -33,10 +33,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 STEP = re.compile(r'step (\d+)/')
 
 
-def start(command: Sequence[str], **options) -> subprocess.Popen:
+def start(command: Sequence[str], program: Sequence[str] = ('train.py',), **options) -> subprocess.Popen:
     """Starts train.py with these flags, with a log line for every step."""
     return subprocess.Popen(
-        [sys.executable, 'train.py', *command, '--log_every=1'],
+        [sys.executable, *program, *command, '--log_every=1'],
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,

@@ -118,8 +118,10 @@ def run_inference(
                 own.append(_finish(predict, batch, outputs, seconds, number, description, thresholds))
                 bar.update(len(own[-1]['image_ids']))
                 number += len(own[-1]['image_ids'])
-    for part in own[:1]:
-        part['seconds'] = np.zeros(0) if len(own) > 1 else np.array([_compute(predict, batch)[2]])
+    if len(own) == 1:
+        own[0] = _finish(predict, *_compute(predict, batch), images.start, description, thresholds)
+    elif own:
+        own[0]['seconds'] = np.zeros(0)
     whole = parts.of_all(parts.join(own), workers)
     ids = tuple(whole['image_ids'].tolist())
     result = EvaluationResult(description.classes, ids, parts.truth(whole), parts.detections(whole))

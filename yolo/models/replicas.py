@@ -1,6 +1,7 @@
 """Sums over the replicas of tf.distribute, for constants: no gradient may flow through them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,6 +10,16 @@ def num_replicas() -> int:
     """How many replicas compute this together; 1 outside of a replica of tf.distribute."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else context.num_replicas_in_sync
+
+
+def on_all_replicas(function: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Calls a function of the strategy and values of all replicas, once for all; it gives each replica its part.
+
+    In a step that XLA compiles for GPUs there is no such place, and TensorFlow has each replica call it.
+    """
+    # The same call as in Keras' optimizers.
+    merge_call = tf.__internal__.distribute.interim.maybe_merge_call
+    return merge_call(function, tf.distribute.get_strategy(), *values)
 
 
 def sum_over_replicas(values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -23,4 +34,4 @@ def sum_over_replicas(values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     def add(strategy: tf.distribute.Strategy, *values):
         return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, [(value, value) for value in values])
 
-    return list(tf.distribute.get_replica_context().merge_call(add, args=tuple(values)))
+    return list(on_all_replicas(add, values))

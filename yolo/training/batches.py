@@ -22,7 +22,9 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
             shard,
             config.shuffle_mb,
         )
-        return batches.rebatch(context.get_per_replica_batch_size(config.batch_size), drop_remainder=True)
+        of_replicas = batches.rebatch(context.get_per_replica_batch_size(config.batch_size), drop_remainder=True)
+        # If they might end, TensorFlow would have several processes ask at every batch whether all have one.
+        return of_replicas.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return strategy.distribute_datasets_from_function(dataset)
 

@@ -11,7 +11,7 @@ from yolo import storage
 
 FLAGS = 'TF_XLA_FLAGS'
 # What TensorFlow's errors about such files say: their name, or that they end too early.
-UNREADABLE = ('xla_compile_cache', 'Read less bytes than requested')
+_MESSAGES = ('xla_compile_cache', 'Read less bytes than requested')
 
 
 def keep_compiled(folder: str) -> str:
@@ -23,14 +23,15 @@ def keep_compiled(folder: str) -> str:
     text = f'{_processor()} {metadata.version("tensorflow")}'
     path = posixpath.join(folder, hashlib.sha256(text.encode()).hexdigest()[:16])
     storage.make_folder(path)
-    options = f'--tf_xla_persistent_cache_directory={path} --tf_xla_persistent_cache_device_types=CPU,GPU'
+    quoted = path.replace('\\', r'\\').replace('"', r'\"')  # as TensorFlow reads it (xla/parse_flags_from_env.cc)
+    options = f'--tf_xla_persistent_cache_directory="{quoted}" --tf_xla_persistent_cache_device_types=CPU,GPU'
     os.environ[FLAGS] = f'{os.environ.get(FLAGS, "")} {options}'.strip()
     return path
 
 
-def is_unreadable(message: str) -> bool:
+def is_of_programs(message: str) -> bool:
     """Whether an error of TensorFlow is about a file of compiled programs."""
-    return 'tf_xla_persistent_cache' in os.environ.get(FLAGS, '') and any(text in message for text in UNREADABLE)
+    return 'tf_xla_persistent_cache' in os.environ.get(FLAGS, '') and any(text in message for text in _MESSAGES)
 
 
 def _processor() -> str:

@@ -45,15 +45,24 @@ def check_same_run(config: TrainConfig) -> None:
     config = _with_images_normalised(config)
     if before.freeze == config.freeze == 0:
         ignored |= {'unfreeze_at'}  # follows from num_steps and changes nothing
+    if before.images_normalised < before.batch_size:
+        ignored -= {'batch_norm'}  # each kind makes other groups of images
     differences = settings.differences(before, config, ignored)
     if differences:
         raise ValueError(
             f'{config.model_dir!r} holds a run with other settings ({"; ".join(differences)}); '
             f'{_way_out(before, config)}use its settings to go on with it, or another --model_dir'
         )
-    moved = settings.differences(before, config, {field.name for field in dataclasses.fields(config)} - set(_ROUNDING))
-    if before.replicas and moved:
+    compared = set(_ROUNDING) - (set() if before.replicas else {'replicas'})  # older versions did not write them
+    moved = settings.differences(before, config, {field.name for field in dataclasses.fields(config)} - compared)
+    if moved:
         logging.info('the run goes on otherwise than it began (%s): the numbers differ by rounding', '; '.join(moved))
+    if before.subdivisions != config.subdivisions:
+        logging.info(
+            "batch norm's moving statistics follow %d times a step, before %d times",
+            config.subdivisions,
+            before.subdivisions,
+        )
 
 
 def _with_images_normalised(config: TrainConfig) -> TrainConfig:

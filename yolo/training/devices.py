@@ -44,4 +44,11 @@ class Devices:
             cpu = tf.config.list_physical_devices('CPU')[0]
             logical = [tf.config.LogicalDeviceConfiguration()] * self.cpu_devices
             tf.config.set_logical_device_configuration(cpu, logical)
-        return distribution.make_strategy(self.strategy, tpu=self.tpu, join_timeout=self.join_timeout)
+        strategy = distribution.make_strategy(self.strategy, tpu=self.tpu, join_timeout=self.join_timeout)
+        devices = strategy.extended.worker_devices
+        if distribution.num_workers(strategy) > 1 and self.cpu_devices > len(devices) and 'CPU' in devices[0]:
+            raise ValueError(
+                f'--cpu_devices={self.cpu_devices}: with several workers TensorFlow computes on one CPU device of '
+                'each; leave it out'
+            )
+        return strategy

@@ -27,11 +27,11 @@ def make_strategy(
 ) -> tf.distribute.Strategy:
     """The tf.distribute strategy of a kind, one of STRATEGIES.
 
-    auto: multi_worker_mirrored where TF_CONFIG names several processes, tpu where `tpu` is given, else one_device or,
-    where there are several, mirrored. devices: which to take; the default is all GPUs or, where there is none, all
-    logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. join_timeout: how many
-    minutes to wait for the other workers. ValueError if this machine has no such device or TF_CONFIG cannot be right,
-    OSError if the workers do not come or cannot join.
+    auto: multi_worker_mirrored where TF_CONFIG names several processes, tpu where `tpu` is given, else mirrored.
+    mirrored: one_device where there is one. devices: which to take; the default is all GPUs or, where there is none,
+    all logical CPU devices. tpu: name or address of the TPU, '' or 'local' for one of this machine. join_timeout: how
+    many minutes to wait for the other workers. ValueError if this machine has no such device or TF_CONFIG cannot be
+    right, OSError if the workers do not come or cannot join.
     """
     if kind not in STRATEGIES:
         raise ValueError(f'unknown strategy {kind!r}; there are {", ".join(STRATEGIES)}')
@@ -42,7 +42,7 @@ def make_strategy(
     if not devices:
         logical_devices = tf.config.list_logical_devices('GPU') or tf.config.list_logical_devices('CPU')
         devices = [device.name for device in logical_devices]
-    if kind == 'one_device' or (kind == 'auto' and len(devices) == 1):
+    if kind == 'one_device' or len(devices) == 1:
         return tf.distribute.OneDeviceStrategy(devices[0])
     # On CPUs the default (collectives) would mix up its keys with those of an earlier strategy of this process.
     cpu = all('CPU' in device for device in devices)

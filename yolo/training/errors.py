@@ -27,12 +27,10 @@ def clear_errors(config: TrainConfig, strategy: tf.distribute.Strategy) -> Itera
                 f"TensorBoard's file cannot be written to {config.model_dir}/tensorboard: the disk may be full; "
                 'the same command goes on from the last checkpoint'
             ) from error
+        if compiled.is_of_programs(error.message):
+            raise _about_programs(error) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise ValueError(_too_little_memory(config, strategy, error)) from error
-        if compiled.is_unreadable(error.message):
-            raise ValueError(
-                'a compiled program in --compiled_dir cannot be read: remove what is in that folder, or use another'
-            ) from error
         if num_workers(strategy) == 1 or not is_of_others(error):
             raise
         raise lost(error, '; they go on from the last checkpoint') from error
@@ -58,18 +56,31 @@ def lost(error: tf.errors.OpError, and_then: str = '') -> ConnectionError:
     )
 
 
+def _about_programs(error: tf.errors.OpError) -> Exception:
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return OSError(
+            'a compiled program cannot be written to --compiled_dir: the disk may be full; use another folder'
+        )
+    return ValueError(
+        'a compiled program in --compiled_dir cannot be read: remove what is in that folder, or use another'
+    )
+
+
 def _too_little_memory(config: TrainConfig, strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> str:
     height, width = memory.largest_size(config)
-    images = config.batch_size // strategy.num_replicas_in_sync // config.subdivisions
+    of_device = config.batch_size // strategy.num_replicas_in_sync
+    images = of_device // config.subdivisions
+    more = [parts for parts in range(config.subdivisions + 1, of_device + 1) if of_device % parts == 0]
     ways_out = [
-        *([f'--subdivisions={2 * config.subdivisions} or more'] if images > 1 else []),
+        *([f'--subdivisions={" or ".join(map(str, more[:2]))}'] if more else []),
         'smaller --sizes',
         *(['--precision=mixed_bfloat16'] if config.precision == 'float32' else []),
         'a smaller network (--model, --width)',
     ]
     return (
         f'a device has too little memory for {images} images of {width} x {height} pixels at once '
-        f'(--batch_size={config.batch_size}, --subdivisions={config.subdivisions}); use {", ".join(ways_out)}. '
+        f'(--batch_size={config.batch_size}, --subdivisions={config.subdivisions}); use {", ".join(ways_out)}, in '
+        f'another --model_dir if there is a checkpoint already. '
         f'({textwrap.shorten(error.message, 200)})'
     )
 

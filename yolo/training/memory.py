@@ -87,16 +87,24 @@ def check_memory(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     if there is None or needed <= there:
         return
     height, width = largest_size(config)
-    fits = network_memory.most_that_fit(lambda number: estimate(config, number), there)
-    way_out = f'use --batch_size={fits * strategy.num_replicas_in_sync}, or ' if fits else ''
+    ways_out = ', '.join(_ways_out(config, strategy, there))
     raise ValueError(
         f'--batch_size={config.batch_size}: a step at {width} x {height} pixels needs at least {format_bytes(needed)} '
-        f'of memory on each device, there are {format_bytes(there)}; {way_out}use '
-        f'{_more_subdivisions(config, strategy, there)}a smaller network (--model, --width) or smaller images (--sizes)'
+        f'of memory on each device, there are {format_bytes(there)}; use {ways_out}'
     )
 
 
-def _more_subdivisions(config: TrainConfig, strategy: tf.distribute.Strategy, there: int) -> str:
-    """The advice to compute gradients in more parts, where that would help."""
-    one_by_one = dataclasses.replace(config, subdivisions=max(1, config.batch_size // strategy.num_replicas_in_sync))
-    return 'more --subdivisions, ' if on_each_device(one_by_one, strategy).least <= there else ''
+def _ways_out(config: TrainConfig, strategy: tf.distribute.Strategy, there: int) -> list[str]:
+    """What to change for a step that needs more than `there` bytes on a device; each where it alone would do."""
+    replicas, parts = strategy.num_replicas_in_sync, config.subdivisions
+
+    def fits(**changes) -> bool:
+        return on_each_device(dataclasses.replace(config, **changes), strategy).least <= there
+
+    images = parts * network_memory.most_that_fit(lambda number: estimate(config, parts * number), there)
+    return [
+        *([f'--batch_size={images * replicas}'] if images else []),
+        *(['more --subdivisions'] if fits(subdivisions=max(1, config.batch_size // replicas)) else []),
+        *(['--precision=mixed_bfloat16'] if config.precision == 'float32' and fits(precision='mixed_bfloat16') else []),
+        'a smaller network (--model, --width) or smaller images (--sizes)',
+    ]

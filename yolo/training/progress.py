@@ -150,7 +150,7 @@ class Progress:
         self.total_steps, self.total_seconds = self.total_steps + self.num_timed, self.total_seconds + self.seconds
         return {
             'images_per_second': self.num_timed * self.config.batch_size / self.seconds,
-            'input_wait_fraction': self.seconds_waited / self.seconds,
+            'input_wait_fraction': min(1.0, self.seconds_waited / self.seconds),
         }
 
     def _log(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:

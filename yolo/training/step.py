@@ -32,9 +32,9 @@ def make_steps(
     returns the metrics of every step, (count, len(METRICS)) float32, and how many seconds it waited for the first batch
     (the graph takes the later ones). accumulators: with more than one subdivision, those of the trained weights.
 
-    The loss is summed over the replicas. `region`: each replica's sum over its images, divided by the global batch
-    size; `notebook`: each replica's sums, divided by global counts. The gradients are summed as well, so each replica
-    adds its share of the weight decay: with synchronised batch norm, 1 and 8 replicas take the same step.
+    The losses of the replicas are their shares (`make_gradients` says of what), which are summed. The gradients are
+    summed as well, so each replica adds its share of the weight decay: with synchronised batch norm, 1 and 8 replicas
+    take the same step.
     """
     for layer in state.model.layers:
         if isinstance(layer, MaxPool2D):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from yolo.models.replicas import num_replicas, sum_over_replicas
+from yolo.models.replicas import num_replicas, on_all_replicas, sum_over_replicas
 from yolo.training.config import LOCAL, TrainConfig
 from yolo.training.gradients import SUMS, TERMS, Gradients, Weights, add_weight_decay
 from yolo.training.state import State
@@ -82,7 +82,7 @@ def _assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) ->
         for variable, value in zip(variables, values, strict=True):
             strategy.extended.update(variable.value, lambda v, x: v.assign(x), args=(value,), group=False)
 
-    tf.distribute.get_replica_context().merge_call(assign, args=tuple(values))
+    on_all_replicas(assign, values)
 
 
 def _update_average(state: State, ema: float, step: tf.Tensor, skipped: tf.Tensor | None) -> None:
@@ -102,4 +102,4 @@ def _update_average(state: State, ema: float, step: tf.Tensor, skipped: tf.Tenso
                 average.value, lambda a, w, k: a.assign(k * a + (1 - k) * w), args=(weight.value, keep), group=False
             )
 
-    tf.distribute.get_replica_context().merge_call(move, args=(keep,))
+    on_all_replicas(move, [keep])

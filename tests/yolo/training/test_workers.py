@@ -15,9 +15,11 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, SMALL, write_records
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_runs import make_small_config
 
 from benchmarks import kills
 from yolo.models import model_folder
+from yolo.training.batches import distribute_batches
 
 pytestmark = pytest.mark.slow
 STEPS = 20
@@ -53,13 +55,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start(command, count: int = 2, indices=None) -> list[subprocess.Popen]:
+def start(command, count: int = 2, indices=None, program=('train.py',)) -> list[subprocess.Popen]:
     """All workers of a cluster on this machine, or those of some indices."""
     workers = [f'127.0.0.1:{port}' for port in free_ports(count)]
     processes = []
     for index in range(count) if indices is None else indices:
         config = json.dumps({'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': index}})
-        processes.append(kills.start(command, env={**os.environ, 'TF_CONFIG': config}))
+        processes.append(kills.start(command, program, env={**os.environ, 'TF_CONFIG': config}))
     return processes
 
 
@@ -70,17 +72,41 @@ def losses(folder: pathlib.Path) -> list[float]:
     return [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors('loss')]
 
 
-def test_two_processes_take_the_steps_of_one(command, tmp_path):
-    kills.finished([*command, f'--model_dir={tmp_path}/one'])
-    processes = start([*command, f'--model_dir={tmp_path}/two'])
+@pytest.mark.parametrize(('devices', 'more'), [(1, ()), (2, ('--subdivisions=2', '--steps_per_loop=5'))])
+def test_two_processes_take_the_steps_of_one(command, tmp_path, devices, more):
+    """With one device each; and with two, in parts and five steps at once."""
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    kills.finished([*command, *more, f'--model_dir={one}'])
+    program = ['train.py'] if devices == 1 else ['tests/two_devices_a_worker.py', 'train.py']
+    processes = start([*command, *more, f'--model_dir={two}', f'--cpu_devices={devices}'], program=program)
     for process in processes:
         text = process.communicate(timeout=300)[0]
         assert process.returncode == 0, text
-    assert len(losses(tmp_path / 'one')) == STEPS
-    np.testing.assert_allclose(losses(tmp_path / 'two'), losses(tmp_path / 'one'), rtol=1e-4)
-    one, two = (model_folder.load_trained(f'{tmp_path}/{name}')[0].get_weights() for name in ('one', 'two'))
-    for a, b in zip(one, two, strict=True):
+        assert f' on {2 * devices} CPUs in 2 processes' in text
+    assert len(losses(one)) == STEPS
+    np.testing.assert_allclose(losses(two), losses(one), rtol=1e-4)
+    weights, expected = (model_folder.load_trained(str(folder))[0].get_weights() for folder in (two, one))
+    for a, b in zip(weights, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_batches_are_known_to_be_endless(records_dir, tmp_path):
+    """Where TensorFlow does not know it, processes ask one another at every batch whether there is one."""
+
+    class Strategy:
+        def distribute_datasets_from_function(self, make):
+            return make(tf.distribute.InputContext(2, 1, 4))
+
+    batches = distribute_batches(make_small_config(records_dir, tmp_path, batch_size=8), Strategy(), 0)
+    assert batches.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert next(iter(batches))['image'].shape[0] == 2
+
+
+def test_more_devices_than_tensorflow_takes_are_refused(command, tmp_path):
+    for process in start([*command, f'--model_dir={tmp_path}', '--cpu_devices=2']):
+        text = process.communicate(timeout=300)[0]
+        assert process.returncode == 1, text
+        assert text.splitlines()[-1].startswith('train.py: --cpu_devices=2: with several workers TensorFlow computes')
 
 
 def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
