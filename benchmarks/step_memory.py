@@ -4,7 +4,7 @@
   python benchmarks/step_memory.py --table
 
 Takes two steps on a constant batch of noise, with everything that `train.py` has in its process. --table: how many
-images at once (of a subdivision, on one device) fit into 8, 16, 24 and 80 GB, by the estimate.
+images at once (of a subdivision, on one GPU) fit into 8, 16, 24 and 80 GB, by the estimate.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ def table() -> None:
             fits = {}
             for precision in ('float32', 'mixed_bfloat16'):
                 config = dataclasses.replace(config_of(size, subdivisions=1), precision=precision)
-                estimate = functools.partial(memory.estimate, config)
+                estimate = functools.partial(memory.estimate, config, on_cpu=False)
                 fits[precision] = most_that_fit(estimate, gigabytes * machine_memory.GIB)
             print(f'{FLAGS.model}, {size} x {size}, {gigabytes} GB: {fits}')
 

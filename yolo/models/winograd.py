@@ -24,6 +24,11 @@ MIN_CHANNELS, MIN_SIDE = 64, 8  # with less than these a plain convolution is as
 _ENABLED = contextvars.ContextVar('winograd', default=False)
 
 
+def serves(jit_compile: bool) -> bool:
+    """Whether the training steps of this process take it: they are compiled by XLA, for CPUs."""
+    return jit_compile and all(device.device_type == 'CPU' for device in tf.config.list_logical_devices())
+
+
 @contextlib.contextmanager
 def enabled(value: bool = True) -> Iterator[None]:
     """Whether `layers.Conv2D` takes `convolve` where it pays, while a step is traced that XLA compiles for a CPU.

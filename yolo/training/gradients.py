@@ -75,14 +75,13 @@ def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, in
     replicas. seen: training images before this part (int64).
     """
     variables = weights_of(model)
-    on_cpu = config.jit_compile and all(each.device_type == 'CPU' for each in tf.config.list_logical_devices())
 
     def gradients(values: Values, batch: Batch, seen: tf.Tensor, loss_scale) -> Gradients:
         images = pipeline.augment_images(batch, size)  # (B, H, W, 3) float32
         places = _stored_places(batch, size)
         with tf.GradientTape() as tape:
             tape.watch(values.weights)
-            with winograd.enabled(on_cpu):
+            with winograd.enabled(winograd.serves(config.jit_compile)):
                 raw, moving = _call(model, variables, values, images)  # (B, GH, GW, A, 5 + C)
             terms = _loss_terms(config, raw, batch, places, seen, num_groups)
             scaled_loss = terms['loss'] * loss_scale

@@ -3,18 +3,18 @@
 What counts: weights, gradients, the optimizer's averages, averaged weights; for every image what the backward pass
 needs of the forward pass, at the largest size, and its pixels in some batches that are ready; and the program itself.
 
-Peak resident memory of processes that took two steps on a CPU, in GB, beside what `estimate` says is likely:
+Peak resident memory of processes that took two steps on a CPU, in GB, beside what `estimate` says is likely
+(`benchmarks/step_memory.py`; those that are not compiled do not keep freed memory as `train.py` does):
 
 | network | batch, pixels | compiled | measured | likely |
 | --- | --- | --- | --- | --- |
-| yolov2-tiny | 4, 416 | yes | 1.57 | 1.60 |
-| yolov2-tiny | 16, 416 | yes | 2.19 | 2.29 |
-| yolov2-tiny | 8, 608 | yes | 2.26 | 2.33 |
-| yolov2 | 4, 416 | yes | 2.55 | 2.38 |
-| yolov2, with what `train.py` keeps | 8, 416 | yes | 4.15 | 2.98 |
+| yolov2-tiny | 8, 416 | yes | 2.35 | 2.41 |
+| yolov2-tiny | 16, 416 | yes | 2.87 | 2.87 |
+| yolov2 | 4, 416 | yes | 3.66 | 3.51 |
+| yolov2 | 8, 416 | yes | 4.15 | 4.11 |
+| yolov2 | 64 in 8 parts, 608 | yes | 6.98 | 5.91 |
 | yolov2-tiny | 8, 416 | no | 1.71 | 1.70 |
 | yolov2-tiny | 16, 416 | no | 2.33 | 2.45 |
-| yolov2 of width 0.5, Adam, averaged | 8, 416 | yes | 2.31 | 2.06 |
 """
 
 import dataclasses
@@ -25,34 +25,46 @@ import tensorflow as tf
 from yolo import memory
 from yolo.memory import Estimate, format_bytes
 from yolo.models import memory as network_memory
+from yolo.models import winograd
 from yolo.training import network
 from yolo.training.config import TrainConfig
 
 SLOTS = {'sgd': 1, 'adam': 2}  # numbers that an optimizer holds for each weight
 COMPILER = int(0.4 * memory.GIB)  # of XLA for a step
+# On CPUs, where more is compiled: and the kernels of all convolutions in Winograd's form, 36 numbers for 9.
+COMPILER_WINOGRAD, WINOGRAD_KERNELS = int(0.7 * memory.GIB), 4
 # Numbers that are there at the busiest moment for each that a convolution gives: compiled and not.
 KEPT_COMPILED, KEPT = 2.2, 3.8
 
 
-def estimate(config: TrainConfig, batch_size: int) -> Estimate:
+def estimate(config: TrainConfig, batch_size: int, on_cpu: bool | None = None) -> Estimate:
     """Memory of a step of a resolved run on one device with its share of `batch_size` images.
 
     At the very least: what each weight has, and the output of every convolution, which its batch norm's or its own
-    gradient needs, for the images of one subdivision.
+    gradient needs, for the images of one subdivision. on_cpu: whether a compiled step is for CPUs, by default those of
+    this process.
     """
     built, size = network.make_network(config), largest_size(config)
     _, kept = network_memory.outputs(built, size)
     slots = SLOTS[config.optimizer] if config.momentum or config.optimizer == 'adam' else 0
     of_each_weight = 2 + slots + (config.ema > 0) + (config.subdivisions > 1)  # the gradients are added up
-    weights = network_memory.weights_bytes(built) * of_each_weight
+    weights = network_memory.weights_bytes(built)
     at_once = math.ceil(batch_size / config.subdivisions)
     item = 4 if config.precision == 'float32' else 2
     image = 3 * math.prod(size)
-    least = weights + at_once * (item * sum(kept) + 4 * image)
+    least = weights * of_each_weight + at_once * (item * sum(kept) + 4 * image)
     factor = KEPT_COMPILED if config.jit_compile else KEPT
     stored = network_memory.BATCHES_READY * 3 * math.prod(config.image_size)
-    likely = weights + at_once * int(item * factor * sum(kept) + 2 * 4 * image) + batch_size * stored
-    return Estimate(least, network_memory.PROGRAM + (COMPILER if config.jit_compile else 0) + likely)
+    likely = weights * of_each_weight + batch_size * stored
+    likely += at_once * int(item * factor * sum(kept) + 2 * 4 * image)
+    return Estimate(least, network_memory.PROGRAM + _compiled(config, weights, on_cpu) + likely)
+
+
+def _compiled(config: TrainConfig, weights: int, on_cpu: bool | None) -> int:
+    """Bytes for the compiler, and for what it makes of `weights` bytes of kernels."""
+    if winograd.serves(config.jit_compile) if on_cpu is None else config.jit_compile and on_cpu:
+        return COMPILER_WINOGRAD + WINOGRAD_KERNELS * weights
+    return COMPILER if config.jit_compile else 0
 
 
 def largest_size(config: TrainConfig) -> tuple[int, int]:
