@@ -26,6 +26,7 @@ class Ranges:
     saturation: float = 1.5  # largest factor; the smallest is its reciprocal
     exposure: float = 1.5  # largest factor; the smallest is its reciprocal
     mosaic: float = 0.0  # share of the images that are put together from four
+    flip: float = 0.5  # share of the images that are flipped left to right
 
 
 def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -41,7 +42,7 @@ def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tup
     scale = ranges.scale[0] + (ranges.scale[1] - ranges.scale[0]) * u[2]
     width, height = scale * tf.minimum(aspect, 1), scale * tf.minimum(1 / aspect, 1)
     left, top = u[3] * (1 - width), u[4] * (1 - height)  # uniform; covers a side that is shorter
-    flip = u[5] < 0.5
+    flip = u[5] < ranges.flip
     warp = tf.stack([tf.where(flip, -width, width), height, tf.where(flip, left + width, left), top], -1)
     hue = ranges.hue * (2 * u[6] - 1)
     return warp, tf.stack([hue, _factor(ranges.saturation, u[7]), _factor(ranges.exposure, u[8])], -1)

@@ -31,4 +31,12 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
 
 def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
     """The ranges from which the augmentation of a run is drawn."""
-    return augment.Ranges(config.jitter, config.scale, config.hue, config.saturation, config.exposure, config.mosaic)
+    return augment.Ranges(
+        jitter=config.jitter,
+        scale=config.scale,
+        hue=config.hue,
+        saturation=config.saturation,
+        exposure=config.exposure,
+        mosaic=config.mosaic,
+        flip=config.flip,
+    )

@@ -147,6 +147,14 @@ class TrainConfig:
     )
 
     augment: bool = setting(True, 'Flip, scale, shift, jitter and recolour the training images.', group=AUGMENTATION)
+    flip: float = setting(
+        0.5,
+        'Share of the images that are flipped left to right; 0 for none, where a mirrored object would be another '
+        'one: text, number plates, arrows.',
+        group=AUGMENTATION,
+        low=0,
+        high=1,
+    )
     jitter: float = setting(0.3, 'Largest relative change of width and height.', group=AUGMENTATION, low=0, high=0.9)
     scale: tuple[float, float] = setting(
         (1.0, 1.0),

@@ -41,6 +41,21 @@ def test_ranges_of_darknet_are_kept_and_reached():
         assert np.mean(factor > 1) == pytest.approx(0.5, abs=0.05)
 
 
+def test_flips_alone_can_be_turned_off():
+    """And the default flips the same images as before there was a setting, or runs would go on with other batches."""
+    usual, never, always = (draws(augment.Ranges(flip=share), 200) for share in (0.5, 0.0, 1.0))
+    u = tf.random.stateless_uniform((9, 200), tf.constant([3, 7], tf.int64)).numpy()
+    np.testing.assert_array_equal(usual[0][:, 0] < 0, u[5] < 0.5)
+    np.testing.assert_array_equal(draws(augment.Ranges(), 200)[0], usual[0])
+    assert (never[0][:, 0] > 0).all()
+    assert (always[0][:, 0] < 0).all()
+    flipped = usual[0][:, 0] < 0
+    np.testing.assert_array_equal(usual[0], np.where(flipped[:, None], always[0], never[0]))
+    for warp, colour in (never, always):
+        np.testing.assert_array_equal(np.abs(warp[:, :2]), np.abs(usual[0][:, :2]))  # all else stays
+        np.testing.assert_array_equal(colour, usual[1])
+
+
 def test_nothing_to_do_changes_nothing():
     images = tf.constant(np.random.default_rng(0).random((1, 40, 50, 3), np.float32))
     np.testing.assert_allclose(augment.warp_images(images, IDENTITY, (40, 50)), images, atol=1e-5)

@@ -17,6 +17,7 @@ from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
 from yolo.geometry.targets import encode_targets
 from yolo.models import layers, model_folder
 from yolo.training import (
+    batches,
     config,
     loop,
     losses,
@@ -309,6 +310,20 @@ def darknet_rate(net, batches: int) -> float:
     return rate
 
 
+def test_every_range_of_the_augmentation_is_a_setting():
+    given = {
+        'jitter': 0.1,
+        'scale': (0.5, 2.0),
+        'hue': 0.2,
+        'saturation': 2.0,
+        'exposure': 3.0,
+        'mosaic': 0.25,
+        'flip': 0.75,
+    }
+    assert vars(batches.augmentation_ranges(TrainConfig(**given))) == given
+    assert vars(batches.augmentation_ranges(TrainConfig())) == vars(augment.Ranges())
+
+
 def test_a_split_without_images_is_refused_before_anything_follows_from_it(records_dir, tmp_path, monkeypatch):
     description = records.read_description(records_dir)
     empty = dataclasses.replace(description.split('train'), num_images=0)
@@ -326,8 +341,8 @@ def test_the_default_recipe_is_the_papers(records_dir, tmp_path):
     net, region = cfg['net'], cfg['region']
     config = resolve.resolve(TrainConfig(data_dir=records_dir, train_split='train', model_dir=str(tmp_path)))
     rate = optimizer.make_rate(config)
-    for batches in (1, 10, 500, 999, 1000, 1001, 39999, 40000, 59999, 60000, 80200):
-        assert float(rate(batches - 1)) == pytest.approx(darknet_rate(net, batches), rel=1e-5), batches
+    for number in (1, 10, 500, 999, 1000, 1001, 39999, 40000, 59999, 60000, 80200):
+        assert float(rate(number - 1)) == pytest.approx(darknet_rate(net, number), rel=1e-5), number
     assert (config.loss, config.optimizer, config.recipe) == ('region', 'sgd', 'yolov2-voc')
     for name, value in (
         ('batch_size', net['batch']),
