@@ -175,6 +175,7 @@ def test_train_again_goes_on_and_other_settings_are_refused(call, trained):
     status, text = call('train', *flags, '--epochs=3')
     assert status == 1
     assert 'num_steps: 4 there, 6 now' in text
+    assert 'for more steps keep its learning rate with --decay_steps=1,2, or' in text
     assert 'Traceback' not in text
     _, text = call('train', *flags, '--epochs=2', check=True)
     assert f'finished already: {trained}/run/checkpoints/ckpt-4' in text

@@ -68,6 +68,11 @@ def path_of(folder: str, step: int) -> str:
     return posixpath.join(folder, f'ckpt-{step}')
 
 
+def step_of(path: str) -> int:
+    """The step of a checkpoint, by the end of its path."""
+    return int(path.rpartition('-')[2])
+
+
 def list_names(folder: str) -> Names:
     """Sorts the names in a folder; nothing if there is no such folder."""
     names = storage.names(folder) if storage.is_folder(folder) else []

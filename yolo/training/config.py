@@ -99,7 +99,12 @@ class TrainConfig:
     )
     images_normalised: int = recorded(0, low=0)  # by batch norm together; 0: all of a batch, as in runs of old
     replicas: int = recorded(0, low=0, may_change=True)  # devices of all processes; 0 where it was not recorded
-    num_steps: int = counted(80200, 'Steps to train.', group=LEARNING, low=1)
+    num_steps: int = counted(
+        80200,
+        'Steps to train. A run goes on to more, where --lr_schedule does not depend on them.',
+        group=LEARNING,
+        low=1,
+    )
     epochs: float = setting(
         None, 'Passes over the split, in place of --num_steps.', group=LEARNING, above=0, high=10**6, may_change=True
     )

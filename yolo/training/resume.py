@@ -52,7 +52,7 @@ def prepare_folder(config: TrainConfig, overwrite: bool) -> str | None:
 def _check(config: TrainConfig, built: Network, latest: Checkpoints, best: Checkpoints) -> None:
     """ValueError if the folder holds another run, or one of which no newest checkpoint is whole."""
     if latest.newest:
-        check_same_run(config)
+        check_same_run(config, checkpoint_files.step_of(latest.newest))
         model_folder.check_network(config.model_dir, built)
         return
     traces = _traces(config, latest, best)

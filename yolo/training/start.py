@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from yolo.models import model_folder
+from yolo.models import checkpoint_files, model_folder
 from yolo.training import checks, network, resume
 from yolo.training.checkpoints import Saver
 from yolo.training.config import TrainConfig
@@ -46,8 +46,7 @@ def start_run(
 
 
 def _step_of(path: str | None) -> int:
-    """The step of a checkpoint, by its name."""
-    return BEGINNING if path is None else int(path.rpartition('-')[2])
+    return BEGINNING if path is None else checkpoint_files.step_of(path)
 
 
 def _set_split(config: TrainConfig, state: State, split_checksum: int) -> None:

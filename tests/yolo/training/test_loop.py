@@ -117,8 +117,8 @@ def test_a_used_folder_with_other_settings_is_refused(records_dir, tmp_path):
 def test_a_refusal_names_unfreeze_at_only_where_convolutions_are_frozen(records_dir, tmp_path, freeze, is_named):
     config = make_config(records_dir, tmp_path, num_steps=30, unfreeze_at=30, freeze=freeze)
     write_config(config)
-    with pytest.raises(ValueError, match='num_steps: 30 there, 31 now') as caught:
-        check_same_run(dataclasses.replace(config, num_steps=31, unfreeze_at=31))
+    with pytest.raises(ValueError, match='num_steps: 30 there, 29 now') as caught:
+        check_same_run(dataclasses.replace(config, num_steps=29, unfreeze_at=29))
     assert ('unfreeze_at: 30 there' in str(caught.value)) == is_named
 
 
