@@ -58,6 +58,11 @@ def setting(default: Any, help: str, **more: Any) -> Any:
     return dataclasses.field(default=default, metadata={_KEY: Setting(help, **more)})
 
 
+def counted(default: Any, help: str, low: int = 0, **more: Any) -> Any:
+    """A setting that counts steps, evaluations or files; `more`: as in Setting."""
+    return setting(default, help, low=low, high=MOST_STEPS, **more)
+
+
 def recorded(default: Any = dataclasses.MISSING, **more: Any) -> Any:
     """A field that is stored with the settings but follows from the data: it has no flag."""
     return dataclasses.field(default=default, metadata={_KEY: Setting(flag=False, **more)})

@@ -5,13 +5,12 @@ Defaults are the recipe yolov2-voc. None stands for a value that follows from th
 """
 
 import dataclasses
-from typing import Any
 
 from yolo import settings
 from yolo.geometry.letterbox import MOST_SIDE
-from yolo.settings import MOST_SEED, MOST_STEPS, recorded, setting
+from yolo.settings import MOST_SEED, counted, recorded, setting
+from yolo.training.network_config import NetworkConfig
 
-RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
 LOSSES = ('region', 'notebook')
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
@@ -20,61 +19,13 @@ JOIN_TIMEOUT = 10.0  # minutes to wait for the other processes of a run
 BATCH_NORMS = SYNCHRONIZED, LOCAL = ('synchronized', 'local')
 PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
-RUN, NETWORK, LEARNING = 'The run', 'Network', 'How it learns'
-AUGMENTATION, BEST, LOOP = 'Augmentation', 'Best weights and early ends', 'Progress, checkpoints and devices'
-
-
-def counted(default: Any, help: str, low: int = 0, **more: Any) -> Any:
-    """A setting that counts steps, evaluations or files; `more`: as in yolo.settings.Setting."""
-    return setting(default, help, low=low, high=MOST_STEPS, **more)
+LEARNING, AUGMENTATION = 'How it learns', 'Augmentation'
+BEST, LOOP = 'Best weights and early ends', 'Progress, checkpoints and devices'
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """One training run. `classes`, `anchors` and the like are those of the records, for use without them."""
-
-    data_dir: str = setting(None, 'Folder of records.', group=RUN, required=True, may_change=True)
-    train_split: str = setting('trainval', 'Split to train on.', group=RUN)
-    eval_split: str = setting(
-        '', 'Split whose mAP decides which checkpoint is the best.', group=RUN, unset='none', may_change=True
-    )
-    model_dir: str = setting(
-        None,
-        'Folder of the run: config.json, checkpoints, best, tensorboard, run.json.',
-        group=RUN,
-        required=True,
-        may_change=True,
-    )
-    recipe: str = setting(
-        'yolov2-voc',
-        "Values for all settings that say how to train. yolov2-voc: the paper's; notebook: the Keras notebook's; "
-        'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
-        'weights. A flag overrides the value of its setting.',
-        group=RUN,
-        choices=RECIPES,
-        may_change=True,
-    )
-    classes: tuple[str, ...] = recorded(())
-    anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
-    image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
-    resize: str = recorded('stretch')  # how the records' images were resized; prediction does the same
-    data_checksum: str = recorded('')
-
-    model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)
-    width: float = setting(1.0, 'Factor on the filters of every layer but the last.', group=NETWORK, low=0.01, high=100)
-    init_weights: str = setting(
-        '',
-        'Where the first weights come from, as far as their shapes fit: a Darknet .weights file (or only its first '
-        "layers: a backbone), a run's folder or checkpoint, or a .keras file.",
-        group=NETWORK,
-        unset='random weights',
-    )
-    freeze: int = setting(
-        0, 'Convolutions from the start that are not trained: a number, or backbone.', group=NETWORK, given_as=str
-    )
-    unfreeze_at: int = counted(
-        None, 'Step from which on frozen convolutions are trained too.', group=NETWORK, unset='never'
-    )
+class TrainConfig(NetworkConfig):
+    """One training run."""
 
     loss: str = setting(
         'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES

@@ -22,6 +22,7 @@ from yolo.training import (
     loop,
     losses,
     network,
+    network_config,
     optimizer,
     recipes,
     resolve,
@@ -254,7 +255,7 @@ def test_recipes_are_printed_in_full_and_read_back(tmp_path):
 
 
 def test_every_choice_of_the_settings_exists(records_dir, tmp_path):
-    assert tuple(recipes.RECIPES) == config.RECIPES
+    assert tuple(recipes.RECIPES) == network_config.RECIPES
     assert tuple(losses.TERMS) == config.LOSSES
     given = TrainConfig(data_dir=records_dir, train_split='train', model_dir=str(tmp_path), num_steps=1000)
     resolved = resolve.resolve(given)
