@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from yolo.data import augment, damage, index, mosaic, parsing, reading, records
@@ -49,20 +50,22 @@ def training_batches(
     start: int = 0,
     shard: InputShard = InputShard(),
     shuffle_mb: int = SHUFFLE_MB,
+    repeats: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
     batch_size / shard.count), and only their records are read; shuffle_mb: how many MB of records are shuffled
-    together, on which the order depends if the split has more. A batch holds image (B, H, W, 3) uint8 RGB, as stored or
-    composed of stored ones; boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for
-    padding. Without `ranges` also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as
-    stored; with it warp (B, 4) and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are
-    moved already). ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
+    together, on which the order depends if the split has more; repeats: of `label_reading.read_repeats`, where records
+    come more than once an epoch. A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones;
+    boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges`
+    also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4)
+    and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already).
+    ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
     size = shard.size(batch_size, group=mosaic.GROUP if ranges and ranges.mosaic else 1)  # B
-    order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
+    order = _order(data_dir, split, batch_size, seed, shuffle_mb, repeats)
     serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
 
@@ -73,22 +76,34 @@ def training_batches(
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
         return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
 
-    if ranges is None or not ranges.mosaic:
-        images = serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
-    else:
-        draw = functools.partial(_mosaics, ranges, description.image_size, batch_size, shard)
-        mosaics = steps.map(lambda step: draw(_step_seed(seed, step))).unbatch().batch(mosaic.GROUP)
-        images = _composed(serialized, mosaics, description, size)
+    images = _images(serialized, steps, description, ranges, batch_size, seed, shard)
     return tf.data.Dataset.zip(steps, images).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _order(
-    data_dir: str, split: str, description: records.Description, batch_size: int, seed: int, shuffle_mb: int
-) -> Order:
+def _images(
+    serialized: tf.data.Dataset,
+    steps: tf.data.Dataset,
+    description: records.Description,
+    ranges: augment.Ranges | None,
+    batch_size: int,
+    seed: int,
+    shard: InputShard,
+) -> tf.data.Dataset:
+    """Batches of the images (B, H, W, 3) uint8 of a shard, mosaics composed, and of their records (B,)."""
+    size = shard.size(batch_size)  # B
+    if ranges is None or not ranges.mosaic:
+        return serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
+    draw = functools.partial(_mosaics, ranges, description.image_size, batch_size, shard)
+    mosaics = steps.map(lambda step: draw(_step_seed(seed, step))).unbatch().batch(mosaic.GROUP)
+    return _composed(serialized, mosaics, description, size)
+
+
+def _order(data_dir: str, split: str, batch_size: int, seed: int, shuffle_mb: int, repeats: np.ndarray | None) -> Order:
     """The order of a split."""
+    description = records.read_description(data_dir)
     if not description.split(split).num_images:
         raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
-    return Order(index.read_index(data_dir, split, description), batch_size, seed, shuffle_mb * 10**6)
+    return Order(index.read_index(data_dir, split, description), batch_size, seed, shuffle_mb * 10**6, repeats)
 
 
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
@@ -142,11 +157,16 @@ def _augment(
 
 
 def training_ids(
-    data_dir: str, split: str, batch_size: int, seed: int, step: int, shuffle_mb: int = SHUFFLE_MB
+    data_dir: str,
+    split: str,
+    batch_size: int,
+    seed: int,
+    step: int,
+    shuffle_mb: int = SHUFFLE_MB,
+    repeats: np.ndarray | None = None,
 ) -> list[str]:
     """The image ids of the training batch of a step; reads the records of these images again."""
-    description = records.read_description(data_dir)
-    order = _order(data_dir, split, description, batch_size, seed, shuffle_mb)
+    order = _order(data_dir, split, batch_size, seed, shuffle_mb, repeats)
     serialized = reading.read_records(order.index, reading.numbers_of(order, step * batch_size, batch_size))
     return [image_id.decode() for image_id in parsing.parse_ids(serialized).numpy()]
 

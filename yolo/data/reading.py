@@ -69,7 +69,7 @@ def _windows(order: Order, first: int, rows: slice) -> tf.data.Dataset:
         row = positions % order.batch_size
         return tf.boolean_mask(numbers, (positions >= first) & (row >= rows.start) & (row < rows.stop))
 
-    first_window = first // order.num_records * order.num_windows  # of the epoch of that position
+    first_window = first // order.epoch_length * order.num_windows  # of the epoch of that position
     windows = tf.data.Dataset.range(first_window, tf.int64.max)
     return windows.map(own).filter(lambda numbers: tf.size(numbers) > 0)
 

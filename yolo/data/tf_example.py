@@ -4,6 +4,7 @@
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf.message import DecodeError
 
 _MESSAGES = """
   name: 'example.proto' package: 'tensorflow' syntax: 'proto3'
@@ -50,3 +51,12 @@ def _make_example():
 
 
 Example = _make_example()
+Features = type(Example().features)
+
+
+def parse_ints(serialized: bytes, name: str) -> list[int]:
+    """The integers of the feature of a name in some serialized features; ValueError if these are not understood."""
+    try:
+        return list(Features.FromString(serialized).feature[name].int64_list.value)
+    except DecodeError as error:
+        raise ValueError(f'not features of a tf.train.Example: {error}') from error

@@ -9,7 +9,8 @@ from typing import BinaryIO
 import google_crc32c
 
 MOST_BYTES = 2**31 - 1  # of a record: protobuf's own limit
-FRAME_BYTES = 16  # around a record: its length in 8 bytes, their checksum in 4, and after it its own in 4
+HEAD_BYTES, TAIL_BYTES = 12, 4  # around a record: its length in 8 bytes and their checksum in 4, after it its own
+FRAME_BYTES = HEAD_BYTES + TAIL_BYTES
 
 
 def frame(serialized: bytes) -> bytes:

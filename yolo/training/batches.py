@@ -1,14 +1,19 @@
 """The training batches of a run, distributed over its devices."""
 
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from yolo.data import augment, pipeline
-from yolo.training.config import TrainConfig
+from yolo.data import augment, label_reading, pipeline, sampling
+from yolo.training.config import BALANCED, TrainConfig
+
+NAMED_CLASSES = 5  # rarest ones, in the line about sampling
 
 
 def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, first_step: int):
     """The batches of a run from a step on, as a distributed dataset; each process makes its own shard of them."""
     ranges = augmentation_ranges(config) if config.augment else None
+    repeats = read_repeats(config)
 
     def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = pipeline.InputShard(context.input_pipeline_id, context.num_input_pipelines)
@@ -21,6 +26,7 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
             first_step,
             shard,
             config.shuffle_mb,
+            repeats,
         )
         of_replicas = batches.rebatch(context.get_per_replica_batch_size(config.batch_size), drop_remainder=True)
         # If they might end, TensorFlow would have several processes ask at every batch whether all have one.
@@ -40,3 +46,18 @@ def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
         mosaic=config.mosaic,
         flip=config.flip,
     )
+
+
+def read_repeats(config: TrainConfig) -> np.ndarray | None:
+    """The repeat factors (N,) of the records of a run with balanced sampling, which it also logs; None of others."""
+    if config.sampling != BALANCED:
+        return None
+    repeats, of_classes = label_reading.read_repeats(config.data_dir, config.train_split, config.sampling_threshold)
+    rare = [k for k in np.argsort(-of_classes, kind='stable').tolist() if of_classes[k] > 1][:NAMED_CLASSES]
+    named = ', '.join(f'{config.classes[k]} {of_classes[k]:.2g} times as often' for k in rare)
+    logging.info(
+        'balanced sampling: an epoch has %.2f times the images of the split; rarest classes: %s',
+        repeats.mean() / sampling.ONE,
+        named or 'none is rare',
+    )
+    return repeats

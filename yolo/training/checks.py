@@ -7,7 +7,7 @@ import zlib
 import tensorflow as tf
 
 from yolo.data import records
-from yolo.training.config import SYNCHRONIZED, TrainConfig
+from yolo.training.config import BALANCED, SYNCHRONIZED, TrainConfig
 from yolo.training.distribution import HostCollective
 from yolo.training.memory import check_memory
 
@@ -21,6 +21,8 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
+    if config.sampling_threshold is not None and config.sampling != BALANCED:
+        raise ValueError(f'--sampling_threshold={config.sampling_threshold} goes with --sampling=balanced')
     check_memory(config, strategy)
     _check_splits(config)
     _check_replicas(config, strategy.num_replicas_in_sync)

@@ -12,6 +12,7 @@ from yolo.settings import MOST_SEED, counted, recorded, setting
 from yolo.training.network_config import NetworkConfig
 
 LOSSES = ('region', 'notebook')
+SAMPLINGS = UNIFORM, BALANCED = ('uniform', 'balanced')
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
@@ -29,6 +30,21 @@ class TrainConfig(NetworkConfig):
 
     loss: str = setting(
         'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES
+    )
+    sampling: str = setting(
+        UNIFORM,
+        'uniform: each image once an epoch; balanced: those of rare classes more often, by the repeat factors of LVIS.',
+        group=LEARNING,
+        choices=SAMPLINGS,
+    )
+    sampling_threshold: float = setting(
+        None,
+        'For --sampling=balanced: images of a class that a smaller share f of the images has than this come '
+        'sqrt(threshold / f) times as often.',
+        group=LEARNING,
+        above=0,
+        high=1,
+        unset='the mean share of the classes',
     )
     batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1, high=1 << 16)
     subdivisions: int = setting(

@@ -11,6 +11,7 @@ from absl import logging
 from tqdm import tqdm
 
 from yolo.data import pipeline
+from yolo.training.batches import read_repeats
 from yolo.training.config import TrainConfig
 from yolo.training.gradients import TERMS
 from yolo.training.state import State
@@ -118,8 +119,9 @@ class Progress:
 
     def _not_finite(self, step: int, what: str) -> FloatingPointError:
         config = self.config
+        repeats = read_repeats(config)
         ids = pipeline.training_ids(
-            config.data_dir, config.train_split, config.batch_size, config.seed, step, config.shuffle_mb
+            config.data_dir, config.train_split, config.batch_size, config.seed, step, config.shuffle_mb, repeats
         )
         return FloatingPointError(
             f'{what}; its images: {", ".join(ids)}. The last checkpoint is from before; look at these images '

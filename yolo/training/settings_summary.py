@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from yolo.training import memory
-from yolo.training.config import TrainConfig
+from yolo.training.config import BALANCED, TrainConfig
 from yolo.training.distribution import describe
 
 
@@ -45,7 +45,9 @@ def _network(config: TrainConfig) -> str:
 
 def _training(config: TrainConfig, num_images: int) -> str:
     epochs = config.num_steps * config.batch_size / num_images
+    balanced = ', balanced sampling' if config.sampling == BALANCED else ''
     return (
         f'recipe {config.recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
         f'({config.lr_schedule}), {config.num_steps:,} steps of {config.batch_size} images ({epochs:,.1f} epochs)'
+        f'{balanced}'
     )

@@ -3,23 +3,29 @@
 import itertools
 import pathlib
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import write_records
 
-from yolo.data import index, order, parsing, pipeline, reading, records
+from yolo.data import index, order, parsing, pipeline, reading, records, sampling
 
 BATCH, NUM = 4, 22  # images a batch, records
 
 
-@pytest.fixture(params=['one window', 'windows'])
+@pytest.fixture(
+    params=['one window', 'windows', 'windows, repeats', pytest.param('one window, repeats', marks=pytest.mark.slow)]
+)
 def made(request, tmp_path, monkeypatch) -> order.Order:
-    """The order of a split of 22 records in 2 files, shuffled as a whole or in several windows of blocks."""
+    """The order of a split of 22 records in 2 files, shuffled as a whole or in windows, with repeats or without."""
     monkeypatch.setattr(order, 'BLOCK_BYTES', 20_000)
     folder = write_records(tmp_path / 'data', num_images=NUM)
     found = index.read_index(folder, 'train', records.read_description(folder))
-    made = order.Order(found, BATCH, 1, {'one window': 10**9, 'windows': 60_000}[request.param])
-    assert (made.num_windows > 2) == (request.param == 'windows')
+    kind, _, repeats = request.param.partition(', ')
+    factors = sampling.in_units(1 + np.arange(NUM) % 4 * 0.6) if repeats else None
+    made = order.Order(found, BATCH, 1, {'one window': 10**9, 'windows': 60_000}[kind], factors)
+    assert (made.num_windows > 2) == (kind == 'windows')
+    assert made.epoch_length == (41 if repeats else NUM)
     return made
 
 
@@ -55,7 +61,7 @@ def read_numbers(monkeypatch) -> list[int]:
 
 def test_records_come_in_their_order(made):
     expected = [id_of(number) for number in numbers_in_order(made)]
-    assert ids(reading.shuffled_records(made, 0, slice(0, BATCH)).take(2 * NUM)) == expected
+    assert ids(reading.shuffled_records(made, 0, slice(0, BATCH)).take(len(expected))) == expected
 
 
 def check_positions(made: order.Order, positions) -> None:
@@ -68,21 +74,21 @@ def check_positions(made: order.Order, positions) -> None:
 
 
 def test_from_a_position_the_same_records_follow(made):
-    check_positions(made, [1, 9, NUM - 1, NUM])
+    check_positions(made, [1, 9, made.epoch_length - 1, made.epoch_length])
 
 
 @pytest.mark.slow
 def test_from_every_position_the_same_records_follow(made):
-    check_positions(made, range(NUM + 3))
+    check_positions(made, range(made.epoch_length + 3))
 
 
 @pytest.mark.parametrize('first', [8, 18])
 def test_what_was_used_is_not_read_again(made, first, read_numbers):
-    serialized = ids(reading.shuffled_records(made, first, slice(0, BATCH)).take(NUM - first))
+    serialized = ids(reading.shuffled_records(made, first, slice(0, BATCH)).take(made.epoch_length - first))
     rest = numbers_in_order(made, epochs=1)[first:]
     assert serialized == [id_of(number) for number in rest]
-    assert sorted(read_numbers[: NUM - first]) == sorted(rest)
-    assert set(read_numbers[NUM - first :]) <= set(range(NUM))  # of the next epoch
+    assert sorted(read_numbers[: len(rest)]) == sorted(rest)
+    assert set(read_numbers[len(rest) :]) <= set(range(NUM))  # of the next epoch
 
 
 @pytest.mark.parametrize('part', [0, 1])
@@ -97,8 +103,8 @@ def test_the_records_of_other_rows_are_not_read(made, part, read_numbers):
 
 def test_no_more_is_read_ahead_than_a_window(made, read_numbers):
     """And some steps, of one record here."""
-    window = NUM // made.num_windows
-    for taken, _ in enumerate(reading.shuffled_records(made, 0, slice(0, BATCH)).take(2 * NUM)):
+    window = made.epoch_length // made.num_windows
+    for taken, _ in enumerate(reading.shuffled_records(made, 0, slice(0, BATCH)).take(2 * made.epoch_length)):
         assert len(read_numbers) <= taken + window + 12
 
 
