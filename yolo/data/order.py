@@ -125,5 +125,11 @@ class Order:
 
 
 def _repeat(numbers: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:
-    """Each of the numbers (n,) as often as `counts` (n,) says, None for once."""
-    return numbers if counts is None else tf.repeat(numbers, counts)
+    """Each of the numbers (n,) as often as `counts` (n,) says, None for once.
+
+    tf.repeat would need memory for n times the largest of the counts.
+    """
+    if counts is None:
+        return numbers
+    places = tf.range(tf.reduce_sum(counts))
+    return tf.gather(numbers, tf.searchsorted(tf.cumsum(counts), places, side='right'))

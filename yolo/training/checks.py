@@ -19,6 +19,8 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     unresolved = [name for name in RESOLVED if getattr(config, name) is None]
     if unresolved:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
+    if config.class_weights == BALANCED and not config.class_loss_weights:
+        raise ValueError('class_loss_weights: none; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
     if config.sampling_threshold is not None and config.sampling != BALANCED:

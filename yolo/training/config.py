@@ -13,6 +13,7 @@ from yolo.training.network_config import NetworkConfig
 
 LOSSES = ('region', 'notebook')
 SAMPLINGS = UNIFORM, BALANCED = ('uniform', 'balanced')
+CLASS_WEIGHTS = ('none', BALANCED)
 OPTIMIZERS = ('sgd', 'adam')
 SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
@@ -39,13 +40,21 @@ class TrainConfig(NetworkConfig):
     )
     sampling_threshold: float = setting(
         None,
-        'For --sampling=balanced: images of a class that a smaller share f of the images has than this come '
-        'sqrt(threshold / f) times as often.',
+        'For --sampling=balanced: a class is rare if a smaller share of the images has it than this; its images come '
+        'sqrt(threshold / share) times as often.',
         group=LEARNING,
         above=0,
         high=1,
         unset='the mean share of the classes',
     )
+    class_weights: str = setting(
+        'none',
+        'balanced: the class loss of an object is weighted by 1 / sqrt(objects of its class in the split), scaled so '
+        'that the mean over the objects is 1.',
+        group=LEARNING,
+        choices=CLASS_WEIGHTS,
+    )
+    class_loss_weights: tuple[float, ...] = recorded(())  # of each class; () for none
     batch_size: int = setting(64, 'Images a step, over all replicas.', group=LEARNING, low=1, high=1 << 16)
     subdivisions: int = setting(
         1,

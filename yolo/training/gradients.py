@@ -147,7 +147,14 @@ def _loss_terms(
 ) -> dict[str, tf.Tensor]:
     """The parts of the loss and `loss`, their sum: scalars, this part's share."""
     terms = losses.TERMS[config.loss](
-        raw, batch['boxes'], batch['labels'], config.anchors, seen, places, config.batch_norm == SYNCHRONIZED
+        raw,
+        batch['boxes'],
+        batch['labels'],
+        config.anchors,
+        seen,
+        places,
+        config.batch_norm == SYNCHRONIZED,
+        config.class_loss_weights,
     )
     divisor = config.batch_size if config.loss == 'region' else num_groups
     terms = {name: term / divisor for name, term in terms.items()}

@@ -11,6 +11,8 @@
 `places` is optional; giving it saves encoding the objects again.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
@@ -23,29 +25,32 @@ IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any obje
 ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE = 12800, 0.01
 
 
-def region_loss(raw, boxes, labels, anchors, seen, places=None) -> tf.Tensor:
+def region_loss(raw, boxes, labels, anchors, seen, places=None, class_weights=()) -> tf.Tensor:
     """Darknet's region loss, summed over the batch: a scalar whose gradient to raw is minus Darknet's delta.
 
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
     anchors (A, 2) w, h in grid cells; seen: number of training images before this batch: below 12,800, predictions
-    without an object are pulled to their anchors; places (B, N, 3): row, column, anchor of each object, or None.
+    without an object are pulled to their anchors; places (B, N, 3): row, column, anchor of each object, or None;
+    class_weights (C,): factors on the class loss of the objects of each class, () for none.
     ValueError for a grid of unknown size. (Darknet src/region_layer.c, forward_region_layer.)
     """
-    return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places).values()))
+    return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places, class_weights=class_weights).values()))
 
 
-def notebook_loss(raw, boxes, labels, anchors, places=None) -> tf.Tensor:
+def notebook_loss(raw, boxes, labels, anchors, places=None, class_weights=()) -> tf.Tensor:
     """The Keras notebook's loss: a scalar, each part divided by its count over the whole batch.
 
     Under tf.distribute the counts are those of all replicas, so that the replicas' losses add up to the global one.
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
-    anchors (A, 2) w, h in grid cells; places (B, N, 3): row, column, anchor of each object, or None. ValueError for a
-    grid of unknown size. (The notebook's formulas.)
+    anchors (A, 2) w, h in grid cells; places (B, N, 3): row, column, anchor of each object, or None;
+    class_weights (C,) as of `region_loss`. ValueError for a grid of unknown size. (The notebook's formulas.)
     """
-    return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places).values()))
+    return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places, class_weights=class_weights).values()))
 
 
-def region_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True) -> dict[str, tf.Tensor]:
+def region_terms(
+    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=()
+) -> dict[str, tf.Tensor]:
     """The parts of `region_loss`, scalars that add up to it: box, objectness, class. `across_replicas` is not used."""
     del across_replicas
     raw, anchors = tf.cast(raw, tf.float32), tf.cast(anchors, tf.float32)
@@ -65,16 +70,16 @@ def region_terms(raw, boxes, labels, anchors, seen, places=None, across_replicas
     background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
     objectness_weight = tf.where(responsible, OBJECT_SCALE, background_weight)
     objectness_error = tf.square(objectness - target_objectness)
-    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
+    class_error = _class_error(raw, truth, class_weights)
     return {
         'box': tf.reduce_sum(box_weight * box_error) / 2,
         'objectness': tf.reduce_sum(objectness_weight * objectness_error) / 2,
-        'class': CLASS_SCALE * tf.reduce_sum(tf.where(responsible, cross_entropy, 0.0)),
+        'class': CLASS_SCALE * tf.reduce_sum(tf.where(responsible, class_error, 0.0)),
     }
 
 
 def notebook_terms(
-    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True
+    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=()
 ) -> dict[str, tf.Tensor]:
     """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used.
 
@@ -98,7 +103,7 @@ def notebook_terms(
     background = tf.where(best_iou < IGNORE_IOU, 1 - mask, 0.0)
     objectness_weight = background * NOOBJECT_SCALE + own_iou * OBJECT_SCALE
     objectness_error = tf.square(own_iou - objectness)
-    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
+    class_error = _class_error(raw, truth, class_weights)
     counts = tf.stack([tf.reduce_sum(mask), tf.reduce_sum(tf.cast(objectness_weight > 0, tf.float32))])
     if across_replicas:
         [counts] = sum_over_replicas([tf.stop_gradient(counts)])
@@ -106,7 +111,7 @@ def notebook_terms(
     return {
         'box': box / num_objects / 2,
         'objectness': tf.reduce_sum(objectness_weight * objectness_error) / num_weighted / 2,
-        'class': CLASS_SCALE * tf.reduce_sum(mask * cross_entropy) / num_objects,
+        'class': CLASS_SCALE * tf.reduce_sum(mask * class_error) / num_objects,
     }
 
 
@@ -185,6 +190,14 @@ def _overlaps(predicted, truth, stop_gradient: bool = True) -> tuple[tf.Tensor, 
         best_iou = tf.reduce_max(box_ops.iou(tf.stop_gradient(predicted)[..., None, :], objects), -1)
     own_iou = box_ops.iou(tf.stop_gradient(predicted) if stop_gradient else predicted, truth['own_corners'])
     return best_iou, own_iou
+
+
+def _class_error(raw: tf.Tensor, truth: dict[str, tf.Tensor], class_weights: Sequence[float]) -> tf.Tensor:
+    """Of each prediction the cross-entropy with its object's class, times the weight of that class (B, GH, GW, A)."""
+    cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(truth['label'], raw[..., 5:])
+    if not class_weights:
+        return cross_entropy
+    return cross_entropy * tf.gather(tf.constant(class_weights, tf.float32), truth['label'])
 
 
 def _squared_norm(x: tf.Tensor) -> tf.Tensor:

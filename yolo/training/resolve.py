@@ -8,7 +8,7 @@ from yolo import settings
 from yolo.data import records
 from yolo.models import architectures, spec
 from yolo.training import network, schedule
-from yolo.training.config import LOCAL, TrainConfig
+from yolo.training.config import BALANCED, LOCAL, TrainConfig
 
 VOC_STEPS, VOC_DECAY_STEPS = 80200, (40000, 60000)  # Darknet's cfg/yolov2-voc.cfg
 
@@ -32,6 +32,7 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
         resize=description.resize,
         sizes=_sizes(config, description.image_size),
         num_steps=_num_steps(config, num_images),
+        class_loss_weights=_class_loss_weights(config, description),
     )
     config = dataclasses.replace(
         config,
@@ -55,6 +56,19 @@ def _images_normalised(config: TrainConfig, num_replicas: int) -> int:
     """How many images batch norm is over; `checks` refuses what does not divide."""
     groups = config.subdivisions * (num_replicas if config.batch_norm == LOCAL else 1)
     return max(1, config.batch_size // groups)
+
+
+def _class_loss_weights(config: TrainConfig, description: records.Description) -> tuple[float, ...]:
+    """The weight of each class in the class loss, by the inverse square root of its number of objects; () for none.
+
+    The mean over the objects of the split is 1.
+    """
+    if config.class_weights != BALANCED:
+        return ()
+    objects = description.split(config.train_split).objects_per_class
+    roots = [math.sqrt(objects[name]) for name in description.classes]
+    mean = sum(roots) / max(1, sum(objects.values()))  # of 1 / root over the objects
+    return tuple(1 / (root * mean) if root else 1.0 for root in roots)
 
 
 def burn_in(config: TrainConfig) -> int:

@@ -45,9 +45,10 @@ def _network(config: TrainConfig) -> str:
 
 def _training(config: TrainConfig, num_images: int) -> str:
     epochs = config.num_steps * config.batch_size / num_images
-    balanced = ', balanced sampling' if config.sampling == BALANCED else ''
+    sampling = ', balanced sampling' if config.sampling == BALANCED else ''
+    weights = ', balanced class weights' if config.class_weights == BALANCED else ''
     return (
         f'recipe {config.recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
         f'({config.lr_schedule}), {config.num_steps:,} steps of {config.batch_size} images ({epochs:,.1f} epochs)'
-        f'{balanced}'
+        f'{sampling}{weights}'
     )

@@ -62,8 +62,12 @@ def overlap(a, b):
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
 
-def notebook_slowly(raw, boxes, labels, anchors):
-    """The notebook's formulas, one place at a time, with its scales."""
+def cross_entropy(logits, label):
+    return math.log(sum(math.exp(v) for v in logits)) - logits[label]
+
+
+def notebook_slowly(raw, boxes, labels, anchors, weights=(1, 1, 1, 1)):
+    """The notebook's formulas, one place at a time, with its scales; weights (C,) on the classes."""
     num_images, rows, columns, num_anchors, _ = raw.shape
     places = encode_targets(boxes, labels, anchors, (rows, columns)).numpy()
     box = crossed = conf = 0.0
@@ -82,7 +86,7 @@ def notebook_slowly(raw, boxes, labels, anchors):
             own, mask = 0.0, (1.0 if best < 0.6 and n is None else 0.0)
             if n is not None:
                 box += sum((p - q) ** 2 for p, q in zip(predicted, truths[n], strict=True))
-                crossed += math.log(sum(math.exp(v) for v in t[5:])) - t[5 + labels[b, n]]
+                crossed += weights[labels[b, n]] * cross_entropy(t[5:], labels[b, n])
                 own = overlap(predicted, truths[n])
                 mask += own * 5.0
                 num_m += 1
@@ -108,6 +112,37 @@ def test_notebook_equals_the_slow_twin(seed):
     raw, boxes, labels, anchors = crowd(seed)
     got = notebook_loss(raw, boxes, labels, anchors).numpy()
     assert got == pytest.approx(notebook_slowly(raw, boxes, labels, anchors), rel=2e-6)
+
+
+WEIGHTS = (0.25, 3.0, 1.0, 0.5)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_class_weights_of_the_notebook_equal_the_slow_twin(seed):
+    raw, boxes, labels, anchors = crowd(seed)
+    got = notebook_loss(raw, boxes, labels, anchors, class_weights=WEIGHTS).numpy()
+    assert got == pytest.approx(notebook_slowly(raw, boxes, labels, anchors, WEIGHTS), rel=2e-6)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_class_weights_of_the_region_loss_equal_the_slow_twin(seed):
+    """What they add is the weight less 1 times the cross-entropy of each place; gradients of nothing else change."""
+    raw, boxes, labels, anchors = crowd(seed)
+    places = encode_targets(boxes, labels, anchors, raw.shape[1:3]).numpy()
+    added, factors = 0.0, np.zeros(raw.shape[:4])
+    for b in range(len(raw)):
+        for place, label in {tuple(place): label for place, label in zip(places[b], labels[b], strict=True)}.items():
+            if label >= 0:
+                added += (WEIGHTS[label] - 1) * cross_entropy(raw[b][place][5:].astype(float), label)
+                factors[(b, *place)] = WEIGHTS[label]
+    plain, plain_gradient = gradient(region_loss, raw, boxes, labels, anchors, 5)
+    weighted, weighted_gradient = gradient(
+        lambda *args: region_loss(*args, class_weights=WEIGHTS), raw, boxes, labels, anchors, 5
+    )
+    assert abs(added) > 0.1
+    assert weighted - plain == pytest.approx(added, rel=1e-4)
+    np.testing.assert_array_equal(weighted_gradient[..., :5], plain_gradient[..., :5])
+    np.testing.assert_allclose(weighted_gradient[..., 5:], factors[..., None] * plain_gradient[..., 5:], atol=1e-6)
 
 
 @pytest.mark.parametrize(('loss', 'args'), [(region_loss, (0,)), (region_loss, (20000,)), (notebook_loss, ())])

@@ -80,7 +80,17 @@ def test_its_checkpoint_has_every_key_and_no_other(run_folder):
 
 
 def test_settings_that_an_old_run_lacks_take_their_defaults(run_folder):
-    lacking = ('ema', 'flip', 'mosaic', 'plateau', 'steps_per_loop', 'deterministic', 'resize')
+    lacking = (
+        'ema',
+        'flip',
+        'sampling',
+        'class_weights',
+        'mosaic',
+        'plateau',
+        'steps_per_loop',
+        'deterministic',
+        'resize',
+    )
     edit_config(run_folder, **dict.fromkeys(lacking))
     defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
     config = read_config(str(run_folder))

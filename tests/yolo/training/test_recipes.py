@@ -104,7 +104,7 @@ def test_the_pull_ends_where_the_images_do(records_dir, tmp_path, monkeypatch):
     )
     pulled, region_terms = {}, losses.region_terms
 
-    def with_and_without(raw, boxes, labels, anchors, seen, places=None, across_replicas=True):
+    def with_and_without(raw, boxes, labels, anchors, seen, places, *others):
         terms = region_terms(raw, boxes, labels, anchors, seen, places)
         without = region_terms(raw, boxes, labels, anchors, losses.ANCHOR_PULL_IMAGES, places)
         difference = terms['box'] - without['box']
