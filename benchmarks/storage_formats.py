@@ -37,7 +37,7 @@ def main(_) -> None:
         source = voc_folder.Source(f'{folder}/Annotations', f'{folder}/JPEGImages')
         size = FLAGS.image_size, FLAGS.image_size
         for how in images.FORMATS:
-            lists = {'all': f'{folder}/ImageSets/Main/all.txt'}
+            lists: dict[str, str | tuple[str, ...]] = {'all': f'{folder}/ImageSets/Main/all.txt'}
             convert.convert(
                 Settings(
                     source,
