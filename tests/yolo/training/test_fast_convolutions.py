@@ -73,4 +73,4 @@ def test_compiled_steps_take_them(records_dir, tmp_path, monkeypatch):
     assert [kernel.shape for _, kernel in calls] == [(3, 3, 64, 64)]  # not the first, of 3 channels
     for value, expected in zip(compiled, plain, strict=True):
         scale = float(tf.reduce_max(tf.abs(expected)))
-        np.testing.assert_allclose(value, expected, atol=2e-5 * scale)
+        np.testing.assert_allclose(value, expected, atol=1e-4 * scale)

@@ -110,7 +110,8 @@ def test_more_devices_than_tensorflow_takes_are_refused(command, tmp_path):
 
 
 def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
-    first, second = start([*command, f'--model_dir={tmp_path}'])
+    command = [*command, '--num_steps=400', f'--model_dir={tmp_path}']  # more than in the seconds until they agree
+    first, second = start(command)
     kills.lines_until(first, 7)
     second.kill()
     text = first.communicate(timeout=300)[0]
@@ -119,7 +120,7 @@ def test_a_lost_worker_ends_the_other_and_both_go_on(command, tmp_path):
     assert 'lost the others' in text
     assert 'Start all again with the same commands' in text
     assert 'Traceback' not in text
-    first, second = start([*command, f'--model_dir={tmp_path}'])
+    first, second = start(command)
     lines = kills.lines_until(first, 11)
     assert kills.resumed(lines) == '5'
     second.send_signal(signal.SIGTERM)  # to one of them
