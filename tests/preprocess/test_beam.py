@@ -43,7 +43,7 @@ def test_beam_writes_what_the_local_runner_writes(tmp_path):
     assert beam.split('trainval').images_left_out == 1
     assert [problem.image_id for problem in summaries['trainval'].problems] == ['trainval_00003']
     assert digests(tmp_path / 'beam') == digests(tmp_path / 'local')
-    assert len(digests(tmp_path / 'beam')) == 4 + 4 + 7
+    assert len(digests(tmp_path / 'beam')) == 4 + 4 + 2 + 7  # shards, an index of each split, and descriptions
 
 
 @pytest.mark.realdata
