@@ -20,8 +20,15 @@ from yolo import memory
 from yolo.training import distribution, losses, network, optimizer, state, step
 
 FLAGS = flags.FLAGS
+ANCHORS = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
 flags.DEFINE_integer('size', 416, 'Height and width of the images.')
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed_bfloat16'], 'What both compute in.')
+
+
+def config_of(size: int, **changes):
+    """A run of 20 classes at one image size, which is that of its records."""
+    config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), ANCHORS, (size, size))
+    return dataclasses.replace(config, **changes)
 
 
 def batch(num_boxes: int = 8) -> dict[str, np.ndarray]:
@@ -63,9 +70,7 @@ def ours(config, data: dict[str, np.ndarray]):
 def main(_) -> None:
     """Measures in turn and prints."""
     memory.keep_freed_memory()  # as train.py does; it serves both
-    anchors = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
-    config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), anchors, (FLAGS.size,) * 2)
-    config = dataclasses.replace(config, weight_decay=0.0, precision=FLAGS.precision)
+    config = config_of(FLAGS.size, weight_decay=0.0, precision=FLAGS.precision)
     data = batch()
     takers = {'this': ours(config, data)[0], 'Keras': plain_keras(config, data)}
     first = {name: take() for name, take in takers.items()}

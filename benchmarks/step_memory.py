@@ -9,13 +9,11 @@ images at once (of a subdivision, on one GPU) fit into 8, 16, 24 and 80 GB, by t
 
 import dataclasses
 import functools
-import tempfile
 
+import keras_step
 import peak_memory
 import tensorflow as tf
 from absl import app, flags
-from keras_step import batch
-from training_loop import make_config
 
 from yolo import memory as machine_memory
 from yolo.memory import keep_freed_memory
@@ -27,15 +25,13 @@ flags.DEFINE_integer('subdivisions', 1, 'Parts of the batch.')
 flags.DEFINE_bool('jit_compile', True, 'Compile the step with XLA.')
 flags.DEFINE_bool('table', False, 'Print what fits, by the estimate, and measure nothing.')
 
-ANCHORS = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
 GB = (8, 16, 24, 80)
 
 
 def config_of(size: int, **changes):
     """A run at one image size."""
-    config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), ANCHORS, (size, size))
     changes = {'batch_size': FLAGS.batch_size, 'jit_compile': FLAGS.jit_compile, **changes}
-    return dataclasses.replace(config, sizes=((size, size),), precision=FLAGS.precision, **changes)
+    return keras_step.config_of(size, sizes=((size, size),), precision=FLAGS.precision, **changes)
 
 
 def measure() -> None:
@@ -46,7 +42,7 @@ def measure() -> None:
     run_state = state.make_state(config, strategy)
     accumulators = step.make_accumulators(run_state, config, strategy)
     steps = step.make_steps(run_state, config, strategy, (FLAGS.size, FLAGS.size), accumulators)
-    same = tf.data.Dataset.from_tensors(batch()).repeat()
+    same = tf.data.Dataset.from_tensors(keras_step.batch()).repeat()
     batches = iter(strategy.distribute_datasets_from_function(lambda _: same))
     for number in range(2):
         loss = float(steps(batches, number, 1)[0][0, 0])

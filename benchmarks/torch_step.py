@@ -8,7 +8,6 @@ weights and the same constant batch of noise; the losses of the first step show 
 ratio of their speeds, by the clock and by processor time: medians over the rounds.
 """
 
-import dataclasses
 import json
 import pathlib
 import subprocess
@@ -21,7 +20,6 @@ import keras_step
 import numpy as np
 from absl import app, flags
 from in_turn import spread
-from training_loop import make_config
 
 from yolo import memory
 from yolo.cores import num_cores
@@ -34,7 +32,6 @@ flags.DEFINE_list(
     ['eager', 'compiled', 'eager channels_last', 'compiled channels_last'],
     'What PyTorch does: eager or compiled, in channels first or last.',
 )
-ANCHORS = ((1.3, 1.7), (3.2, 4.0), (5.1, 8.1), (9.5, 4.8), (11.2, 10.0))
 
 
 class Twin:
@@ -71,10 +68,9 @@ def timed(take) -> dict:
 def main(_) -> None:
     """Measures in turn and prints."""
     memory.keep_freed_memory()  # as train.py does
-    config = make_config(tempfile.mkdtemp(), tuple(map(str, range(20))), ANCHORS, (FLAGS.size,) * 2)
-    config = dataclasses.replace(config, precision=FLAGS.precision)
+    config = keras_step.config_of(FLAGS.size, precision=FLAGS.precision)
     data = keras_step.batch()
-    anchors = np.array(ANCHORS, np.float32)
+    anchors = np.array(keras_step.ANCHORS, np.float32)
     data['places'] = responsible_places(data['boxes'], data['labels'], anchors, (FLAGS.size // 32,) * 2)
     take, model = keras_step.ours(config, data)
     kernels = {str(i): np.array(layer.kernel) for i, (_, layer, _) in enumerate(model.convolutions())}

@@ -26,9 +26,7 @@ def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str) -> Fo
         tfds.export(asked.tfds, asked.splits, voc_dir, asked.tfds_data_dir)
     _check(asked, voc_dir)
     if asked.coco:
-        given = dict(voc.split_file(text, '--coco') for text in asked.coco)
-        if len(given) < len(asked.coco):
-            raise ValueError(f'--coco={",".join(asked.coco)}: a name is there twice')
+        given = voc.by_name(asked.coco, '--coco')
         return coco.find(given, asked.images_dir, given_splits, asked.unlabelled or UNLABELLED[COCO])
     if asked.yolo:
         return yolo.find(asked.yolo, given_splits, asked.unlabelled or UNLABELLED[YOLO])
@@ -61,14 +59,12 @@ def _find_voc(voc_dir: str, asked: Request, given_splits: Sequence[str] | None) 
     """A VOC folder, with its own lists, with other ones, or without."""
     unlabelled = asked.unlabelled or UNLABELLED[VOC]
     if asked.split_files:
-        names = [posixpath.join(voc_dir, name) for name in ('Annotations', 'JPEGImages')]
-        annotations_dir, images_dir = (name if storage.is_folder(name) else voc_dir for name in names)
-        source, splits = voc.separate_folders(annotations_dir, images_dir, asked.split_files, unlabelled)
+        source, splits = voc.separate_folders(*voc.folders_of(voc_dir), asked.split_files, unlabelled)
         return lists.understand(source, splits)
     if storage.is_folder(posixpath.join(voc_dir, LISTS)):
         source, splits = voc.voc_folder(voc_dir, asked.splits, unlabelled)
         return lists.understand(source, splits)
-    return folder.find_voc(voc_dir, given_splits, unlabelled)
+    return folder.find(*voc.folders_of(voc_dir), given_splits, unlabelled)
 
 
 def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Found:
@@ -85,7 +81,7 @@ def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Foun
     elif kind == YOLO:
         found = yolo.find(place, given_splits, unlabelled)
     else:
-        found = folder.find_voc(place, given_splits, unlabelled)
+        found = folder.find(*voc.folders_of(place), given_splits, unlabelled)
     said = f'{place} was taken for {NAMES[kind]}: {reason}. Splits: {", ".join(found.splits)}'
     if ALL in found.splits:
         said += ' (it has no folder train; keep some images for a test by --split_files)'

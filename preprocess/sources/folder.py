@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from preprocess.sources import files, found
 from preprocess.sources.found import Found
-from yolo import storage
 from yolo.data import voc_folder, voc_xml
 from yolo.data.voc_folder import Source
 
@@ -59,14 +58,3 @@ def _read_filename(path: str) -> str:
         return voc_xml.parse_annotation(voc_folder.read_file(path, 'annotation', voc_folder.MOST_XML_BYTES)).filename
     except ValueError:
         return ''  # of no image
-
-
-def find_voc(voc_dir: str, wanted: Sequence[str] | None, unlabelled: str) -> Found:
-    """The same in a VOC folder without lists; without VOC's folders too, everything in it."""
-    annotations, images = (posixpath.join(voc_dir, name) for name in ('Annotations', 'JPEGImages'))
-    return find(
-        annotations if storage.is_folder(annotations) else voc_dir,
-        images if storage.is_folder(images) else voc_dir,
-        wanted,
-        unlabelled,
-    )

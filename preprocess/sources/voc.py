@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Sequence
 
+from yolo import storage
 from yolo.data.voc_folder import LEAVE_OUT, Source, checked
 from yolo.names import check_file_names
 
@@ -26,16 +27,28 @@ def separate_folders(
 
     ValueError if a folder is not there, or a split is not name=file, named twice, or cannot be a part of a file's name.
     """
-    splits = dict(split_file(text) for text in split_files)
-    if len(splits) < len(split_files):
-        raise ValueError(f'--split_files={",".join(split_files)}: a name is there twice')
+    splits = by_name(split_files, '--split_files')
     check_file_names(splits, f'--split_files={",".join(split_files)}')
     return checked(Source(annotations_dir, images_dir, unlabelled=unlabelled)), splits
 
 
-def split_file(text: str, flag: str = '--split_files') -> tuple[str, str]:
-    """Name and path of a split given as name=file; ValueError if it is not."""
-    name, equals, path = text.partition('=')
-    if not (name and equals and path):
-        raise ValueError(f'{flag}: {text!r} is not name=file')
-    return name, path
+def folders_of(voc_dir: str) -> tuple[str, str]:
+    """Where annotations and images of a folder without lists are: in VOC's folders, or without these in it itself."""
+    annotations, images = (posixpath.join(voc_dir, name) for name in ('Annotations', 'JPEGImages'))
+    return (
+        annotations if storage.is_folder(annotations) else voc_dir,
+        images if storage.is_folder(images) else voc_dir,
+    )
+
+
+def by_name(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """Paths by name, given as name=file; ValueError if one is not, or a name is there twice."""
+    paths: dict[str, str] = {}
+    for text in texts:
+        name, equals, path = text.partition('=')
+        if not (name and equals and path):
+            raise ValueError(f'{flag}: {text!r} is not name=file')
+        paths[name] = path
+    if len(paths) < len(texts):
+        raise ValueError(f'{flag}={",".join(texts)}: a name is there twice')
+    return paths

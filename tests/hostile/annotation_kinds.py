@@ -10,6 +10,7 @@ from mutations import ODD_TEXTS, choose, damage, damage_json, replace_by_somethi
 
 from preprocess.sources import choose as sources
 from preprocess.sources import coco, folder, yolo
+from preprocess.sources import voc as voc_lists
 
 COCO = {
     'images': [{'id': 1, 'file_name': 'trainval_00001.jpg', 'width': 416, 'height': 416}],
@@ -36,7 +37,7 @@ def sources_of_annotations(case: Case) -> None:
     elif kind == 'folder':
         for path in list(images.iterdir())[:3]:
             path.rename(images / f'{choose(case.rng, [text for text in ODD_TEXTS if _is_name(text)])}.JPG')
-        found = folder.find_voc(str(voc), None, 'leave_out')
+        found = folder.find(*voc_lists.folders_of(str(voc)), None, 'leave_out')
         sources.detect(str(voc))
     else:
         (voc / 'labels').mkdir()
