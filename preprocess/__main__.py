@@ -35,6 +35,7 @@ COMMANDS = {
 
 def read_settings(values: FlagValues) -> Settings:
     """What the flags ask for; ValueError if they do not make sense. Writes the VOC folder that --tfds needs."""
+    from preprocess import label_rules
     from preprocess.sources import choose
 
     asked, given = flags.read(values, Request), flags.given(values, Settings)
@@ -47,6 +48,8 @@ def read_settings(values: FlagValues) -> Settings:
         given['image_size'] = image_settings.parse_image_size(given['image_size'])
     if 'labels' in given:
         given['labels'] = labels.read(given['labels'])
+    if 'label_map' in given:
+        given['label_map'] = label_rules.read_map(given['label_map'])
     return Settings(found.source, found.splits, notes=found.notes, **given)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocess import anchors as anchor_tools
-from preprocess import conventions, resume, scan, shards, tfds_metadata
+from preprocess import classes_of_records, conventions, label_rules, resume, scan, shards, tfds_metadata
 from preprocess.limits import check_workers
 from preprocess.pool import WorkerPool, local
 from preprocess.report import page
@@ -26,7 +26,6 @@ from preprocess.sources.lists import read_lists
 from yolo import lock
 from yolo.data import index, records
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
-from yolo.names import MOST_BYTES, find_file_problem
 from yolo.settings import of
 from yolo.version import VERSION
 
@@ -64,8 +63,9 @@ def _convert(
         check_workers(number, settings.image_size)
     with pool or local(number) as workers:
         scans = {split: _scan_split(settings, split, ids, workers) for split, ids in lists.items()}
-        classes = _choose_classes(settings, scans)
-        first_scan = next(iter(scans.values()))
+        classes = classes_of_records.choose(settings, scans)
+        first, first_scan = next(iter(scans.items()))
+        problems[first] += classes_of_records.note_unknown(settings, first, scans)
         sizes = first_scan.sizes  # (N, 2) of the first split
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
         recorded = _recorded_settings(settings, lists, classes, anchors)
@@ -110,32 +110,11 @@ def _scan_split(settings: Settings, split: str, ids: Sequence[str], workers: Wor
             path,
             settings.max_pixels,
             settings.damaged,
+            settings.label_rules,
         )
         for _, part, path in _parts(settings, split, ids, workers)
     ]
     return scan.join(workers.run(scan.scan, jobs))
-
-
-def _choose_classes(settings: Settings, scans: Mapping[str, scan.Scan]) -> tuple[str, ...]:
-    """The labels of the settings, or all names in the annotations, sorted.
-
-    ValueError if there is none, or one cannot be a part of a file's name.
-    """
-    if settings.labels:
-        return settings.labels
-    for each in scans.values():
-        for name, image_id in each.wrong_names.items():
-            raise ValueError(
-                f'the class {name[:MOST_BYTES]!r} in the annotation of {image_id!r}: {find_file_problem(name)}; rename '
-                'it in the annotations, or give --labels without it to leave its objects out'
-            )
-    classes = tuple(sorted({name for each in scans.values() for name in each.counts}))
-    if classes:
-        return classes
-    num = sum(each.num_unread for each in scans.values())
-    reasons = '; '.join(reason for each in scans.values() for reason in each.reasons)
-    unread = f' ({num} annotations could not be read: {reasons}{"; ..." if num > 1 else ""})' if num else ''
-    raise ValueError(f'no objects were found in any annotation; check the folders and lists, or give --labels{unread}')
 
 
 def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str], anchors: np.ndarray) -> dict:
@@ -182,7 +161,7 @@ def _write_split(jobs: Sequence[shards.Shard], summary: Summary, workers: Worker
             written[posixpath.basename(shard.path)] = file
             summary.add(part)
             bar.update(len(shard.ids))
-    summary.problems = conventions.say_once(summary.problems)
+    summary.problems = label_rules.say_dropped(desc, summary.dropped) + conventions.say_once(summary.problems)
     return written
 
 

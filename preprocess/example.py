@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from preprocess.label_rules import AS_ANNOTATED, LabelRules
 from yolo.data import voc_xml
 from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, REPAIRED
 
@@ -16,7 +17,8 @@ ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
 class Objects:
     """The usable objects of an image: names, boxes (N, 4) relative float32, difficult and truncated (N,) bool.
 
-    problems: (kind, reason) of what is odd in the annotation, and of each object that was left out or repaired.
+    problems: (kind, reason) of what is odd in the annotation, and of each object that was left out or repaired;
+    dropped: the names of the objects that the rules drop, as annotated.
     """
 
     names: tuple[str, ...]
@@ -24,47 +26,71 @@ class Objects:
     difficult: np.ndarray
     truncated: np.ndarray
     problems: tuple[tuple[str, str], ...]
+    dropped: tuple[str, ...] = ()
 
 
-def usable_objects(annotation: voc_xml.Annotation, size: tuple[int, int], classes: frozenset[str] | None) -> Objects:
+def usable_objects(
+    annotation: voc_xml.Annotation,
+    size: tuple[int, int],
+    classes: frozenset[str] | None,
+    rules: LabelRules = AS_ANNOTATED,
+) -> Objects:
     """The objects of known classes (None: of any) whose boxes have an area in an image of `size` = height, width.
 
+    rules: what the names in annotations become, before they are compared with the classes.
     VOC pixels are 1-based and inclusive: a box's extent is [xmin - 1, xmax] x [ymin - 1, ymax]. Boxes are clipped to
     the image. VOC's rule for no area is xmax <= xmin or ymax <= ymin.
     """
-    return usable_objects_of([annotation], [size], classes)[0]
+    return usable_objects_of([annotation], [size], classes, rules)[0]
 
 
 def usable_objects_of(
-    annotations: Sequence[voc_xml.Annotation], sizes: Sequence[tuple[int, int]], classes: frozenset[str] | None
+    annotations: Sequence[voc_xml.Annotation],
+    sizes: Sequence[tuple[int, int]],
+    classes: frozenset[str] | None,
+    rules: LabelRules = AS_ANNOTATED,
 ) -> list[Objects]:
     """The same of many images at once."""
     counts = [len(annotation.names) for annotation in annotations]
     owners = np.repeat(np.arange(len(counts)), counts)  # (N,) the image of each object
-    names = np.array([name for annotation in annotations for name in annotation.names], object)  # (N,)
+    annotated = [name for annotation in annotations for name in annotation.names]
+    names = np.array([rules.rename(name) for name in annotated], object)  # (N,)
+    is_dropped = np.array([bool(old) and not new for old, new in zip(annotated, names, strict=True)], bool)
     pixels = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotations)])  # (N, 4)
     extents = np.array([(w, h, w, h) for h, w in sizes], float).reshape(-1, 4)[owners]  # (N, 4)
     relative = (pixels - [1, 1, 0, 0]) / extents
     clipped = np.clip(relative, 0, 1)
     boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
     checks = _checks(names, pixels, boxes, classes)
-    kept: np.ndarray = np.logical_not(np.any([mask for _, _, mask in checks], 0))  # (N,)
+    kept: np.ndarray = ~np.any([is_dropped, *(mask for _, _, mask in checks)], 0)  # (N,)
     checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING)
-    fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
+    problems = _describe(annotations, sizes, owners, [(kind, text, mask & ~is_dropped) for kind, text, mask in checks])
+    ends = np.cumsum(counts).tolist()
+    ranges = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [
+        _select(annotation, names[part], boxes[part], kept[part], is_dropped[part], said)
+        for annotation, part, said in zip(annotations, ranges, problems, strict=True)
+    ]
+
+
+def _describe(
+    annotations: Sequence[voc_xml.Annotation],
+    sizes: Sequence[tuple[int, int]],
+    owners: np.ndarray,
+    checks: Sequence[tuple[str, str, np.ndarray]],
+) -> list[list[tuple[str, str]]]:
+    """Kind and reason of the problems of each image; owners (N,): the image of each object."""
     problems = [list(annotation.problems) for annotation in annotations]
-    starts = np.cumsum(counts) - counts
+    starts = np.searchsorted(owners, np.arange(len(annotations))).tolist()
+    fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
     for i in np.flatnonzero(fails.any(0)).tolist():
         image = int(owners[i])
         kind, reason, _ = checks[int(fails[:, i].argmax())]  # the first that it fails
         height, width = sizes[image]
         annotation = annotations[image]
-        name = voc_xml.describe_object(annotation.names, annotation.boxes, i - int(starts[image]))
+        name = voc_xml.describe_object(annotation.names, annotation.boxes, i - starts[image])
         problems[image].append((kind, f'{name}: {reason.format(width=width, height=height)}'))
-    ranges = [slice(start, start + count) for start, count in zip(starts.tolist(), counts, strict=True)]
-    return [
-        _select(annotation, boxes[part], kept[part], said)
-        for annotation, part, said in zip(annotations, ranges, problems, strict=True)
-    ]
+    return problems
 
 
 def _checks(
@@ -102,7 +128,19 @@ def _repairs(pixels: np.ndarray, was_clipped: np.ndarray) -> list[tuple[str, str
 
 
 def _select(
-    annotation: voc_xml.Annotation, boxes: np.ndarray, kept: np.ndarray, problems: Sequence[tuple[str, str]]
+    annotation: voc_xml.Annotation,
+    names: np.ndarray,
+    boxes: np.ndarray,
+    kept: np.ndarray,
+    is_dropped: np.ndarray,
+    problems: Sequence[tuple[str, str]],
 ) -> Objects:
-    names = tuple(name for name, keep in zip(annotation.names, kept, strict=True) if keep)
-    return Objects(names, boxes[kept], annotation.difficult[kept], annotation.truncated[kept], tuple(problems))
+    """The objects (N,) of an image that are kept; names: of their classes."""
+    return Objects(
+        tuple(names[kept].tolist()),
+        boxes[kept],
+        annotation.difficult[kept],
+        annotation.truncated[kept],
+        tuple(problems),
+        tuple(annotation.names[i] for i in np.flatnonzero(is_dropped)),
+    )

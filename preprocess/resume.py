@@ -38,6 +38,9 @@ class Summary:
     objects_per_image: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     lengths: list[int] = dataclasses.field(default_factory=list)  # bytes of each record that was written
+    dropped: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter
+    )  # by --label_map, by name
 
     @property
     def num_objects(self) -> int:
@@ -62,6 +65,7 @@ class Summary:
         self.objects_per_image.update(other.objects_per_image)
         self.problems += other.problems
         self.lengths += other.lengths
+        self.dropped.update(other.dropped)
 
     def count(self, kind: str) -> int:
         """Problems of a kind."""

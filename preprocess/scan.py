@@ -12,6 +12,7 @@ import numpy as np
 from preprocess import example
 from preprocess.box_sizes import SizeCounts, count_sizes
 from preprocess.example import Objects
+from preprocess.label_rules import AS_ANNOTATED, LabelRules
 from yolo import storage
 from yolo.data import voc_folder
 from yolo.data.images import LEAVE_OUT, MAX_PIXELS
@@ -35,6 +36,7 @@ class ScanJob:
     cache_path: str
     max_pixels: int = MAX_PIXELS
     damaged: str = LEAVE_OUT
+    rules: LabelRules = AS_ANNOTATED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Scan:
     num_unread: int  # annotations
     reasons: tuple[str, ...]  # of the first of them
     wrong_names: dict[str, str] = dataclasses.field(default_factory=dict)  # of objects -> first image: no file's name
+    annotated: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # all objects by their name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
         annotations.append(annotation)
         sizes.append(size)
         reasons.append('')
-    usable = example.usable_objects_of(annotations, sizes, job.classes)
+    usable = example.usable_objects_of(annotations, sizes, job.classes, job.rules)
     good = iter(
         [
             Scanned(annotation.filename, size, objects)
@@ -100,7 +103,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     box_sizes = boxes[:, 2:] - boxes[:, :2]
     read_ids = [image_id for image_id, reason in zip(ids, reasons, strict=True) if not reason]
     wrong = {name: _first(name, read_ids, usable) for name in counts if find_file_problem(name)}
-    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), tuple(unread[:MOST_REASONS]), wrong)
+    annotated = collections.Counter(name for annotation in annotations for name in annotation.names if name)
+    some = tuple(unread[:MOST_REASONS])
+    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), some, wrong, annotated)
     return result, [reason or next(good) for reason in reasons]
 
 
@@ -129,8 +134,10 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
     total, num_kept, step, num_unread = 0, 0, 1, 0
     reasons: tuple[str, ...] = ()
     wrong_names: dict[str, str] = {}
+    annotated: collections.Counter = collections.Counter()
     for each in scans:
         counts.update(each.counts)
+        annotated.update(each.annotated)
         size_counts += each.size_counts
         sizes.append(each.sizes[-total % step :: step])
         total, num_kept = total + len(each.sizes), num_kept + len(sizes[-1])
@@ -140,4 +147,4 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
         wrong_names = each.wrong_names | wrong_names
-    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons, wrong_names)
+    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons, wrong_names, annotated)

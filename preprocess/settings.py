@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from preprocess.label_rules import LabelRules
 from yolo import settings
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.data.images import FORMATS
@@ -70,10 +71,24 @@ class Settings:
     workers: int = setting(os.cpu_count() or 1, 'Processes.', group=WORK, low=1, high=MOST_WORKERS, may_change=True)
     damaged: str = damaged_setting(group=RECORDS)
     max_pixels: int = max_pixels_setting(group=RECORDS)
+    label_map: tuple[tuple[str, str], ...] | None = setting(
+        None,
+        'Other names for those in the annotations, before --labels is looked at: old=new,... or a file with old=new a '
+        'line. Several may become one class; old= (nothing) drops its objects. Each name is looked up once: a=b,b=c '
+        'makes a b, not c. Names with , or = need the file, with a tab in place of the =.',
+        group=RECORDS,
+        given_as=str,
+        unset='none',
+    )
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
+
+    @property
+    def label_rules(self) -> LabelRules:
+        """What becomes of the names in annotations."""
+        return LabelRules(dict(self.label_map or ()))
 
 
 @dataclasses.dataclass(frozen=True)

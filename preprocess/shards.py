@@ -114,7 +114,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     size = image.shape[:2]
     if scanned.size != size:
         annotation = voc_folder.read_annotation(settings.source, image_id, size)
-        objects = example.usable_objects(annotation, size, frozenset(shard.classes))
+        objects = example.usable_objects(annotation, size, frozenset(shard.classes), settings.label_rules)
     problems += objects.problems
     repairs = [reason for kind, reason in problems if kind == REPAIRED]
     if settings.strict and repairs:
@@ -124,6 +124,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     summary.take_image(objects.names, objects.difficult)
     summary.num_truncated += int(objects.truncated.sum())
+    summary.dropped.update(objects.dropped)
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
     return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))

@@ -24,6 +24,7 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'num_shards': (lambda folder: 2, 'num_shards'),
     'damaged': (lambda folder: 'keep', 'damaged'),
     'max_pixels': (lambda folder: 10**6, 'max_pixels'),
+    'label_map': (lambda folder: (('ring', 'circle'),), 'label_map'),
 }
 
 
@@ -99,5 +100,6 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'num_shards',
         'damaged',
         'max_pixels',
+        'label_map',
         'tool_version',
     ]

@@ -1,0 +1,41 @@
+"""Which classes records have, and which names of the rules about classes no annotation has."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from preprocess import label_rules
+from preprocess.scan import Scan
+from preprocess.settings import Settings
+from yolo.data.problems import NOTED, Problem
+from yolo.names import MOST_BYTES, find_file_problem
+
+
+def choose(settings: Settings, scans: Mapping[str, Scan]) -> tuple[str, ...]:
+    """The labels of the settings, or all names in the annotations, sorted.
+
+    ValueError if there is none, or one cannot be a part of a file's name.
+    """
+    if settings.labels:
+        return settings.labels
+    for each in scans.values():
+        for name, image_id in each.wrong_names.items():
+            raise ValueError(
+                f'the class {name[:MOST_BYTES]!r} in the annotation of {image_id!r}: {find_file_problem(name)}; rename '
+                'it by --label_map, or give --labels without it to leave its objects out'
+            )
+    classes = tuple(sorted({name for each in scans.values() for name in each.counts}))
+    if classes:
+        return classes
+    num = sum(each.num_unread for each in scans.values())
+    reasons = '; '.join(reason for each in scans.values() for reason in each.reasons)
+    unread = f' ({num} annotations could not be read: {reasons}{"; ..." if num > 1 else ""})' if num else ''
+    raise ValueError(f'no objects were found in any annotation; check the folders and lists, or give --labels{unread}')
+
+
+def note_unknown(settings: Settings, split: str, scans: Mapping[str, Scan]) -> list[Problem]:
+    """A note, under a split, on names in the rules that no annotation has."""
+    if not settings.label_map:
+        return []
+    occurring: Counter[str] = sum((each.annotated for each in scans.values()), Counter())
+    said = label_rules.say_unknown(settings.label_rules.label_map, occurring, label_rules.FLAG)
+    return [Problem(split, '', NOTED, said)] if said else []

@@ -1,0 +1,82 @@
+"""What becomes of the names in annotations: renamed, merged or dropped by --label_map, before anything else."""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from yolo import storage
+from yolo.data.problems import NOTED, Problem
+from yolo.names import check_file_names
+
+MOST_BYTES = 1 << 20  # of a file
+MOST_SHOWN = 20  # names in a message
+FLAG = '--label_map'
+
+Pairs = tuple[tuple[str, str], ...]  # name in the annotations, name of the class ('': dropped)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelRules:
+    """label_map: the class of a name in the annotations, '' to drop its objects; other names stay as they are."""
+
+    label_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def rename(self, name: str) -> str:
+        """The class of a name: one step, no chain is followed."""
+        return self.label_map.get(name, name)
+
+
+AS_ANNOTATED = LabelRules()
+
+
+def read_map(text: str) -> Pairs:
+    """The pairs that --label_map stands for, sorted: `old=new,...`, or a file with `old=new` or old TAB new a line.
+
+    ValueError, with the pair, for one that is neither, a name that is mapped twice, and a class that cannot be a part
+    of a file's name.
+    """
+    if storage.is_file(text):
+        lines = storage.read(text, MOST_BYTES).decode('utf-8-sig').splitlines()
+        pairs = [_pair(line, f'{FLAG}={text}, line {i}') for i, line in enumerate(lines, 1) if line.strip()]
+    elif '=' in text:
+        pairs = [_pair(part, f'{FLAG}={text}') for part in text.split(',') if part.strip()]
+    else:
+        raise ValueError(f'{FLAG}={text}: neither old=new,... nor a file with old=new a line')
+    if not pairs:
+        raise ValueError(f'{FLAG}={text}: it maps no name')
+    twice = [name for name, times in collections.Counter(old for old, _ in pairs).items() if times > 1]
+    if twice:
+        raise ValueError(f'{FLAG}={text}: {twice[0]!r} is mapped twice')
+    check_file_names([new for _, new in pairs if new], f'{FLAG}={text}')
+    return tuple(sorted(pairs))
+
+
+def _pair(text: str, place: str) -> tuple[str, str]:
+    parts = [part.strip() for part in text.split('\t' if '\t' in text else '=')]
+    if len(parts) != 2 or not parts[0]:
+        raise ValueError(
+            f'{place}: {text.strip()!r} is not old=new; names with , or = go into a file, one pair a line, with a tab '
+            'in place of the ='
+        )
+    return parts[0], parts[1]
+
+
+def say_unknown(names: Iterable[str], occurring: Mapping[str, int], flag: str) -> str:
+    """What to say of names that a flag gives and no annotation has, '' if all occur; occurring: objects by name."""
+    unknown = [name for name in names if name not in occurring]
+    if not unknown:
+        return ''
+    there = sorted(occurring, key=lambda name: (-occurring[name], name))
+    shown = ', '.join(f'{name!r} ({occurring[name]:,})' for name in there[:MOST_SHOWN])
+    more = f' and {len(there) - MOST_SHOWN:,} more' if len(there) > MOST_SHOWN else ''
+    said = ', '.join(map(repr, unknown[:MOST_SHOWN]))
+    return f'{flag} names {said}, which no annotation has; there are {shown or "none"}{more}'
+
+
+def say_dropped(split: str, dropped: Mapping[str, int]) -> list[Problem]:
+    """One line for each name whose objects were dropped; dropped: objects of a split by name."""
+    return [
+        Problem(split, '', NOTED, f'{number:,} objects {name!r} were dropped, as {FLAG} says')
+        for name, number in sorted(dropped.items())
+        if number
+    ]
