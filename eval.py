@@ -186,7 +186,7 @@ def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int
 def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     """What the devkit's result files hold, in the same form as `_detect` returns it."""
     from yolo.data.voc_folder import Source
-    from yolo.evaluation import annotations, devkit_files
+    from yolo.evaluation import annotations, coverage, devkit_files
     from yolo.evaluation.result import EvaluationResult
 
     idle = [f'--{name}' for name in MODEL_SETTINGS if values[name].present]
@@ -196,6 +196,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     list_path = f'{asked.voc_dir}/ImageSets/Main/{asked.split}.txt'
     image_ids, classes, objects = annotations.read_truth(source, list_path, asked.labels)
     detections = devkit_files.read_detections(asked.detections_dir, asked.split, classes, image_ids)
+    coverage.warn_of_another_list(asked.detections_dir, list_path, image_ids, objects, detections)
     about = {
         'split': asked.split,
         'thresholds': {'match_iou': asked.match_iou},

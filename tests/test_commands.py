@@ -285,6 +285,12 @@ def test_detections_through_the_devkits_files_have_the_same_ap(call, trained, tm
         assert status == 1
         assert message in text
         assert 'Traceback' not in text
+    for path in (tmp_path / 'found').iterdir():  # the results of one image alone
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text(''.join(line for line in lines if line.split()[0] == 'im_1'))
+    flags_of_files = (f'--detections_dir={tmp_path}/found', f'--voc_dir={tmp_path}/VOC', f'--report_dir={tmp_path}/b')
+    _, text = call('eval', *flags_of_files, check=True)
+    assert 'images of the list test.txt have no detection in' in text
 
 
 def test_several_sizes_make_a_table(call, trained, tmp_path):
