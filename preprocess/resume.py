@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from preprocess import tfds_metadata
+from preprocess.statistics import Statistics
 from yolo import descriptions, storage
 from yolo.data import index, records, tfrecord
 from yolo.data.problems import Problem
@@ -41,6 +42,7 @@ class Summary:
     dropped: collections.Counter[str] = dataclasses.field(
         default_factory=collections.Counter
     )  # by --label_map, by name
+    statistics: Statistics = dataclasses.field(default_factory=Statistics)
 
     @property
     def num_objects(self) -> int:
@@ -57,6 +59,7 @@ class Summary:
 
     def add(self, other: 'Summary') -> None:
         """Takes another part in."""
+        self.statistics.add(other.statistics, self.num_images)
         self.num_images += other.num_images
         self.num_difficult += other.num_difficult
         self.num_truncated += other.num_truncated
@@ -122,7 +125,11 @@ def begin(out_dir: str, settings: Mapping, defaults: Mapping) -> bool:
 def note(path: str, shard: records.ShardFile, summary: Summary) -> None:
     """Notes that the shard of this path is finished."""
     problems = [dataclasses.asdict(problem) for problem in summary.problems]
-    fields = {'shard': dataclasses.asdict(shard), 'summary': {**vars(summary), 'problems': problems}}
+    statistics = dataclasses.asdict(summary.statistics)
+    fields = {
+        'shard': dataclasses.asdict(shard),
+        'summary': {**vars(summary), 'problems': problems, 'statistics': statistics},
+    }
     storage.make_folder(posixpath.dirname(_note_path(path)))
     storage.write(_note_path(path), json.dumps(fields, ensure_ascii=False))
 
@@ -164,6 +171,8 @@ def _check_note(noted: Note) -> None:
     ):
         if value != counted:
             raise ValueError(f'{name} counts {value}, the rest of the note {counted}')
+    if problem := summary.statistics.find_problem(summary.objects, summary.num_images):
+        raise ValueError(f'summary.{problem}')
 
 
 def _note_path(path: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import google_crc32c
 import numpy as np
 
-from preprocess import example, resume, scan
+from preprocess import example, resume, scan, statistics
 from preprocess.resume import Summary
 from preprocess.scan import Scanned
 from preprocess.settings import IMAGES_PER_SHARD, Settings
@@ -87,7 +87,10 @@ def _make_records(shard: Shard, chunk: Sequence[tuple[str, Scanned | str]], summ
             made.append(_make_record(shard, image_id, scanned, summary))
         except ValueError as error:
             summary.problems.append(Problem(shard.split, image_id, LEFT_OUT_IMAGE, str(error)))
-    return _add_places(made, shard)
+    placed = _add_places(made, shard)
+    gathered = statistics.gather(placed, shard.classes, shard.anchors, shard.settings.image_size)
+    summary.statistics.add(gathered, summary.num_images - len(placed))
+    return placed
 
 
 def _add_places(made: Sequence[records.Record], shard: Shard) -> list[records.Record]:

@@ -1,5 +1,6 @@
 """Names of classes and splits: which can stand in a list, a report, and the name of a file."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -13,6 +14,15 @@ def find_problem(name: str) -> str:
         return 'it is empty'
     odd = [letter for letter in name if unicodedata.category(letter) in NO_LETTERS]
     return f'it has the character {odd[0]!r}' if odd else ''
+
+
+def plain(name: str) -> str:
+    """A name in lower case, without blanks and underscores around it, and without these and hyphens within it.
+
+    Names that are equal then are most likely meant to be the same. Signs at an end stay: A+ and A- differ.
+    """
+    name = unicodedata.normalize('NFKC', name).casefold()
+    return re.sub(r'(?<=\w)[\s_-]+(?=\w)|^[\s_]+|[\s_]+$', '', name)
 
 
 def find_file_problem(name: str) -> str:

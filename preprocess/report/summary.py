@@ -5,6 +5,7 @@ import json
 import posixpath
 from collections import Counter
 
+from preprocess.report import data_warnings
 from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo import storage
@@ -15,7 +16,7 @@ SHOWN = 20  # kinds of problems on screen, beside the images that were left out
 
 
 def format_summary(description: records.Description, summaries: dict[str, Summary]) -> str:
-    """Counts by split and class, anchors, and the first problems by name."""
+    """Counts by split and class, anchors, the first problems by name, and warnings about the data."""
     width = max(12, *(len(name) for name in description.classes))
     header = f'{"":<{width}}' + ''.join(f'  {split:>10}' for split in summaries)
     rows = [
@@ -44,6 +45,7 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
     num_more = sum(len(problems) for _, problems in same[SHOWN:])
     if num_more:
         lines.append(f'  and {num_more} more in report.json')
+    lines += [f'warning: {warning.line}' for warning in data_warnings.find(description, summaries)]
     return '\n'.join(lines)
 
 
@@ -62,9 +64,10 @@ REPORT = 'report.json'
 
 
 def write_report(out_dir: str, description: records.Description, summaries: dict[str, Summary]) -> None:
-    """Writes `report.json`: the counts by split and every problem {split, image_id, kind, reason}."""
+    """Writes `report.json`: the counts by split, the warnings, and every problem {split, image_id, kind, reason}."""
     report = {
         'splits': {name: dataclasses.asdict(split) for name, split in description.splits.items()},
+        'warnings': [dataclasses.asdict(each) for each in data_warnings.find(description, summaries)],
         'problems': [dataclasses.asdict(p) for summary in summaries.values() for p in summary.problems],
     }
     storage.write(posixpath.join(out_dir, REPORT), json.dumps(report, indent=1, ensure_ascii=False) + '\n')

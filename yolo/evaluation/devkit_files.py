@@ -3,7 +3,6 @@
 import glob
 import posixpath
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from absl import logging
 
 from yolo import storage
 from yolo.evaluation.voc_matching import Detections
-from yolo.names import check_file_names
+from yolo.names import check_file_names, plain
 
 COMPETITION = 'comp4'  # detection, trained on any data
 LARGEST = 1e9  # largest absolute value that a line may hold
@@ -93,11 +92,11 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
     paths = storage.glob(posixpath.join(glob.escape(folder), f'comp*_det_{glob.escape(split)}_*.txt'))
     if not paths:
         raise ValueError(f'{folder!r} has no file comp4_det_{split}_<class>.txt; check --detections_dir and --split')
-    class_of_plain_name = {_plain(name): k for k, name in enumerate(classes)}
+    class_of_plain_name = {plain(name): k for k, name in enumerate(classes)}
     given: dict[int, tuple[str, str]] = {}
     for path in paths:
         name = re.sub(rf'^comp\d*_det_{re.escape(split)}_|\.txt$', '', posixpath.basename(path))
-        k = classes.index(name) if name in classes else class_of_plain_name.get(_plain(name), -1)
+        k = classes.index(name) if name in classes else class_of_plain_name.get(plain(name), -1)
         if k in given:
             raise ValueError(f'{given[k][0]} and {path} are both files of the class {classes[k]!r}; keep one of them')
         if k >= 0:
@@ -112,11 +111,6 @@ def _paths(folder: str, split: str, classes: Sequence[str]) -> Iterator[tuple[in
         if other != name:
             logging.warning('the class %r of the detections is taken for the class %r of the annotations', other, name)
         yield k, path
-
-
-def _plain(name: str) -> str:
-    """A name in lower case, without spaces, hyphens and underscores between its words."""
-    return re.sub(r'(?<=\w)[\s_-]+(?=\w)', '', unicodedata.normalize('NFKC', name)).casefold()
 
 
 def _rows(path: str) -> tuple[list[int], list[str], np.ndarray]:
