@@ -50,7 +50,9 @@ TRAIN = (
 
 def run(*words: str) -> None:
     """Runs a command of this project."""
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
 def draw(folder: pathlib.Path) -> tuple[int, int, int]:
@@ -71,6 +73,8 @@ def draw(folder: pathlib.Path) -> tuple[int, int, int]:
         if counts[image_id][0] and (stars + counts[image_id][0]) * FLAGS.ratio <= others + counts[image_id][1]:
             chosen.append(image_id)
             stars, others = stars + counts[image_id][0], others + counts[image_id][1]
+    if not stars:
+        sys.exit(f'--num_drawn={FLAGS.num_drawn}: too few for one {RARE} in {FLAGS.ratio} objects; draw more')
     (folder / 'ImageSets/Main/rare.txt').write_text(''.join(f'{image_id}\n' for image_id in chosen))
     return len(chosen), stars, others
 

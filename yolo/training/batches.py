@@ -13,7 +13,7 @@ NAMED_CLASSES = 5  # rarest ones, in the line about sampling
 def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, first_step: int):
     """The batches of a run from a step on, as a distributed dataset; each process makes its own shard of them."""
     ranges = augmentation_ranges(config) if config.augment else None
-    repeats = read_repeats(config)
+    repeats = read_repeats(config, log=True)
 
     def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = pipeline.InputShard(context.input_pipeline_id, context.num_input_pipelines)
@@ -48,11 +48,18 @@ def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
     )
 
 
-def read_repeats(config: TrainConfig) -> np.ndarray | None:
-    """The repeat factors (N,) of the records of a run with balanced sampling, which it also logs; None of others."""
+def read_repeats(config: TrainConfig, log: bool = False) -> np.ndarray | None:
+    """The repeat factors (N,) of the records of a run with balanced sampling; None of others. log: says so."""
     if config.sampling != BALANCED:
         return None
     repeats, of_classes = label_reading.read_repeats(config.data_dir, config.train_split, config.sampling_threshold)
+    if log:
+        _log_sampling(config, repeats, of_classes)
+    return repeats
+
+
+def _log_sampling(config: TrainConfig, repeats: np.ndarray, of_classes: np.ndarray) -> None:
+    """How often images come; repeats: of the records (N,), of_classes: of the classes (C,)."""
     rare = [k for k in np.argsort(-of_classes, kind='stable').tolist() if of_classes[k] > 1][:NAMED_CLASSES]
     named = ', '.join(f'{config.classes[k]} {of_classes[k]:.2g} times as often' for k in rare)
     logging.info(
@@ -60,4 +67,3 @@ def read_repeats(config: TrainConfig) -> np.ndarray | None:
         repeats.mean() / sampling.ONE,
         named or 'none is rare',
     )
-    return repeats

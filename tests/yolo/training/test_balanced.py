@@ -47,9 +47,9 @@ def test_an_epoch_has_what_the_factors_say(balanced):
 
 def test_the_log_says_what_comes_more_often(balanced, caplog):
     with caplog.at_level(logging.INFO, 'absl'):
-        batches.read_repeats(balanced)
-        batches.read_repeats(dataclasses.replace(balanced, sampling_threshold=0.01))
-        batches.read_repeats(dataclasses.replace(balanced, sampling='uniform'))
+        batches.read_repeats(balanced, log=True)
+        batches.read_repeats(dataclasses.replace(balanced, sampling_threshold=0.01), log=True)
+        batches.read_repeats(dataclasses.replace(balanced, sampling='uniform'), log=True)
     first, second = caplog.messages
     assert 'balanced sampling: an epoch has 1.' in first
     assert 'bright 1.' in first
