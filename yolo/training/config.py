@@ -50,7 +50,7 @@ class TrainConfig(NetworkConfig):
     class_weights: str = setting(
         'none',
         'balanced: the class loss of an object is weighted by 1 / sqrt(objects of its class in the split), scaled so '
-        'that the mean over the objects is 1.',
+        'that the mean over the objects is 1. Measure it on your data: with small batches it can harm all classes.',
         group=LEARNING,
         choices=CLASS_WEIGHTS,
     )
