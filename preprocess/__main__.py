@@ -73,6 +73,8 @@ def run(values: FlagValues) -> int:
         print(report_summary.format_summary(description, summaries))
     print(f'records: {settings.out_dir}')
     print(f'what the data is like, and every problem: {posixpath.join(settings.out_dir, page.PAGE)}')
+    if summaries and (leaks := report_summary.format_leaks(summaries)):
+        print(leaks)
     left_out = sum(split.images_left_out for split in description.splits.values())
     if left_out > asked.allow_errors:
         print(

@@ -3,30 +3,36 @@
 Two passes: the first reads all annotations, for the classes and the anchors; the second writes the records.
 """
 
-import dataclasses
-import json
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-import google_crc32c
 import numpy as np
 from tqdm import tqdm
 
 from preprocess import anchors as anchor_tools
-from preprocess import classes_of_records, conventions, label_rules, resume, scan, shards, tfds_metadata
+from preprocess import (
+    classes_of_records,
+    conventions,
+    label_rules,
+    recorded_settings,
+    resume,
+    scan,
+    shards,
+    tfds_metadata,
+)
+from preprocess.leaks import search as leak_search
+from preprocess.leaks.leaks import Leaks
 from preprocess.limits import check_workers
 from preprocess.pool import WorkerPool, local
 from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
-from preprocess.sources import found
 from preprocess.sources.lists import read_lists
 from yolo import lock
 from yolo.data import index, records
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
-from yolo.settings import of
 from yolo.version import VERSION
 
 Lists = dict[str, list[str]]  # the image ids of each split, each id once
@@ -68,10 +74,10 @@ def _convert(
         problems[first] += classes_of_records.note_unknown(settings, first, scans)
         sizes = first_scan.sizes  # (N, 2) of the first split
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
-        recorded = _recorded_settings(settings, lists, classes, anchors)
+        recorded = recorded_settings.record(settings, lists, classes, anchors)
         if overwrite:
             resume.clear(settings.out_dir, list(lists))
-        if resume.begin(settings.out_dir, recorded, _defaults(settings)):
+        if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings)):
             resume.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
         written, summaries = {}, {}
@@ -84,8 +90,9 @@ def _convert(
             ]
             written.update(_write_split(jobs, summaries[split], workers))
             check_lock()
+    leaks = leak_search.search(settings, lists, summaries)
     description = _describe(settings, classes, anchors, sizes, lists, summaries)
-    _write_metadata(settings, description, records.Manifest(recorded, written), summaries, first_scan)
+    _write_metadata(settings, description, records.Manifest(recorded, written), summaries, leaks, first_scan)
     return description, summaries
 
 
@@ -117,37 +124,6 @@ def _scan_split(settings: Settings, split: str, ids: Sequence[str], workers: Wor
     return scan.join(workers.run(scan.scan, jobs))
 
 
-def _recorded_settings(settings: Settings, lists: Lists, classes: Sequence[str], anchors: np.ndarray) -> dict:
-    """What the records depend on, for the manifest, as JSON gives it back: all settings but those with may_change.
-
-    Settings that stand for something in the data are recorded as what they came to.
-    """
-    resolved = {
-        'source': found.describe(settings.source),
-        'splits': {
-            'splits': {
-                split: f'{len(ids)} images, {google_crc32c.value(chr(10).join(ids).encode()):08x}'
-                for split, ids in lists.items()
-            }
-        },
-        'labels': {'classes': classes},
-        'anchors': {'anchors': anchors.tolist(), 'anchors_from': settings.anchors},
-        'num_shards': {'num_shards': {split: shards.num_shards(settings, ids) for split, ids in lists.items()}},
-    }
-    recorded: dict = {}
-    for field in dataclasses.fields(settings):
-        if not of(field).may_change:
-            recorded |= resolved.get(field.name, {field.name: getattr(settings, field.name)})
-    return json.loads(json.dumps(recorded | {'tool_version': VERSION}))
-
-
-def _defaults(settings: Settings) -> dict:
-    """The defaults of the settings that are recorded as they are, as JSON gives them back."""
-    fields = [field for field in dataclasses.fields(settings) if not of(field).may_change]
-    defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    return json.loads(json.dumps(defaults))
-
-
 def _grid(settings: Settings) -> tuple[int, int]:
     return settings.image_size[0] // 32, settings.image_size[1] // 32
 
@@ -170,14 +146,16 @@ def _write_metadata(
     description: records.Description,
     manifest: records.Manifest,
     summaries: dict[str, Summary],
+    leaks: Leaks,
     first_scan: scan.Scan,
 ) -> None:
     """Writes all other files; the description last, since a folder with it is a finished one."""
     index.write_indices(settings.out_dir, {split: summary.lengths for split, summary in summaries.items()})
     records.write_manifest(settings.out_dir, manifest)
     tfds_metadata.write(settings.out_dir, description, manifest)
-    report_summary.write_report(settings.out_dir, description, summaries)
-    page.write_page(settings.out_dir, description, summaries, first_scan.sizes, first_scan.size_counts, settings.source)
+    report_summary.write_report(settings.out_dir, description, summaries, leaks)
+    sizes = first_scan.sizes, first_scan.size_counts
+    page.write_page(settings.out_dir, description, summaries, *sizes, settings.source, leaks)
     records.write_description(settings.out_dir, description)
     resume.end(settings.out_dir)
 

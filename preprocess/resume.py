@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from preprocess import tfds_metadata
+from preprocess.leaks import fingerprint
 from preprocess.statistics import Statistics
 from yolo import descriptions, storage
 from yolo.data import index, records, tfrecord
@@ -38,6 +39,8 @@ class Summary:
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # by name
     objects_per_image: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+    fingerprints: dict[str, str] = dataclasses.field(default_factory=dict)  # by image id, of those that were written
+    leak_warnings: list[str] = dataclasses.field(default_factory=list)
     lengths: list[int] = dataclasses.field(default_factory=list)  # bytes of each record that was written
     dropped: collections.Counter[str] = dataclasses.field(
         default_factory=collections.Counter
@@ -69,6 +72,8 @@ class Summary:
         self.problems += other.problems
         self.lengths += other.lengths
         self.dropped.update(other.dropped)
+        self.fingerprints |= other.fingerprints
+        self.leak_warnings += other.leak_warnings
 
     def count(self, kind: str) -> int:
         """Problems of a kind."""
@@ -159,6 +164,9 @@ def read_note(path: str) -> Note:
 def _check_note(noted: Note) -> None:
     """ValueError for counts that do not fit each other."""
     summary, per_image = noted.summary, noted.summary.objects_per_image
+    odd = [image_id for image_id, text in summary.fingerprints.items() if not fingerprint.is_fingerprint(text)]
+    if odd:
+        raise ValueError(f'summary.fingerprints has {odd[0]!r}, which is none')
     num_objects = sum(number * times for number, times in per_image.items())
     most = max([0, *(number for number, times in per_image.items() if times)])
     for name, value, counted in (
@@ -166,6 +174,7 @@ def _check_note(noted: Note) -> None:
         ('summary.num_images', summary.num_images, per_image.total()),
         ('summary.objects', summary.num_objects, num_objects),
         ('summary.max_boxes', summary.max_boxes, most),
+        ('summary.fingerprints', min(len(summary.fingerprints), summary.num_images), len(summary.fingerprints)),
         ('summary.lengths', len(summary.lengths), noted.shard.num_images),
         ('shard.num_bytes', noted.shard.num_bytes, sum(summary.lengths) + tfrecord.FRAME_BYTES * len(summary.lengths)),
     ):

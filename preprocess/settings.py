@@ -13,8 +13,10 @@ from yolo.settings import recorded, setting
 
 IMAGES_PER_SHARD = 512
 MOST_SHARDS = 99_999  # names of shards have five digits
+MOST_LEAK_DISTANCE = 11
 MOST_WORKERS = max(1024, os.cpu_count() or 1)
 VOC, XML, COCO, YOLO = FORMATS_OF_FOLDERS = ('voc', 'xml', 'coco', 'yolo')
+LEAKS = WARN, OFF = ('warn', 'off')
 NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
 SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
 
@@ -79,6 +81,21 @@ class Settings:
         group=RECORDS,
         given_as=str,
         unset='none',
+    )
+    leaks: str = setting(
+        WARN,
+        'Images that are the same or nearly so, also mirrored or slightly cropped: warn of those in two splits and '
+        'count the others, or off: do not look for them.',
+        group=RECORDS,
+        choices=LEAKS,
+    )
+    leak_distance: int = setting(
+        7,
+        'How different such images may look: bits of 64 in which their perceptual hashes may differ. 0: equal hashes. '
+        'Smaller for a fixed camera, whose pictures are all alike.',
+        group=RECORDS,
+        low=0,
+        high=MOST_LEAK_DISTANCE,
     )
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 

@@ -9,9 +9,10 @@ import google_crc32c
 import numpy as np
 
 from preprocess import example, resume, scan, statistics
+from preprocess.leaks import fingerprint
 from preprocess.resume import Summary
 from preprocess.scan import Scanned
-from preprocess.settings import IMAGES_PER_SHARD, Settings
+from preprocess.settings import IMAGES_PER_SHARD, OFF, Settings
 from yolo import storage
 from yolo.data import images, records, tfrecord, voc_folder
 from yolo.data.problems import LEFT_OUT_IMAGE, REPAIRED, Problem
@@ -126,6 +127,8 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     summary.take_image(objects.names, objects.difficult)
+    if settings.leaks != OFF:
+        summary.fingerprints[image_id] = fingerprint.of_stored(resized, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]

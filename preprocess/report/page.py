@@ -10,6 +10,8 @@ import numpy as np
 
 from preprocess import anchors as anchor_tools
 from preprocess.box_sizes import BINS_PER_DOUBLING, EDGES, ROOT_EDGES, SMALLEST_EXPONENT, SizeCounts
+from preprocess.leaks.leaks import Leaks
+from preprocess.report import leak_pairs
 from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
@@ -29,11 +31,12 @@ def write_page(
     sizes: np.ndarray,
     size_counts: SizeCounts,
     source: voc_folder.Source,
+    leaks: Leaks,
 ) -> None:
     """Writes `report.html`.
 
     sizes (N, 2): w, h of the boxes that anchors were fitted to, relative to the stored images; size_counts: of all
-    boxes of the first split; source: for thumbnails.
+    boxes of the first split; source: for thumbnails; leaks: what is alike in the splits.
     """
     problems = [problem for summary in summaries.values() for problem in summary.problems]
     notes = [problem for problem in problems if problem.kind == NOTED]
@@ -48,7 +51,8 @@ def write_page(
         rows=_table(description),
         boxes_intro=_boxes_intro(description, size_counts.num_boxes, len(sizes)),
         **_charts(description, summaries, sizes, size_counts),
-        problems_intro=_problems_intro(description, problems),
+        **leak_pairs.values(leaks, source, PICTURE_SIZE),
+        problems_intro=_problems_intro(description, problems, leaks),
         groups=problem_tools.group(problems),
         num_images=len(by_image),
         most_thumbnails=MOST_THUMBNAILS,
@@ -156,12 +160,13 @@ def iou_by_k(sizes: np.ndarray, description: records.Description) -> tuple[list[
     return [str(k) for k in range(1, most + 1)], values
 
 
-def _problems_intro(description: records.Description, problems: list[Problem]) -> str:
+def _problems_intro(description: records.Description, problems: list[Problem], leaks: Leaks) -> str:
     """How many problems of each kind, and whether all images were written."""
     num_left_out = sum(split.images_left_out for split in description.splits.values())
     kinds = Counter(problem.kind for problem in problems)
     if not problems:
-        return 'None: every listed image was written as it is.'
+        leaked = bool(leaks.in_both) or leaks.is_between.any()
+        return f'None{" but for the warning above" if leaked else ""}: every listed image was written as it is.'
     counts = ', '.join(f'{count:,} x {kind}' for kind, count in kinds.items())
     written = 'Every listed image was written.' if not num_left_out else f'Images left out: {num_left_out:,}.'
     return f'{counts}. {written}'

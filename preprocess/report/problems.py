@@ -61,7 +61,7 @@ def thumbnails(
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Picture, title and lines of the first images that have problems; size: most width and height of a picture."""
     for (split, image_id), problems in list(grouped.items())[:most]:
-        image = _read(source, image_id)
+        image = read_image(source, image_id)
         if image is not None:
             image = draw(image, boxes_of(problems), size)
         lines = [f'{problem.kind}: {problem.reason}' for problem in problems]
@@ -88,7 +88,7 @@ def draw(image: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndar
     return small
 
 
-def _read(source: voc_folder.Source, image_id: str) -> np.ndarray | None:
+def read_image(source: voc_folder.Source, image_id: str) -> np.ndarray | None:
     """An image (H, W, 3) uint8 BGR; None if it cannot be read."""
     try:
         annotation = voc_folder.read_annotation(source, image_id)

@@ -5,6 +5,8 @@ import json
 import posixpath
 from collections import Counter
 
+from preprocess.leaks import leaks as leak_tools
+from preprocess.leaks.leaks import Leaks
 from preprocess.report import data_warnings
 from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
@@ -63,11 +65,18 @@ def _format_group(key: tuple[str, str, str], problems: list[Problem]) -> str:
 REPORT = 'report.json'
 
 
-def write_report(out_dir: str, description: records.Description, summaries: dict[str, Summary]) -> None:
-    """Writes `report.json`: the counts by split, the warnings, and every problem {split, image_id, kind, reason}."""
+def format_leaks(summaries: dict[str, Summary]) -> str:
+    """What two splits have in common, to be printed last; empty if that is nothing."""
+    lines = [text for summary in summaries.values() for text in summary.leak_warnings]
+    return '\n  '.join([f'WARNING: {leak_tools.TITLE}', *lines, leak_tools.ADVICE]) if lines else ''
+
+
+def write_report(out_dir: str, description: records.Description, summaries: dict[str, Summary], leaks: Leaks) -> None:
+    """Writes `report.json`: counts by split, warnings, every problem {split, image_id, kind, reason}, leaks."""
     report = {
         'splits': {name: dataclasses.asdict(split) for name, split in description.splits.items()},
         'warnings': [dataclasses.asdict(each) for each in data_warnings.find(description, summaries)],
         'problems': [dataclasses.asdict(p) for summary in summaries.values() for p in summary.problems],
+        'leaks': leak_tools.as_json(leaks),
     }
     storage.write(posixpath.join(out_dir, REPORT), json.dumps(report, indent=1, ensure_ascii=False) + '\n')

@@ -23,6 +23,8 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'strict': (lambda folder: True, 'strict'),
     'num_shards': (lambda folder: 2, 'num_shards'),
     'damaged': (lambda folder: 'keep', 'damaged'),
+    'leaks': (lambda folder: 'off', 'leaks'),
+    'leak_distance': (lambda folder: 0, 'leak_distance'),
     'max_pixels': (lambda folder: 10**6, 'max_pixels'),
     'label_map': (lambda folder: (('ring', 'circle'),), 'label_map'),
 }
@@ -101,5 +103,7 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'damaged',
         'max_pixels',
         'label_map',
+        'leaks',
+        'leak_distance',
         'tool_version',
     ]

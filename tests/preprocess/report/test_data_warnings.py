@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from preprocess.leaks import leaks
 from preprocess.report import data_warnings, object_warnings, summary
 from preprocess.report.data_warning import DataWarning, counted, percent
 from preprocess.resume import Summary
@@ -242,7 +243,7 @@ def test_eighty_classes_are_ten_short_lines_on_the_screen_and_whole_in_the_repor
     assert 4 <= len(shown) <= 10
     assert max(map(len, shown)) < 500
     assert 'and 15 more' in shown[0]
-    summary.write_report(str(tmp_path), description, summaries)
+    summary.write_report(str(tmp_path), description, summaries, leaks.find({}, {}, 0))
     report = json.loads((tmp_path / 'report.json').read_text())['warnings']
     assert [each['kind'] for each in report[:2]] == ['not in the first split', 'few images']
     assert [len(each['items']) for each in report[:2]] == [20, 60]

@@ -8,6 +8,7 @@ import pytest
 
 from preprocess import anchors
 from preprocess.box_sizes import count_sizes
+from preprocess.leaks import leaks as leak_tools
 from preprocess.report import page, problems
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
@@ -34,7 +35,8 @@ def write(tmp_path, sizes, found=(), names=('cat',), others=(), left_out=0):
     description = describe(classes=names, splits={'train': split})
     summary = Summary(num_images=3, problems=list(found), objects_per_image=collections.Counter({0: 1, 5: 2}))
     source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
-    page.write_page(str(tmp_path), description, {'train': summary}, sizes, size_counts, source)
+    leaks = leak_tools.find({'train': []}, {'train': {}}, 0)
+    page.write_page(str(tmp_path), description, {'train': summary}, sizes, size_counts, source, leaks)
     return (tmp_path / 'report.html').read_text()
 
 
