@@ -7,7 +7,7 @@ import numpy as np
 
 from preprocess.label_rules import AS_ANNOTATED, LabelRules
 from yolo.data import voc_xml
-from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, REPAIRED
+from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, OTHER_CLASS, REPAIRED
 
 MIN_SIDE = 1e-6  # relative width or height of a box in its image
 ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
@@ -63,7 +63,8 @@ def usable_objects_of(
     boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
     checks = _checks(names, pixels, boxes, classes)
     kept: np.ndarray = ~np.any([is_dropped, *(mask for _, _, mask in checks)], 0)  # (N,)
-    checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING)
+    from_edge = np.array([annotation.from_edge for annotation in annotations], bool)[owners]  # (N,)
+    checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING, from_edge)
     problems = _describe(annotations, sizes, owners, [(kind, text, mask & ~is_dropped) for kind, text, mask in checks])
     ends = np.cumsum(counts).tolist()
     ranges = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
@@ -108,17 +109,18 @@ def _checks(
             ~(boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(1),
         ),
         (LEFT_OUT_BOX, 'it has no name', no_name),
-        (LEFT_OUT_BOX, 'its name is not among the labels', unknown),
+        (LEFT_OUT_BOX, OTHER_CLASS, unknown),
     ]
 
 
-def _repairs(pixels: np.ndarray, was_clipped: np.ndarray) -> list[tuple[str, str, np.ndarray]]:
-    """The same for objects that are kept; was_clipped (N, 4): which sides.
+def _repairs(pixels: np.ndarray, was_clipped: np.ndarray, from_edge: np.ndarray) -> list[tuple[str, str, np.ndarray]]:
+    """The same for objects that are kept; was_clipped (N, 4): which sides; from_edge (N,): as of an annotation.
 
     Many tools count pixels from 0. That is one pixel of a side, in all of their files: a convention, not an error.
+    Where boxes are measured from the edge there is no such convention.
     """
     from_zero = was_clipped.copy()
-    from_zero[:, :2] &= (pixels[:, :2] >= 0) & (pixels[:, :2] < 1)
+    from_zero[:, :2] &= (pixels[:, :2] >= 0) & (pixels[:, :2] < 1) & ~from_edge[:, None]
     from_zero[:, 2:] = False
     others = (was_clipped & ~from_zero).any(1)
     return [

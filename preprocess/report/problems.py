@@ -39,7 +39,8 @@ def members(problems: Iterable[Problem]) -> list[tuple[tuple[str, str, str], lis
 
 
 def _without_details(reason: str, image_id: str) -> str:
-    """A reason without what differs from image to image: its id and its size."""
+    """A reason without what differs from image to image: its id, its size, a line or the id of an annotation."""
+    reason = re.sub(r'^(line|annotation) .{1,40}?: ', '', reason)
     reason = reason.replace(image_id, '…') if image_id else reason
     return re.sub(r'\d+ x \d+', '… x …', re.sub(r' of \d+ x \d+', '', reason))
 

@@ -192,7 +192,7 @@ def _make_annotation(
     none = np.zeros(len(names), bool)
     if size is None:
         problems.append((NOTED, 'COCO\'s "width" and "height" are not numbers of pixels; the image was followed'))
-    return Annotation(posixpath.basename(name), size, tuple(names), pixels, none, none, tuple(problems))
+    return Annotation(posixpath.basename(name), size, tuple(names), pixels, none, none, tuple(problems), from_edge=True)
 
 
 def _box(value: Any) -> list[float]:

@@ -11,6 +11,7 @@ NOTED = 'noted'  # written as it is, but worth a look
 # Reasons that are conventions of a whole set of annotations: said once for a split.
 FROM_ZERO = 'it begins at 0, where the first pixel of VOC is 1: at the edge of the image'
 NO_ANNOTATION = 'no annotation: written as an image without objects'
+OTHER_CLASS = 'its name is not among the labels'  # as --labels means it
 KINDS = (LEFT_OUT_IMAGE, LEFT_OUT_BOX, REPAIRED, NOTED)
 
 

@@ -141,7 +141,7 @@ def read_annotation(source: Source, image_id: str, size: tuple[int, int] | None 
         if source.unlabelled == BACKGROUND and isinstance(error.__cause__, FileNotFoundError):
             return background((NOTED, NO_ANNOTATION))
         raise
-    if path.endswith('.txt'):
+    if path.lower().endswith('.txt'):
         return yolo_txt.parse(data, source.classes, size or _read_size(find_image(source, image_id, '')))
     return parse_annotation(data)
 
@@ -179,6 +179,7 @@ def read_image(
     """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
 
     xml_size: height, width as the XML says; if the EXIF tag of a photo rotates it, they decide which pixels boxes mean.
+    Boxes of YOLO's texts, which say no size, always are of the photo as it is seen.
     ValueError if the image is missing, cannot be read, has more than `max_pixels`, or is damaged and not to be kept
     (damaged: one of images.DAMAGED).
     """
@@ -195,6 +196,11 @@ def read_image(
     if turn == orientation.AS_STORED:
         return image, [*notes, *_compare(image, xml_size)]
     rotated = orientation.apply(image, turn)
+    if source.classes:
+        return rotated, [
+            *notes,
+            (NOTED, 'turned as its EXIF tag says, since YOLO boxes are of the photo as it is seen'),
+        ]
     if xml_size == rotated.shape[:2] != image.shape[:2]:
         reason = 'turned as its EXIF tag says, since its annotation is of the turned photo'
         return rotated, [*notes, (REPAIRED, reason)]

@@ -28,7 +28,8 @@ class Annotation:
 
     filename: as written; size: (height, width) in pixels or None; names (N,); boxes (N, 4) float64 xmin, ymin, xmax,
     ymax in VOC pixels (1-based, inclusive), NaN where unreadable; difficult, truncated (N,) bool. problems: (kind,
-    reason) of what is there twice, of which the first was taken, and of what cannot be read.
+    reason) of what is there twice, of which the first was taken, and of what cannot be read. from_edge: whether boxes
+    are measured from the image's edge, as in COCO and YOLO, where XML counts pixels from 1.
     """
 
     filename: str
@@ -38,6 +39,7 @@ class Annotation:
     difficult: np.ndarray
     truncated: np.ndarray
     problems: tuple[tuple[str, str], ...] = ()
+    from_edge: bool = False
 
 
 def parse_annotation(data: bytes) -> Annotation:

@@ -13,6 +13,7 @@ from yolo.data.problems import LEFT_OUT_BOX
 from yolo.data.voc_xml import Annotation
 
 BOX_WORDS, FEWEST_POLYGON_WORDS = 5, 7
+MOST_SHARE = 2.0  # of an image's side: boxes that reach out of it are clipped, larger numbers are pixels
 
 
 def parse(data: bytes, classes: Sequence[str], size: tuple[int, int]) -> Annotation:
@@ -40,7 +41,7 @@ def parse(data: bytes, classes: Sequence[str], size: tuple[int, int]) -> Annotat
     relative = np.array(boxes, float).reshape(-1, 4)  # (N, 4)
     none = np.zeros(len(names), bool)
     pixels = relative * [width, height, width, height] + [1, 1, 0, 0]
-    return Annotation('', size, tuple(names), pixels, none, none, tuple(problems))
+    return Annotation('', size, tuple(names), pixels, none, none, tuple(problems), from_edge=True)
 
 
 def _class_name(word: str, classes: Sequence[str]) -> str:
@@ -53,6 +54,8 @@ def _class_name(word: str, classes: Sequence[str]) -> str:
 def _corners(words: Sequence[str]) -> list[float]:
     """xmin, ymin, xmax, ymax, relative."""
     numbers = [settings.parse(word, float) for word in words[1:]]
+    if max(map(abs, numbers), default=0) > MOST_SHARE:
+        raise ValueError('its numbers are no shares of the image, 0..1; are they pixels?')
     if len(words) == BOX_WORDS:
         x, y, width, height = numbers
         return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
