@@ -59,9 +59,8 @@ def main(_) -> None:
     size, anchors = model.network.image_size, model.network.region.anchors
     whole = measure(graph.make_predict(model, anchors, thresholds), thresholds)
     print(f'checkpoint: {whole[0]:.4f} by 11 points, {whole[1]:.4f} by area; {FLAGS.split} of {FLAGS.data_dir}')
-    pictures = calibration.read_images(
-        FLAGS.data_dir, FLAGS.calibration_split, FLAGS.calibration_images, size, info.resize, len(info.classes)
-    )
+    fitting = model.network.input_shape, info.resize, len(info.classes)
+    pictures = calibration.read_images(FLAGS.data_dir, FLAGS.calibration_split, FLAGS.calibration_images, *fitting)
     columns = ('11 points', 'difference', 'area', 'difference', 'MB', 's')
     print(f'{"format":<12} {"output":<11} {"runtime":<12}', *(f'{name:>10}' for name in columns))
     for kind, output, names in FILES:

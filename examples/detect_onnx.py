@@ -15,6 +15,7 @@ def detect(model_path, photo_path):
     photo = cv2.imread(photo_path)  # (h, w, 3) BGR 0..255, turned as its EXIF orientation says
     if photo is None:
         raise SystemExit(f'{photo_path}: no such file, or not an image')
+    photo = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY if about.get('channels') == 1 else cv2.COLOR_BGR2RGB)
     # The network's image: all of it is the photo, or the photo keeps its aspect between grey bars.
     (height, width), (h, w) = about['image_size'], photo.shape[:2]
     inner_width, inner_height = width, height
@@ -22,11 +23,10 @@ def detect(model_path, photo_path):
         inner_width = max(min(width, w * height // h), 1)
         inner_height = max(min(height, h * width // w), 1)
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
-    image = np.full((height, width, 3), 127, np.uint8)
+    image = np.full((height, width, *photo.shape[2:]), 127, np.uint8)
     image[top : top + inner_height, left : left + inner_width] = cv2.resize(photo, (inner_width, inner_height))
-
     # Of N boxes with the scores of C classes, K pairs score enough; those that a better one overlaps are left out.
-    boxes, scores = forward(model_path, image[:, :, ::-1], about)
+    boxes, scores = forward(model_path, image.reshape(height, width, -1), about)
     places, classes = np.nonzero(scores > about['score_threshold'])
     boxes, scores = boxes[places].astype(float), scores[places, classes]
     rectangles = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], -1)  # (K, 4) left, top, width, height
@@ -39,8 +39,8 @@ def detect(model_path, photo_path):
 
 
 def forward(model_path, image, about):
-    """Boxes (N, 4) xmin, ymin, xmax, ymax relative to the image and scores (N, C); image (H, W, 3) RGB 0..255."""
-    image = image.transpose(2, 0, 1)[None].astype(np.float32) / 255  # (1, 3, H, W) RGB 0..1
+    """Boxes (N, 4) xmin, ymin, xmax, ymax relative to the image and scores (N, C); image (H, W, C) 0..255."""
+    image = image.transpose(2, 0, 1)[None].astype(np.float32) / 255  # (1, C, H, W) 0..1
     images = image.repeat(about['batch_size'] or 1, 0)
     names = [output['name'] for output in about['outputs']]
     outputs = dict(zip(names, onnxruntime.InferenceSession(model_path).run(names, {'image': images}), strict=True))

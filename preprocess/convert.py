@@ -66,7 +66,7 @@ def _convert(
     num_files = sum(shards.num_shards(settings, ids) for ids in lists.values())
     number = min(settings.workers, max(num_files, 1))
     if pool is None:
-        check_workers(number, settings.image_size)
+        check_workers(number, settings.image_size, settings.channels)
     with pool or local(number) as workers:
         scans = {split: _scan_split(settings, split, ids, workers) for split, ids in lists.items()}
         classes = classes_of_records.choose(settings, scans)
@@ -183,6 +183,7 @@ def _describe(
         VERSION,
         settings.resize,
         settings.image_format,
+        settings.channels,
     )
 
 

@@ -6,13 +6,14 @@ from yolo.memory import format_bytes
 WORKER = 30 << 20  # bytes that a worker has for itself before its first image, at the very least
 
 
-def check_workers(number: int, image_size: tuple[int, int]) -> None:
+def check_workers(number: int, image_size: tuple[int, int], channels: int) -> None:
     """ValueError, with what would fit, if workers need more memory than there is at the very least.
 
-    image_size: height, width of the stored images in pixels; a worker has one of them, and its encoded copy.
+    image_size, channels: of the stored images, height and width in pixels; a worker has one of them, and its encoded
+    copy.
     """
     height, width = image_size
-    each, there = WORKER + 2 * 3 * height * width, memory.host_memory()
+    each, there = WORKER + 2 * channels * height * width, memory.host_memory()
     if number * each > there:
         raise ValueError(
             f'--workers={number}: these processes need at least {format_bytes(number * each)} of memory for images of '

@@ -5,10 +5,11 @@ import os
 
 from preprocess.label_rules import LabelRules
 from yolo import settings
+from yolo.data import grey
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import UNLABELLED, Source
-from yolo.geometry.letterbox import RESIZES
+from yolo.geometry.letterbox import COLOUR, GREY, RESIZES
 from yolo.settings import recorded, setting
 
 IMAGES_PER_SHARD = 512
@@ -97,10 +98,19 @@ class Settings:
         low=0,
         high=MOST_LEAK_DISTANCE,
     )
+    channels: int = setting(
+        COLOUR,
+        'Channels of the stored images, and of the network that is trained on them: 3 for colour; 1 for grey, as of '
+        'thermal, X-ray and microscope images: a third of the pixels.',
+        group=RECORDS,
+        low=GREY,
+        high=COLOUR,
+    )
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
+        grey.check(self.channels)
 
     @property
     def label_rules(self) -> LabelRules:

@@ -14,7 +14,7 @@ from preprocess.resume import Summary
 from preprocess.scan import Scanned
 from preprocess.settings import IMAGES_PER_SHARD, OFF, Settings
 from yolo import storage
-from yolo.data import images, records, tfrecord, voc_folder
+from yolo.data import grey, images, records, tfrecord, voc_folder
 from yolo.data.problems import LEFT_OUT_IMAGE, REPAIRED, Problem
 from yolo.geometry.assignment import responsible_places
 from yolo.geometry.letterbox import to_canvas
@@ -123,6 +123,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     repairs = [reason for kind, reason in problems if kind == REPAIRED]
     if settings.strict and repairs:
         raise ValueError('--strict: ' + '; '.join(repairs))
+    image = grey.to_channels(image, settings.channels, is_bgr=True)
     resized = images.resize(image, settings.image_size, settings.resize)
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)

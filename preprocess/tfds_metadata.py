@@ -34,13 +34,13 @@ def write(data_dir: str, description: records.Description, manifest: records.Man
 
 def _features(description: records.Description) -> dict:
     """The features of a record as TFDS describes them."""
-    height, width = description.image_size
+    shape = (*description.image_size, description.channels)
     if description.image_format == 'raw':
-        image = _tensor('uint8', height, width, 3, encoding='bytes')
+        image = _tensor('uint8', *shape, encoding='bytes')
     else:
         image = {
             'pythonClassName': f'{_FEATURES}.image_feature.Image',
-            'image': {'dtype': 'uint8', 'encodingFormat': description.image_format, 'shape': _shape(height, width, 3)},
+            'image': {'dtype': 'uint8', 'encodingFormat': description.image_format, 'shape': _shape(*shape)},
         }
     objects = {
         'box': _tensor('float32', 4),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from yolo.data import images, records, tfrecord
+from yolo.data import grey, images, records, tfrecord
 from yolo.geometry.targets import encode_targets
 
 tf.config.set_logical_device_configuration(
@@ -136,7 +136,9 @@ def write_manifest(folder) -> None:
     records.write_manifest(str(folder), records.Manifest({}, shards))
 
 
-def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int = 2, seed: int = 0) -> str:
+def write_records(
+    folder, num_images: int = 8, size: int = 96, num_shards: int = 2, seed: int = 0, channels: int = 3
+) -> str:
     """Writes splits `train` and `test` of pictures with 0 to 4 rectangles; returns the folder."""
     rng = np.random.default_rng(seed)
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
@@ -148,7 +150,8 @@ def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int =
             with tf.io.TFRecordWriter(records.shard_path(str(folder), split, shard, num_shards)) as writer:
                 for i in range(shard, num_images, num_shards):
                     image, boxes, labels = make_image(rng, size, counts[i])
-                    data = encode_jpeg(image, 95)
+                    stored = grey.to_channels(np.ascontiguousarray(image[..., ::-1]), channels, is_bgr=True)
+                    data = images.encode_bgr_jpeg(stored, 95)
                     places = encode_targets(boxes, labels, ANCHORS, grid).numpy()
                     writer.write(
                         records.serialize(
@@ -161,9 +164,8 @@ def write_records(folder, num_images: int = 8, size: int = 96, num_shards: int =
         per_class = {name: int(np.sum(np.equal(all_labels, k))) for k, name in enumerate(CLASSES)}
         splits[split] = records.Split(num_images, num_shards, sum(counts), 0, per_class, max(counts), 0, 0)
     write_manifest(folder)
-    records.write_description(
-        str(folder), records.Description(CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test')
-    )
+    about = records.Description(CLASSES, (size, size), ANCHORS, 'test', 0.5, 95, splits, 'test', channels=channels)
+    records.write_description(str(folder), about)
     return str(folder)
 
 

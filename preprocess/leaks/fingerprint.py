@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from yolo.geometry.letterbox import inner_pixels
+from yolo.data import grey
+from yolo.geometry.letterbox import GREY, inner_pixels
 
 SIDE = 32  # pixels of the grey image
 NUMBER = 16  # frequencies of each direction
@@ -48,18 +49,18 @@ _HASHED = _hashed_places()
 
 
 def of_image(image: np.ndarray) -> str:
-    """The fingerprint of an image (H, W, 3) uint8 BGR as text; empty if it has almost one colour, and so nothing to
-    compare."""
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    if grey.std() < MIN_CONTRAST:
+    """The fingerprint of an image (H, W, 3) uint8 BGR, or grey (H, W, 1), as text; empty if it has almost one colour,
+    and so nothing to compare."""
+    pixels = cv2.resize(grey.to_channels(image, GREY, is_bgr=True), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    if pixels.std() < MIN_CONTRAST:
         return ''
-    frequencies = _DCT @ grey.astype(np.float32) @ _DCT.T * FREQUENCY  # (16, 16)
+    frequencies = _DCT @ pixels.astype(np.float32) @ _DCT.T * FREQUENCY  # (16, 16)
     scaled = np.rint(frequencies * (127 / np.abs(frequencies).max())).astype(np.int8)
     return base64.b64encode(scaled.tobytes()).decode()
 
 
 def of_stored(image: np.ndarray, size: tuple[int, int], resize: str) -> str:
-    """The same of an image (H, W, 3) as records store it, without its bars; size: height, width before `resize`."""
+    """The same of an image (H, W, C) as records store it, without its bars; size: height, width before `resize`."""
     left, top, width, height = inner_pixels(size, image.shape[:2], resize).tolist()
     return of_image(image[top : top + height, left : left + width])
 

@@ -13,9 +13,10 @@ from absl.flags import FlagValues
 
 from yolo import storage
 from yolo.cli import flags
-from yolo.data import images, records, tfrecord
+from yolo.data import grey, images, records, tfrecord
 from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections
 from yolo.data.records import Record
+from yolo.geometry.letterbox import COLOUR
 from yolo.settings import MOST_SEED, setting
 
 TILE = 480  # pixels of the longer side of a tile
@@ -111,7 +112,8 @@ def make_sheet(data_dir: str, split: str, num: int, seed: int | None = None) -> 
 
 
 def _tile(record: Record, description: records.Description) -> np.ndarray:
-    image = images.decode_stored(record.image, description.image_format, description.image_size)
+    stored = description.image_format, description.image_size, description.channels
+    image = grey.to_channels(images.decode_stored(record.image, *stored), COLOUR)
     anchors, classes = description.anchors, description.classes
     return draw_record(image, record.boxes, record.labels, record.places, anchors, classes)
 

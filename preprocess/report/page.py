@@ -16,6 +16,7 @@ from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
 from yolo.data.problems import NOTED, Problem
+from yolo.geometry.letterbox import GREY
 from yolo.pages import page, plots
 
 PAGE = 'report.html'
@@ -63,8 +64,9 @@ def write_page(
 
 def _intro(description: records.Description) -> str:
     height, width = description.image_size
+    kind = 'Grey images' if description.channels == GREY else 'Images'
     return (
-        f'Images of {width} x {height} pixels ({description.resize}, {description.image_format}), '
+        f'{kind} of {width} x {height} pixels ({description.resize}, {description.image_format}), '
         f'{len(description.anchors)} anchors ({description.anchors_from}) with a mean IoU of '
         f'{description.anchors_mean_iou:.3f}.'
     )

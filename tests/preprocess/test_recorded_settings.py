@@ -27,6 +27,7 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'leak_distance': (lambda folder: 0, 'leak_distance'),
     'max_pixels': (lambda folder: 10**6, 'max_pixels'),
     'label_map': (lambda folder: (('ring', 'circle'),), 'label_map'),
+    'channels': (lambda folder: 1, 'channels'),
 }
 
 
@@ -105,5 +106,6 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'label_map',
         'leaks',
         'leak_distance',
+        'channels',
         'tool_version',
     ]

@@ -7,7 +7,7 @@ from yolo.detection import exported
 from yolo.detection.exported import Exported
 
 # What both must agree in; the rest of the one beside may be edited.
-FIXED = ('format', 'anchors', 'image_size', 'output', 'batch_size')
+FIXED = ('format', 'anchors', 'image_size', 'output', 'batch_size', 'channels')
 INSIDE = ('score_threshold', 'nms_iou', 'max_detections', 'nms_scope')  # and these, where they are in the graph
 
 

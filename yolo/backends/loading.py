@@ -59,7 +59,7 @@ def load_detector(
     warn_of_limits(model, limits)
     classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
-    return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits)
+    return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits, model.channels)
 
 
 def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
@@ -139,7 +139,15 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
         return computed_by
 
     return Model(
-        backend_at, inside.classes, len(inside.classes), inside.anchors, inside.image_size, inside.resize, path, inside
+        backend_at,
+        inside.classes,
+        len(inside.classes),
+        inside.anchors,
+        inside.image_size,
+        inside.channels,
+        inside.resize,
+        path,
+        inside,
     )
 
 

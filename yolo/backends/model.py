@@ -15,8 +15,8 @@ class Model:
 
     backend_at: the backend for images of a height and width; ValueError for one that the model does not take.
     classes: names, empty if unknown; num_classes; anchors ((w, h), ...) in grid cells; image_size: height, width that
-    it was made for; resize: how images come to it, '' if unknown; path: of the file or the checkpoint; inside: the
-    description of an exported model.
+    it was made for; channels: of the images; resize: how images come to it, '' if unknown; path: of the file or the
+    checkpoint; inside: the description of an exported model.
     """
 
     backend_at: Callable[[Size], Backend]
@@ -24,6 +24,7 @@ class Model:
     num_classes: int
     anchors: tuple[tuple[float, float], ...]
     image_size: Size
+    channels: int
     resize: str
     path: str
     inside: Exported | None = None

@@ -33,15 +33,17 @@ def load(
     able = [name for name in runtimes.RUNTIMES if backend != runtimes.AUTO or _has_exporter(name)]
     name = runtimes.choose(backend, able, 'a trained network', bool(tf.config.list_physical_devices('GPU')))
     trained, info, source = _read(path, is_run, checkpoint, weights)
-    region = trained.network.region
+    network = trained.network
+    region = network.region
     folded = fold(trained)
 
     def backend_at(size: Size) -> Backend:
-        check_forward(trained.network, [size], batch_size)
+        check_forward(network, [size], batch_size)
         return make_backend(folded, info, name, size, strategy)
 
     resize = info.resize if is_run else ''
-    return Model(backend_at, info.classes, region.classes, region.anchors, trained.network.image_size, resize, source)
+    sizes = network.image_size, network.channels
+    return Model(backend_at, info.classes, region.classes, region.anchors, *sizes, resize, source)
 
 
 def _has_exporter(runtime: str) -> bool:

@@ -14,11 +14,11 @@ OUTPUTS = {
     exported.DETECTIONS: ('boxes', 'scores', 'classes', 'images'),
 }
 MOST_CHARACTERS = 300  # of what a runtime says, which may name its own source files at length
-Compute = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # image (B, 3, H, W) float32 -> outputs by their names
+Compute = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # image (B, C, H, W) float32 -> outputs by their names
 
 
 def to_planes(images: np.ndarray) -> np.ndarray:
-    """Images (B, H, W, 3) uint8 as an ONNX file takes them: (B, 3, H, W) float32 0..1.
+    """Images (B, H, W, C) uint8 as an ONNX file takes them: (B, C, H, W) float32 0..1.
 
     Channel by channel, since that is the fastest way: a third of the time of cv2.dnn.blobFromImages.
     """
@@ -31,7 +31,7 @@ def to_planes(images: np.ndarray) -> np.ndarray:
 
 
 def make_run(compute: Compute, about: Exported) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """The run of a backend: images (B, H, W, 3) uint8 -> what `host.detect` takes.
+    """The run of a backend: images (B, H, W, C) uint8 -> what `host.detect` takes.
 
     It is tried on a black image first: ValueError if the file is not what its description says.
     """
@@ -39,7 +39,7 @@ def make_run(compute: Compute, about: Exported) -> Callable[[np.ndarray], dict[s
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return _convert(compute(to_planes(images)), len(images), about)
 
-    check(compute(np.zeros((about.batch_size or 1, 3, *about.image_size), np.float32)), about)
+    check(compute(np.zeros((about.batch_size or 1, about.channels, *about.image_size), np.float32)), about)
     return run
 
 

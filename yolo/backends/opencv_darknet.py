@@ -25,7 +25,8 @@ def load(path: str, weights: str) -> Model:
     def backend_at(size: Size) -> Backend:
         return _backend(dataclasses.replace(network, image_size=size), data)
 
-    return Model(backend_at, (), region.classes, region.anchors, network.image_size, 'stretch', weights)
+    sizes = network.image_size, network.channels
+    return Model(backend_at, (), region.classes, region.anchors, *sizes, 'stretch', weights)
 
 
 def _backend(network: Network, weights: bytes) -> Backend:

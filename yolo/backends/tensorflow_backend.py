@@ -22,7 +22,7 @@ def load(folded: FoldedNetwork, jit_compile: bool = False, strategy: tf.distribu
     def trace(images: tf.Tensor) -> tf.Tensor:
         return model(images, training=False)
 
-    forward = trace.get_concrete_function(tf.TensorSpec((None, None, None, 3), tf.uint8))
+    forward = trace.get_concrete_function(tf.TensorSpec((None, None, None, folded.network.channels), tf.uint8))
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return {'raw': forward(tf.constant(images)).numpy()}

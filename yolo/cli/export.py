@@ -63,7 +63,7 @@ def read_calibration(asked: ExportSettings, plan, network, resize: str, size: tu
         asked.calibration_data,
         asked.calibration_split,
         asked.calibration_images,
-        size or network.image_size,
+        (*(size or network.image_size), network.channels),
         resize,
         network.region.classes,
     )

@@ -9,6 +9,7 @@ import dataclasses
 import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
+from yolo.geometry.letterbox import GREY as ONE_CHANNEL
 
 GREY = 0.5  # colour of the canvas
 MIN_VISIBLE = 0.2  # a box is dropped when less than this share of its area is left on the canvas
@@ -77,7 +78,7 @@ def clip_boxes(boxes: tf.Tensor, labels: tf.Tensor, window: tf.Tensor) -> tuple[
 
 
 def warp_images(images: tf.Tensor, warp: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Images (B, H, W, 3) 0..1 after `warp` (B, 4), on a grey canvas of `size` = height, width; bilinear."""
+    """Images (B, H, W, C) 0..1 after `warp` (B, 4), on a grey canvas of `size` = height, width; bilinear."""
     rows, row_cover = _resampling(size[0], images.shape[1], warp[:, 1], warp[:, 3])
     columns, column_cover = _resampling(size[1], images.shape[2], warp[:, 0], warp[:, 2])
     stretched = tf.einsum('byh,bhwc->bywc', rows, images)
@@ -102,8 +103,11 @@ def _resampling(num_out: int, num_in: int, scale: tf.Tensor, shift: tf.Tensor) -
 def distort_colours(images: tf.Tensor, colour: tf.Tensor) -> tf.Tensor:
     """Images (B, H, W, 3) RGB 0..1 with `colour` (B, 3) hue shift, saturation and exposure factors applied in HSV.
 
-    (Darknet src/image.c, distort_image.)
+    Of grey images (B, H, W, 1) only the exposure changes: they have no hue and no saturation. (Darknet src/image.c,
+    distort_image.)
     """
+    if images.shape[-1] == ONE_CHANNEL:
+        return tf.clip_by_value(images * colour[:, None, None, 2:], 0.0, 1.0)
     hsv = tf.image.rgb_to_hsv(images)
     colour = colour[:, None, None, :]
     hue = tf.math.floormod(hsv[..., 0] + colour[..., 0], 1.0)

@@ -19,7 +19,7 @@ def unreadable(description: records.Description, record: records.Record) -> Iter
     if len(record.labels) > description.max_boxes:
         yield f'it has {len(record.labels)} objects, the {records.DESCRIPTION} says at most {description.max_boxes}'
     try:
-        images.decode_stored(record.image, description.image_format, description.image_size)
+        images.decode_stored(record.image, description.image_format, description.image_size, description.channels)
     except ValueError as error:
         yield str(error)
 

@@ -4,8 +4,9 @@ import dataclasses
 import re
 
 from yolo import descriptions
+from yolo.data import grey
 from yolo.data.images import FORMATS
-from yolo.geometry.letterbox import MOST_SIDE, RESIZES
+from yolo.geometry.letterbox import COLOUR, GREY, MOST_SIDE, RESIZES
 from yolo.settings import recorded
 
 MOST_SHARDS = 99_999  # of a split: a shard's name has five digits for its number
@@ -43,6 +44,7 @@ class Description:
     tool_version: str = recorded()
     resize: str = recorded('stretch', choices=RESIZES)  # how the images were resized to that size
     image_format: str = recorded('jpeg', choices=FORMATS)  # how they are stored
+    channels: int = recorded(COLOUR, low=GREY, high=COLOUR)  # of the images: 3 for colour, 1 for grey
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -84,6 +86,7 @@ def check_description(description: Description) -> None:
         raise ValueError('classes is empty')
     descriptions.check_names(description.classes, 'classes')
     descriptions.check_names(description.splits, 'splits')
+    grey.check(description.channels)
     if any(side % 32 for side in description.image_size):
         raise ValueError(f'image_size is {description.image_size}: not multiples of 32')
     if not description.anchors:

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from yolo.data import image_size, jpeg, opencv_decoding, orientation
-from yolo.geometry.letterbox import inner_pixels
+from yolo.data import grey, image_size, jpeg, opencv_decoding, orientation
+from yolo.geometry.letterbox import COLOUR, GREY, inner_pixels
 
 FORMATS = ('jpeg', 'png', 'raw')  # of records: small; exact; read without decoding
 BAR = 127  # grey of a letterbox's bars; Darknet's is 0.5
@@ -68,37 +68,45 @@ def decode_upright(data: bytes) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:
-    """The image (H, W, 3) resized to `size` = height, width; bilinear.
+    """The image (H, W, C), C one of letterbox.CHANNELS, resized to `size` = height, width; bilinear.
 
     how: 'stretch' to that size, whatever its aspect; or 'letterbox': keep the aspect and fill up with grey bars, as
     Darknet does today. (Darknet src/image.c, letterbox_image.)
     """
+    channels = image.shape[2]
     if how == 'stretch':
-        return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, channels)
     left, top, width, height = inner_pixels(image.shape[:2], size, how).tolist()
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    canvas = np.full((*size, 3), BAR, np.uint8)
-    canvas[top : top + height, left : left + width] = resized
+    canvas = np.full((*size, channels), BAR, np.uint8)
+    canvas[top : top + height, left : left + width] = resized.reshape(height, width, channels)
     return canvas
 
 
 def encode_stored(image: np.ndarray, how: str, quality: int) -> bytes:
-    """The bytes of an image (H, W, 3) uint8 BGR as a record stores it; how: one of FORMATS; quality: of a JPEG."""
+    """The bytes of an image as a record stores it; how: one of FORMATS; quality: of a JPEG.
+
+    image: (H, W, 3) uint8 BGR, or grey (H, W, 1), of which JPEG and PNG files have one channel too.
+    """
     if how == 'raw':
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).tobytes()
+        return (image if image.shape[2] == GREY else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).tobytes()
     return encode_bgr_jpeg(image, quality) if how == 'jpeg' else _encode(image, '.png', [])
 
 
-def decode_stored(data: bytes, how: str, size: tuple[int, int]) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a record; ValueError if it is not one of `size` = height, width."""
+def decode_stored(data: bytes, how: str, size: tuple[int, int], channels: int = COLOUR) -> np.ndarray:
+    """The image (H, W, channels) uint8 RGB or grey of a record; ValueError if it is not one of `size` = height, width.
+
+    channels: one of letterbox.CHANNELS.
+    """
     if how == 'raw':
-        if len(data) != size[0] * size[1] * 3:
-            raise ValueError(f'{len(data)} bytes are no raw image of {size[1]} x {size[0]}')
-        return np.frombuffer(data, np.uint8).reshape(*size, 3)
+        if len(data) != size[0] * size[1] * channels:
+            of = 'one channel' if channels == GREY else f'{channels} channels'
+            raise ValueError(f'{len(data)} bytes are no raw image of {size[1]} x {size[0]} with {of}')
+        return np.frombuffer(data, np.uint8).reshape(*size, channels)
     image = decode(data)
     if image.shape[:2] != tuple(size):
         raise ValueError(f'the image is {image.shape[1]} x {image.shape[0]}, not {size[1]} x {size[0]}')
-    return image
+    return grey.to_channels(image, channels)
 
 
 def encode_bgr_jpeg(image: np.ndarray, quality: int) -> bytes:

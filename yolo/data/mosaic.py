@@ -62,21 +62,21 @@ def _sources(batch_size: int) -> tf.Tensor:
 
 
 def compose(images: Sequence[tf.Tensor], mosaics: Mosaics) -> tf.Tensor:
-    """The images (4, H, W, 3) of a group of four (H, W, 3), those that are chosen composed of parts of all.
+    """The images (4, H, W, C) of a group of four (H, W, C), those that are chosen composed of parts of all.
 
     An image that is not chosen is its own first part and has no others.
     """
-    height, width = images[0].shape[:2]
+    height, width, channels = images[0].shape
     cut = tf.where(mosaics.chosen[:, None], mosaics.cut, [[height, width]])
     origins = tf.where(mosaics.chosen[:, None, None], mosaics.origins, 0)
     windows = _windows(cut, (height, width))  # (4, 4, 4)
     begins = _unstack_parts(origins, channels=0)
-    sizes = _unstack_parts(windows[..., 2:] - windows[..., :2], channels=3)
+    sizes = _unstack_parts(windows[..., 2:] - windows[..., :2], channels=channels)
     halves = []  # upper and lower one of each image
     for i in range(GROUP):
         parts = [tf.slice(images[(i + k) % GROUP], begins[4 * i + k], sizes[4 * i + k]) for k in range(4)]
         halves += [tf.concat(parts[:2], 1), tf.concat(parts[2:], 1)]
-    return tf.reshape(tf.concat(halves, 0), (GROUP, height, width, 3))
+    return tf.reshape(tf.concat(halves, 0), (GROUP, height, width, channels))
 
 
 def _unstack_parts(values: tf.Tensor, channels: int) -> list[tf.Tensor]:

@@ -11,15 +11,15 @@ def parse_image(serialized: tf.Tensor) -> tf.Tensor:
 
 
 def decode_image(image: tf.Tensor, description: Description) -> tf.Tensor:
-    """The pixels (H, W, 3) uint8 RGB of a stored image (scalar string)."""
-    height, width = description.image_size
+    """The pixels (H, W, C) uint8 of a stored image (scalar string): RGB, or grey with C = 1."""
+    shape = (*description.image_size, description.channels)
     if description.image_format == 'raw':
-        return tf.reshape(tf.io.decode_raw(image, tf.uint8), (height, width, 3))
+        return tf.reshape(tf.io.decode_raw(image, tf.uint8), shape)
     if description.image_format == 'png':
-        return tf.ensure_shape(tf.io.decode_png(image, 3), (height, width, 3))
+        return tf.ensure_shape(tf.io.decode_png(image, description.channels), shape)
     # The accurate transform is the one that OpenCV and Darknet use; TensorFlow's default is up to 9 levels off.
-    pixels = tf.io.decode_jpeg(image, 3, dct_method='INTEGER_ACCURATE')
-    return tf.ensure_shape(pixels, (height, width, 3))
+    pixels = tf.io.decode_jpeg(image, description.channels, dct_method='INTEGER_ACCURATE')
+    return tf.ensure_shape(pixels, shape)
 
 
 def parse_ids(serialized: tf.Tensor) -> tf.Tensor:

@@ -57,7 +57,7 @@ def training_batches(
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
     batch_size / shard.count), and only their records are read; shuffle_mb: how many MB of records are shuffled
     together, on which the order depends if the split has more; repeats: of `label_reading.read_repeats`, where records
-    come more than once an epoch. A batch holds image (B, H, W, 3) uint8 RGB, as stored or composed of stored ones;
+    come more than once an epoch. A batch holds image (B, H, W, C) uint8, RGB or grey, as stored or composed of them;
     boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges`
     also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4)
     and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already).
@@ -89,7 +89,7 @@ def _images(
     seed: int,
     shard: InputShard,
 ) -> tf.data.Dataset:
-    """Batches of the images (B, H, W, 3) uint8 of a shard, mosaics composed, and of their records (B,)."""
+    """Batches of the images (B, H, W, C) uint8 of a shard, mosaics composed, and of their records (B,)."""
     size = shard.size(batch_size)  # B
     if ranges is None or not ranges.mosaic:
         return serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
@@ -121,7 +121,7 @@ def _mosaics(
 def _composed(
     serialized: tf.data.Dataset, mosaics: tf.data.Dataset, description: records.Description, size: int
 ) -> tf.data.Dataset:
-    """Batches of images (B, H, W, 3) uint8, those that are chosen composed of four, and of their records (B,).
+    """Batches of images (B, H, W, C) uint8, those that are chosen composed of four, and of their records (B,).
 
     mosaics: those of every group of four images; B = `size` is a multiple of four.
     """
@@ -132,7 +132,8 @@ def _composed(
         return mosaic.compose(images, group), serialized
 
     def join(images: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.reshape(images, (size, *description.image_size, 3)), tf.reshape(serialized, (size,))
+        shape = size, *description.image_size, description.channels
+        return tf.reshape(images, shape), tf.reshape(serialized, (size,))
 
     groups = tf.data.Dataset.zip(serialized.batch(mosaic.GROUP, drop_remainder=True), mosaics)
     composed = groups.map(compose, tf.data.AUTOTUNE)
@@ -175,7 +176,7 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputS
     """Every record of a split once, in order; the last batch is filled up with black images.
 
     shard: of the split, not of each batch; its records alone are read. A batch holds what `parsing.parse_annotations`
-    returns, image (B, H, W, 3) uint8 RGB, and real (B,) bool, False for the images that fill it up.
+    returns, image (B, H, W, C) uint8, RGB or grey, and real (B,) bool, False for the images that fill it up.
     """
     description = records.read_description(data_dir)
     images = _share(data_dir, split, description, shard).map(_decode(description), tf.data.AUTOTUNE)
@@ -214,7 +215,7 @@ def naming_damage(data_dir: str, split: str) -> Iterator[None]:
 
 
 def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Tensor:
-    """The images of a training batch as the network takes them: (B, *size, 3) float32 RGB 0..1.
+    """The images of a training batch as the network takes them: (B, *size, C) float32 0..1, RGB or grey.
 
     Warped and recoloured as the batch's warp and colour say; without these only resized to `size` = height, width.
     Runs on the accelerator.
@@ -228,7 +229,7 @@ def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Ten
 
 
 def _decode(description: records.Description):
-    """A function: serialized record -> image (H, W, 3) uint8 RGB, and the record, whose rest is parsed in batches."""
+    """A function: serialized record -> image (H, W, C) uint8, and the record, whose rest is parsed in batches."""
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return parsing.decode_image(parsing.parse_image(serialized), description), serialized

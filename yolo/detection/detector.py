@@ -11,19 +11,19 @@ from typing import Any, overload
 import numpy as np
 
 from yolo import storage
-from yolo.data import images
+from yolo.data import grey, images
 from yolo.detection import host, thresholds
-from yolo.geometry.letterbox import from_canvas
+from yolo.geometry.letterbox import COLOUR, GREY, from_canvas
 
-# Images (B, H, W, 3) uint8 RGB of the network's size -> raw, boxes, or detections: see `host.detect`.
+# Images (B, H, W, C) uint8, RGB or grey, of the network's size -> raw, boxes, or detections: see `host.detect`.
 Run = Callable[[np.ndarray], Mapping[str, Any]]
 FOR_PHOTOS = host.Thresholds(thresholds.PHOTO_SCORE_THRESHOLD, max_detections=thresholds.PHOTO_MAX_DETECTIONS)
-Photo = np.ndarray | str | os.PathLike  # (H, W, 3) uint8 RGB of any size, or the path of an image file
+Photo = np.ndarray | str | os.PathLike  # (H, W, 3) uint8 RGB of any size (for a grey network also (H, W)), or a path
 
 
 @dataclasses.dataclass(frozen=True)
 class Backend:
-    """What computes a network: run takes images (B, H, W, 3) uint8 RGB of its size and gives what `host.detect` takes.
+    """What computes a network: run takes images (B, H, W, C) uint8 of its size and gives what `host.detect` takes.
 
     name: of the runtime; batch_size: the number of images that it takes, None for any.
     """
@@ -64,7 +64,7 @@ class PhotoDetections:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A photo as a network takes it: inputs (T, H, W, 3) uint8 RGB of its size, one but for a photo in tiles.
+    """A photo as a network takes it: inputs (T, H, W, C) uint8 of its size, one but for a photo in tiles.
 
     size: height, width of the photo in pixels.
     """
@@ -77,7 +77,8 @@ class Detector:
     """Detects objects in photos with the network that a backend computes; what follows is the same for all of them.
 
     classes: names in the order of the network; anchors (A, 2) float32 w, h in grid cells; image_size: height, width in
-    pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once.
+    pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once; channels: of
+    the network's images, 3, or 1: then photos become grey.
     """
 
     def __init__(
@@ -89,11 +90,12 @@ class Detector:
         resize: str = 'stretch',
         batch_size: int = 8,
         limits: host.Thresholds = FOR_PHOTOS,
+        channels: int = COLOUR,
     ):
         self.classes = tuple(classes)
         self.anchors = np.asarray(anchors, np.float32)
         self.image_size, self.resize, self.batch_size = image_size, resize, batch_size
-        self.backend, self.limits = backend, limits
+        self.backend, self.limits, self.channels = backend, limits, channels
 
     @overload
     def __call__(self, photos: Photo) -> PhotoDetections: ...  # type: ignore[overload-overlap]
@@ -103,15 +105,15 @@ class Detector:
         """The objects in one photo, or a list of them for a list of photos.
 
         A photo is an array (H, W, 3) uint8 RGB of any size, which is taken as it is, or the path of an image file,
-        which is turned as its EXIF orientation says: boxes are in pixels of the upright photo. ValueError, with the
-        number or the path, for anything else.
+        which is turned as its EXIF orientation says: boxes are in pixels of the upright photo. A grey network also
+        takes arrays (H, W) and (H, W, 1). ValueError, with the number or the path, for anything else.
         """
-        if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) == 3:
-            return self._detect([self.prepare(_read(photos, 'the photo'))], 1)[0]
+        if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) in (2, 3):
+            return self._detect([self.prepare(_read(photos, 'the photo', self.channels))], 1)[0]
         results: list[PhotoDetections] = []
         for start in range(0, len(photos), self.batch_size):
             numbered = enumerate(photos[start : start + self.batch_size], start)
-            results += self.detect_batch([_read(photo, f'photos[{i}]') for i, photo in numbered])
+            results += self.detect_batch([_read(photo, f'photos[{i}]', self.channels) for i, photo in numbered])
         return results
 
     def detect_batch(self, photos: Sequence[np.ndarray]) -> list[PhotoDetections]:
@@ -119,15 +121,20 @@ class Detector:
         return self.detect_prepared([self.prepare(photo) for photo in photos])
 
     def prepare(self, photo: np.ndarray) -> Prepared:
-        """A photo (H, W, 3) uint8 RGB at the network's size; any thread may do this, while the network computes."""
-        return Prepared(images.resize(photo, self.image_size, self.resize)[None], (photo.shape[0], photo.shape[1]))
+        """A photo (H, W, 3) uint8 RGB, or (H, W, 1) for a grey network, as the network takes it.
+
+        Any thread may do this, while the network computes.
+        """
+        pixels = grey.to_channels(photo, self.channels)
+        return Prepared(images.resize(pixels, self.image_size, self.resize)[None], (photo.shape[0], photo.shape[1]))
 
     def detect_prepared(self, photos: Sequence[Prepared]) -> list[PhotoDetections]:
         """The same as `detect_batch`, of photos that were prepared."""
         return self._detect(photos, self.batch_size)
 
     def _detect(self, photos: Sequence[Prepared], batch_size: int) -> list[PhotoDetections]:
-        inputs = np.zeros((batch_size, *self.image_size, 3), np.uint8)  # always full, so that the graph is traced once
+        shape = batch_size, *self.image_size, self.channels
+        inputs = np.zeros(shape, np.uint8)  # always full, so that the graph is traced once
         for i, photo in enumerate(photos):
             inputs[i] = photo.inputs[0]
         batch = host.detect(self.backend(inputs), self.anchors, self.limits)
@@ -142,14 +149,20 @@ class Detector:
         return PhotoDetections(relative * [width, height, width, height], relative, scores, classes, labels)
 
 
-def _read(photo: Photo, name: str) -> np.ndarray:
+def _read(photo: Photo, name: str, channels: int) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 RGB of a photo, or (H, W, 1) of one that is grey already."""
     if isinstance(photo, (str, os.PathLike)):
         path = os.fspath(photo)
         try:
             return images.decode_upright(storage.read(path))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
-    if getattr(photo, 'dtype', None) != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+    if channels == GREY and getattr(photo, 'ndim', 0) == 2:
+        photo = photo[..., None]
+    shape: tuple[int, ...] = getattr(photo, 'shape', ())
+    has_shape = len(shape) == 3 and shape[2] in (COLOUR, channels) and 0 not in shape
+    if getattr(photo, 'dtype', None) != np.uint8 or not has_shape:
         kind = f'{photo.dtype} of shape {photo.shape}' if isinstance(photo, np.ndarray) else type(photo).__name__
-        raise ValueError(f'{name} is {kind}: give an array (H, W, 3) uint8 RGB, or the path of an image file')
+        also = ', or (H, W) of a grey one' if channels == GREY else ''
+        raise ValueError(f'{name} is {kind}: give an array (H, W, 3) uint8 RGB{also}, or the path of an image file')
     return photo

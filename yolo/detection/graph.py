@@ -13,7 +13,7 @@ from yolo.detection.host import Thresholds
 def make_predict(
     model: keras.Model, anchors, thresholds: Thresholds, strategy: tf.distribute.Strategy | None = None
 ) -> Callable[[tf.Tensor], dict[str, np.ndarray]]:
-    """A function: images (B, H, W, 3) uint8 RGB -> what `yolo.detect` returns, as NumPy arrays.
+    """A function: images (B, H, W, C) uint8 -> what `yolo.detect` returns, as NumPy arrays.
 
     anchors (A, 2) w, h in grid cells; strategy: under which the model was made, whose devices of this process share
     every batch; one device without it.

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from yolo import overlap
+from yolo.data import grey, pipeline, records
 from yolo.data import images as image_files
-from yolo.data import pipeline, records
 from yolo.detection import host
 from yolo.detection.detector import Backend
 from yolo.evaluation import parts
@@ -23,9 +23,9 @@ from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
 from yolo.evaluation.voc_ap import AveragePrecision, voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
-from yolo.geometry.letterbox import from_canvas, inner_pixels
+from yolo.geometry.letterbox import COLOUR, from_canvas, inner_pixels
 
-Predict = Callable[[tf.Tensor], Mapping[str, Any]]  # images (B, H, W, 3) uint8 RGB -> what `detect` gives
+Predict = Callable[[tf.Tensor], Mapping[str, Any]]  # images (B, H, W, C) uint8 -> what `detect` gives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Thresholds(host.Thresholds):
 class OnHost:
     """Detection by a backend, whose outputs the host turns into detections: a Predict in two steps.
 
-    network: images (B, H, W, 3) uint8 RGB -> outputs; finish: outputs -> what `host.detect` gives.
+    network: images (B, H, W, C) uint8 -> outputs; finish: outputs -> what `host.detect` gives.
     """
 
     network: Predict
@@ -51,7 +51,7 @@ class OnHost:
 
 
 def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int]) -> OnHost:
-    """Detection by a backend: images (B, H, W, 3) uint8 RGB -> what `host.detect` gives.
+    """Detection by a backend: images (B, H, W, C) uint8 -> what `host.detect` gives.
 
     anchors (A, 2) w, h in grid cells; size: height, width in pixels that images are resized to, bilinear.
     """
@@ -184,7 +184,8 @@ def pictures(data_dir: str, split: str, numbers: Sequence[int]) -> dict[int, tup
             if start + i in wanted:
                 size = batch['size'][i].numpy().tolist()
                 left, top, width, height = inner_pixels(size, description.image_size, description.resize).tolist()
-                image = batch['image'][i].numpy()[top : top + height, left : left + width, ::-1]  # without bars
+                inner = batch['image'][i].numpy()[top : top + height, left : left + width]  # without bars
+                image = grey.to_channels(inner, COLOUR)[..., ::-1]
                 shown[int(start + i)] = image, (size[0], size[1])
         start += int(np.sum(batch['real']))
     return shown

@@ -14,12 +14,13 @@ from yolo.evaluation.settings import EvalSettings
 def load(asked: EvalSettings, description: Description, thresholds: host.Thresholds, strategy: Any = None) -> Model:
     """The model that the settings name, on the devices of a strategy; see `loading.load`.
 
-    ValueError if its classes or resizing differ from the records'.
+    ValueError if its classes, channels or resizing differ from the records'.
     """
     path = asked.model_dir or asked.model or asked.cfg
     model = loading.load(path, asked.checkpoint, asked.backend, asked.weights, asked.batch_size, strategy)
     loading.warn_of_limits(model, thresholds)
     _check_classes(asked, description, model.classes, model.num_classes)
+    _check_channels(asked, description, model)
     _check_resize(asked, description, model.resize or asked.resize or description.resize)
     return model
 
@@ -35,6 +36,14 @@ def _check_classes(asked: EvalSettings, description: Description, trained_on: tu
     if number != len(description.classes):
         raise ValueError(
             f'{asked.data_dir!r} has {len(description.classes)} classes ({recorded}), the network {number}'
+        )
+
+
+def _check_channels(asked: EvalSettings, description: Description, model: Model) -> None:
+    if model.channels != description.channels:
+        raise ValueError(
+            f'the images of {asked.data_dir!r} have channels={description.channels}, those of {model.path} '
+            f'channels={model.channels}; preprocess with --channels={model.channels}'
         )
 
 

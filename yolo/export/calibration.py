@@ -14,32 +14,32 @@ INPUT_TYPES = ('uint8', 'int8')
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What an int8 model is made with: images (N, H, W, 3) uint8 RGB of its size, and the type that it takes."""
+    """What an int8 model is made with: images (N, H, W, C) uint8 of its size, and the type that it takes."""
 
     images: np.ndarray
     input_type: str = 'uint8'
 
 
-def check(calibration: Calibration, size: tuple[int, int]) -> None:
-    """ValueError if there are no images, or they are not (N, *size, 3) uint8, or the type is not one that there is."""
+def check(calibration: Calibration, shape: tuple[int, int, int]) -> None:
+    """ValueError if there are no images, or they are not (N, *shape) uint8, or the type is not one that there is."""
     given = calibration.images
-    if given.dtype != np.uint8 or given.shape[1:] != (*size, 3) or not len(given):
-        height, width = size
+    if given.dtype != np.uint8 or given.shape[1:] != shape or not len(given):
         raise ValueError(
-            f'calibration images are {given.dtype} of shape {given.shape}: give at least one, uint8 (N, {height}, '
-            f'{width}, 3)'
+            f'calibration images are {given.dtype} of shape {given.shape}: give at least one, uint8 '
+            f'(N, {", ".join(map(str, shape))})'
         )
     if calibration.input_type not in INPUT_TYPES:
         raise ValueError(f'input_type {calibration.input_type!r}: not one of {", ".join(INPUT_TYPES)}')
 
 
 def read_images(
-    data_dir: str, split: str, number: int, size: tuple[int, int], resize: str, num_classes: int
+    data_dir: str, split: str, number: int, shape: tuple[int, int, int], resize: str, num_classes: int
 ) -> np.ndarray:
-    """Images (N, *size, 3) uint8 RGB of a split of records, in order and evenly spread over it; the same each time.
+    """Images (N, *shape) uint8 of a split of records, in order and evenly spread over it; the same each time.
 
-    number: how many, fewer with a warning if the split has fewer; size: height, width; resize, num_classes: of the
-    model, which the records must have. ValueError, in one line, for records that do not fit it, and for damaged ones.
+    number: how many, fewer with a warning if the split has fewer; shape: height, width, channels; resize, num_classes:
+    of the model, which the records must have. ValueError, in one line, for records that do not fit it, and for damaged
+    ones.
     """
     description = records.read_description(data_dir)
     available = description.split(split).num_images
@@ -55,12 +55,18 @@ def read_images(
             f'{data_dir!r} has {len(description.classes)} classes ({",".join(description.classes)}), the network '
             f'{num_classes}: calibrate with the data that it was trained on'
         )
+    *size, channels = shape
+    if description.channels != channels:
+        raise ValueError(
+            f'the images of {data_dir!r} have channels={description.channels}, those of the network '
+            f'channels={channels}: calibrate with the data that it was trained on'
+        )
     if available < number:
         logging.warning('calibration: split %r of %r has only %d of %d images', split, data_dir, available, number)
     count = min(available, number)
     chosen = set((np.arange(count) * available // count).tolist())
     read = _read(data_dir, split, description, chosen)
-    return np.stack([each if each.shape[:2] == size else images.resize(each, size) for each in read])
+    return np.stack([each if each.shape == shape else images.resize(each, (size[0], size[1])) for each in read])
 
 
 def _read(data_dir: str, split: str, description: records.Description, chosen: set[int]) -> Iterator[np.ndarray]:
@@ -77,6 +83,6 @@ def _read(data_dir: str, split: str, description: records.Description, chosen: s
 def _decode(serialized: bytes, place: str, description: records.Description) -> np.ndarray:
     try:
         image = records.deserialize(serialized).image
-        return images.decode_stored(image, description.image_format, description.image_size)
+        return images.decode_stored(image, description.image_format, description.image_size, description.channels)
     except ValueError as error:
         raise ValueError(f'{place}: {error}') from error

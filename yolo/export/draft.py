@@ -52,6 +52,7 @@ def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, sou
         nms_scope=wanted.nms_scope,
         class_thresholds=wanted.class_thresholds,
         source=source or Source('', seen=folded.seen),
+        channels=folded.network.channels,
     )
 
 

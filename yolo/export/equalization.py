@@ -71,7 +71,7 @@ def find_channels(network: Network) -> Channels:
         for root in roots:
             same[root] = min(roots)
 
-    x = np.full(3, FIXED)
+    x = np.full(network.channels, FIXED)
     for index, section in enumerate(network.sections):
         match section:
             case Convolution(filters, activation=activation):

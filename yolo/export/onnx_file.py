@@ -15,6 +15,7 @@ from yolo.detection import exported
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import onnx_decode
 from yolo.export.onnx_graph import Graph
+from yolo.geometry.letterbox import COLOUR
 from yolo.models.folding import FoldedNetwork, Weights
 from yolo.models.spec import (
     LEAKY_SLOPE,
@@ -47,8 +48,9 @@ def build(folded: FoldedNetwork, about: Exported) -> tuple[bytes, Exported]:
     rows, columns, _ = shapes(folded.network)[-1]
     outputs = onnx_decode.write(graph, grid, (rows, columns), about)
     height, width = about.image_size
-    meaning = 'image, channel (red, green, blue), row, column; 0..1: value / 255'
-    inputs = (Tensor('image', (about.batch_size, 3, height, width), 'float32', meaning),)
+    colours = 'red, green, blue' if about.channels == COLOUR else 'grey'
+    meaning = f'image, channel ({colours}), row, column; 0..1: value / 255'
+    inputs = (Tensor('image', (about.batch_size, about.channels, height, width), 'float32', meaning),)
     about = dataclasses.replace(about, inputs=inputs, outputs=outputs)
     model = _make_model(graph, about)
     onnx.checker.check_model(model, full_check=True)
@@ -96,7 +98,7 @@ def _write_sections(graph: Graph, folded: FoldedNetwork) -> str:
     """Writes all sections before the head; returns the name of what it decodes, (B, A (5 + C), GH, GW)."""
     network = folded.network
     network.region  # noqa: B018 - refuses a network that is no detector
-    sizes = [(*network.image_size, 3), *shapes(network)]
+    sizes = [network.input_shape, *shapes(network)]
     value = 'image'
     outputs: list[str] = []
     for index, section in enumerate(network.sections):

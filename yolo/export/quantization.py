@@ -49,7 +49,7 @@ class Quantized:
     ranges: Mapping[str, Range]
 
     def forward(self, images: tf.Tensor) -> tf.Tensor:
-        """The last convolution's output (B, GH, GW, A (5 + C)) for images (B, H, W, 3) 0..1, as 8 bits give it."""
+        """The last convolution's output (B, GH, GW, A (5 + C)) for images (B, H, W, C) 0..1, as 8 bits give it."""
         return tflite_graph.forward(self.folded, images, self._round, _round_kernel)
 
     def _round(self, name: str, x: tf.Tensor) -> tf.Tensor:
@@ -60,7 +60,7 @@ class Quantized:
 def quantize(folded: FoldedNetwork, images: np.ndarray) -> Quantized:
     """A network with a range for each of its tensors.
 
-    images (N, H, W, 3) uint8 RGB of its size, of the data that it is for. Its results are those of `folded` but for the
+    images (N, H, W, C) uint8 of its size, of the data that it is for. Its results are those of `folded` but for the
     rounding, and the class logits of a place, whose mean becomes 0.
     """
     folded = centre_classes(folded)
@@ -123,7 +123,7 @@ def centre_classes(folded: FoldedNetwork) -> FoldedNetwork:
 
 
 def measure(folded: FoldedNetwork, images: np.ndarray) -> Measured:
-    """What the channels of a network's tensors are for images (N, H, W, 3) uint8 RGB."""
+    """What the channels of a network's tensors are for images (N, H, W, C) uint8."""
     names = tensor_names(folded.network)
 
     @tf.function(autograph=False)

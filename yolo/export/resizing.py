@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from yolo.data import grey
 from yolo.data.images import BAR
 from yolo.geometry.letterbox import STRETCH
 
@@ -32,7 +33,7 @@ def place(height: tf.Tensor, width: tf.Tensor, canvas: tuple[int, int], resize: 
 
 
 def resize(photos: tf.Tensor, canvas: tuple[int, int], how: str) -> tf.Tensor:
-    """Photos (B, H, W, 3) uint8, or float32 0..1, of one size -> (B, *canvas, 3) of the same type.
+    """Photos (B, H, W, C) uint8, or float32 0..1, of one size -> (B, *canvas, C) of the same type.
 
     how: one of letterbox.RESIZES. uint8 gives the bytes of `images.resize`.
     """
@@ -47,7 +48,14 @@ def resize(photos: tf.Tensor, canvas: tuple[int, int], how: str) -> tf.Tensor:
         bar = tf.cast(BAR, photos.dtype) if photos.dtype == tf.uint8 else tf.constant(BAR / 255)
         below, right = canvas[0] - placed.top - placed.height, canvas[1] - placed.left - placed.width
         inner = tf.pad(inner, [[0, 0], [placed.top, below], [placed.left, right], [0, 0]], constant_values=bar)
-    return tf.ensure_shape(inner, (None, *canvas, 3))
+    return tf.ensure_shape(inner, (None, *canvas, photos.shape[-1]))
+
+
+def to_grey(photo: tf.Tensor) -> tf.Tensor:
+    """A photo (H, W, 3) uint8 RGB -> (H, W, 1): the bytes of `grey.to_channels`."""
+    weighted = tf.cast(photo, tf.int32) * tf.constant((grey.RED, grey.GREEN, grey.BLUE))
+    total = tf.reduce_sum(weighted, -1, keepdims=True) + (1 << grey.BITS - 1)
+    return tf.cast(tf.bitwise.right_shift(total, grey.BITS), tf.uint8)
 
 
 def _bilinear(photos: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
@@ -85,7 +93,7 @@ class _Neighbours(NamedTuple):
 
 
 def _mix_columns(rows: tf.Tensor, columns: _Neighbours, width: tf.Tensor) -> tf.Tensor:
-    """Columns between two columns each of rows (B, H, W, 3) uint8: (B, H, W', 3) int32, multiplied by 2^BITS."""
+    """Columns between two columns each of rows (B, H, W, C) uint8: (B, H, W', C) int32, multiplied by 2^BITS."""
     before, after = (tf.cast(tf.gather(rows, at, axis=2), tf.int32) for at in columns.indices(width))
     return before * columns.weight[:, None] + after * columns.next_weight[:, None]
 

@@ -16,7 +16,7 @@ from yolo.detection import decode, exported, nms
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import canonical, resizing
 from yolo.export.quiet import quiet
-from yolo.geometry.letterbox import STRETCH
+from yolo.geometry.letterbox import COLOUR, STRETCH
 from yolo.models import spec
 from yolo.models.folding import FoldedNetwork, build_folded
 
@@ -54,7 +54,8 @@ def write(path: str, folded: FoldedNetwork, about: Exported) -> Exported:
 def _signatures(
     network: Callable[[tf.Tensor], tf.Tensor], about: Exported
 ) -> dict[str, tf.types.experimental.Callable]:
-    size, number = about.image_size, about.batch_size
+    size, number, channels = about.image_size, about.batch_size, about.channels
+    any_size = number, None, None, channels
 
     def detect(images: tf.Tensor, sizes: tf.Tensor) -> Outputs:
         raw = network(images)
@@ -65,23 +66,21 @@ def _signatures(
         sizes = tf.tile(shape[None, 1:3], [shape[0], 1])
         return detect(resizing.resize(images, size, about.resize), sizes)
 
-    @tf.function(input_signature=[tf.TensorSpec((number, None, None, 3), tf.uint8, IMAGES)], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec(any_size, tf.uint8, IMAGES)], autograph=False)
     def detect_images(images: tf.Tensor) -> Outputs:
         return photos(images)
 
-    @tf.function(input_signature=[tf.TensorSpec((number, None, None, 3), tf.float32, FLOATS)], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec(any_size, tf.float32, FLOATS)], autograph=False)
     def detect_float_images(float_images: tf.Tensor) -> Outputs:
         return photos(float_images)
 
     @tf.function(input_signature=[tf.TensorSpec((number,), tf.string, ENCODED)], autograph=False)
     def detect_image_bytes(image_bytes: tf.Tensor) -> Outputs:
-        specs = tf.TensorSpec((*size, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
-        images, sizes = tf.map_fn(
-            lambda data: _decode(data, size, about.resize), image_bytes, fn_output_signature=specs
-        )
+        specs = tf.TensorSpec((*size, channels), tf.uint8), tf.TensorSpec((2,), tf.int32)
+        images, sizes = tf.map_fn(lambda data: _decode(data, about), image_bytes, fn_output_signature=specs)
         return detect(images, sizes)
 
-    @tf.function(input_signature=[tf.TensorSpec((number, *size, 3), tf.uint8, NETWORK)], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((number, *size, channels), tf.uint8, NETWORK)], autograph=False)
     def detect_network_images(network_images: tf.Tensor) -> Outputs:
         return _detect(network(network_images), about)
 
@@ -91,10 +90,11 @@ def _signatures(
     return signatures
 
 
-def _decode(data: tf.Tensor, size: tuple[int, int], resize: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """The image (*size, 3) uint8 of a file's bytes, resized, and height, width (2,) of its photo; EXIF is ignored."""
+def _decode(data: tf.Tensor, about: Exported) -> tuple[tf.Tensor, tf.Tensor]:
+    """The network's image uint8 of a file's bytes, and height, width (2,) of its photo; EXIF is ignored."""
     photo = tf.io.decode_jpeg(data, channels=3, dct_method='INTEGER_ACCURATE')  # PNG too, in spite of its name
-    return resizing.resize(photo[None], size, resize)[0], tf.shape(photo)[:2]
+    photo = photo if about.channels == COLOUR else resizing.to_grey(photo)
+    return resizing.resize(photo[None], about.image_size, about.resize)[0], tf.shape(photo)[:2]
 
 
 def _finish_raw(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
@@ -144,10 +144,11 @@ def _from_canvas(boxes: tf.Tensor, sizes: tf.Tensor, about: Exported) -> tf.Tens
 
 
 def _inputs(about: Exported) -> tuple[Tensor, ...]:
-    number = about.batch_size
+    number, colours = about.batch_size, 'RGB' if about.channels == COLOUR else 'grey'
+    shape = number, None, None, about.channels
     return (
-        Tensor(IMAGES, (number, None, None, 3), 'uint8', f'signature {DEFAULT}: photos of one size, RGB, 0..255'),
-        Tensor(FLOATS, (number, None, None, 3), 'float32', f'signature {FLOATS}: photos of one size, RGB, 0..1'),
+        Tensor(IMAGES, shape, 'uint8', f'signature {DEFAULT}: photos of one size, {colours}, 0..255'),
+        Tensor(FLOATS, shape, 'float32', f'signature {FLOATS}: photos of one size, {colours}, 0..1'),
         Tensor(
             ENCODED,
             (number,),

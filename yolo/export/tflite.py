@@ -23,7 +23,7 @@ IMAGE = 'image'
 MOST_BYTES = 1_900_000_000  # of weights: a file has at most 2 GB, of which TensorFlow's own takes a little more
 DTYPES = {schema.TensorType.FLOAT32: 'float32', schema.TensorType.UINT8: 'uint8', schema.TensorType.INT8: 'int8'}
 MEANINGS = {
-    IMAGE: 'RGB 0..1, rows from the top: image, row, column, channel',
+    IMAGE: '0..1, rows from the top: image, row, column, channel',
     exported.RAW: 'image, row, column, anchor x (t_x, t_y, t_w, t_h, t_o, class logits)',
     exported.BOXES: 'image, place = (row x columns + column) x anchors + anchor, xmin, ymin, xmax, ymax relative 0..1',
     'scores': 'image, place as in boxes, class; objectness x class probability',
@@ -43,7 +43,7 @@ def build(folded: FoldedNetwork, about: Exported, calibration: Calibration | Non
     if about.format == exported.TFLITE_INT8:
         if calibration is None:
             raise ValueError(f'{about.format} needs images for its calibration')
-        check(calibration, about.image_size)
+        check(calibration, (*about.image_size, about.channels))
         function, input_type = _int8_function(folded, about.output, calibration), calibration.input_type
     else:
         function = _float_function(folded, about.output)
@@ -71,7 +71,7 @@ def _int8_function(folded: FoldedNetwork, output: str, calibration: Calibration)
 
 def _convert(function: Function, about: Exported, input_type: str) -> bytes:
     """Goes through a SavedModel: the converter has given NaN for concrete functions, without a word."""
-    shape = (about.batch_size or 1, *about.image_size, 3)
+    shape = (about.batch_size or 1, *about.image_size, about.channels)
     module = tf.Module()
     signature = [tf.TensorSpec(shape, tf.float32, IMAGE)]
     module.function = tf.function(function, input_signature=signature, autograph=False)

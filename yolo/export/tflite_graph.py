@@ -34,7 +34,7 @@ def forward(
     hook: Hook = lambda name, x: x,
     kernel: Kernels = lambda index, weights: weights.kernel,
 ) -> tf.Tensor:
-    """The last convolution's output (B, GH, GW, A (5 + C)) for images (B, H, W, 3) float RGB 0..1 of fixed shape.
+    """The last convolution's output (B, GH, GW, A (5 + C)) for images (B, H, W, C) float 0..1 of fixed shape.
 
     hook: is given each tensor with a name, `image`, `<index>` of a section or `<index>/linear` before an activation,
     and returns what follows works with; kernel: gives the kernel of a convolution. ValueError for a section that no

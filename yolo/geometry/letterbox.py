@@ -3,6 +3,7 @@
 import numpy as np
 
 RESIZES = STRETCH, LETTERBOX = ('stretch', 'letterbox')
+CHANNELS = GREY, COLOUR = (1, 3)  # of the images that a network sees
 MOST_SIDE = 1 << 14  # pixels of a side of the images that a network sees
 
 

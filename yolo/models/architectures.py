@@ -1,5 +1,6 @@
 """The networks that have names: yolov2 and yolov2-tiny, as Darknet's .cfg files for VOC describe them."""
 
+from yolo.geometry.letterbox import COLOUR
 from yolo.models.spec import Convolution, MaxPool, Network, Reorg, Route, Section, make_region
 
 MODELS = ('yolov2', 'yolov2-tiny')
@@ -8,7 +9,6 @@ BACKBONE = {'yolov2': 18, 'yolov2-tiny': 7}  # convolutions of darknet19_448.con
 NET_OPTIONS = (
     ('batch', '64'),
     ('subdivisions', '8'),
-    ('channels', '3'),
     ('momentum', '0.9'),
     ('decay', '0.0005'),
     ('angle', '0'),
@@ -37,12 +37,18 @@ REGION_OPTIONS = (
 
 
 def build_spec(
-    name: str, num_classes: int, anchors, width: float = 1.0, image_size: tuple[int, int] = (416, 416)
+    name: str,
+    num_classes: int,
+    anchors,
+    width: float = 1.0,
+    image_size: tuple[int, int] = (416, 416),
+    channels: int = COLOUR,
 ) -> Network:
     """The description of a network by name: yolov2 (yolov2-voc.cfg) or yolov2-tiny (yolov2-tiny-voc.cfg).
 
     anchors (A, 2) w, h in grid cells; width: multiplies the filters of all convolutions but the last; image_size:
-    height, width in pixels. ValueError for an unknown name and for a width that is not positive.
+    height, width in pixels; channels: of the images, 3, or 1 for grey ones. ValueError for an unknown name and for a
+    width that is not positive.
     """
     if name not in MODELS:
         raise ValueError(f'unknown model {name!r}; there are {", ".join(MODELS)}')
@@ -51,7 +57,7 @@ def build_spec(
     region = make_region(anchors, num_classes, REGION_OPTIONS)
     body = _yolov2_tiny(width) if name == 'yolov2-tiny' else _yolov2(width)
     last = Convolution(region.channels, 1, padding=0, norm=False, activation='linear')
-    return Network((*body, last, region), (int(image_size[0]), int(image_size[1])), NET_OPTIONS)
+    return Network((*body, last, region), (int(image_size[0]), int(image_size[1])), NET_OPTIONS, channels)
 
 
 def _convolutions(width: float, *filters: int) -> list[Section]:

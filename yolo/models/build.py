@@ -37,14 +37,14 @@ class DarknetModel(keras.Model):
     """The Keras model of a network. A .keras file of it holds the network's description as the text of a .cfg.
 
     network: its description; seen: images that it was trained on, Darknet's counter in .weights files.
-    The model takes images (B, H, W, 3) RGB, uint8 0..255 or float 0..1, and gives raw (B, GH, GW, A, 5 + C), or the
-    probabilities (B, C) of a classifier. TypeError for images of other integers.
+    The model takes images (B, H, W, C) RGB or grey, uint8 0..255 or float 0..1, and gives raw (B, GH, GW, A, 5 + C), or
+    the probabilities (B, C) of a classifier. TypeError for images of other integers.
     """
 
     def __init__(self, network: Network, seen: int = 0, name: str = 'darknet'):
         shapes(network)  # refuses a network that cannot be built
         check_weights(network)
-        x = images = keras.Input((None, None, 3), name='images')
+        x = images = keras.Input((None, None, network.channels), name='images')
         outputs: list = []
         for index, section in enumerate(network.sections):
             x = _build_section(section, index, x, outputs)

@@ -3,7 +3,7 @@
 import math
 
 from yolo import storage
-from yolo.geometry.letterbox import MOST_SIDE
+from yolo.geometry.letterbox import CHANNELS, COLOUR, MOST_SIDE
 from yolo.models.cfg_sections import CfgSection, parse_float, split
 from yolo.models.spec import (
     ACTIVATIONS,
@@ -55,6 +55,7 @@ def parse(text: str, file: str = 'cfg') -> Network:
         raise ValueError(f'{file}: a .cfg starts with a [net] section{instead}')
     net, *body = sections
     size = net.number('height', None, 1, MOST_SIDE), net.number('width', None, 1, MOST_SIDE)
+    channels = _channels(net)
     options = net.remaining()
     if not body:
         raise ValueError(f'{file}: no sections after [net]')
@@ -62,9 +63,17 @@ def parse(text: str, file: str = 'cfg') -> Network:
         raise ValueError(
             f'{body[MOST_SECTIONS].place}: {len(body):,} sections; a network has at most {MOST_SECTIONS:,}'
         )
-    network = Network(tuple(_section(section, index) for index, section in enumerate(body)), size, options)
+    network = Network(tuple(_section(section, index) for index, section in enumerate(body)), size, options, channels)
     _check(network, body, file)
     return network
+
+
+def _channels(net: CfgSection) -> int:
+    """Channels of the images; 3 where a .cfg does not say, which Darknet itself refuses."""
+    text, place = net.options.pop('channels', (str(COLOUR), net.place))
+    if parse_float(text) not in CHANNELS:
+        raise ValueError(f'{place}: [net] channels={text}: only 3 (colour) and 1 (grey) are understood')
+    return int(parse_float(text))
 
 
 def _check(network: Network, body: list[CfgSection], file: str) -> None:
@@ -150,7 +159,7 @@ def _anchors(section: CfgSection) -> tuple[tuple[float, float], ...]:
 def write(network: Network) -> str:
     """The text of the .cfg of a network: `parse` gives the same network back."""
     height, width = network.image_size
-    lines = ['[net]', f'width={width}', f'height={height}', *_lines(network.options)]
+    lines = ['[net]', f'width={width}', f'height={height}', f'channels={network.channels}', *_lines(network.options)]
     for section in network.sections:
         lines += ['', *_write_section(section), *_lines(section.options)]
     return '\n'.join(lines) + '\n'

@@ -8,7 +8,7 @@ from yolo.models.spec import Options
 # What may stand in a section without changing the network's output: it is stored, and written again unchanged.
 HARMLESS = {
     'net': (
-        'batch subdivisions channels momentum decay learning_rate burn_in max_batches policy step steps scale '
+        'batch subdivisions momentum decay learning_rate burn_in max_batches policy step steps scale '
         'scales power gamma angle aspect saturation exposure hue jitter crop flip min_crop max_crop center '
         'min_ratio max_ratio random time_steps notruth adam B1 B2 eps'
     ),
@@ -26,7 +26,6 @@ HARMLESS = {
 }
 # Those of them that are harmless with this value alone, which is Darknet's default.
 ONLY_VALUE = {
-    'net': {'channels': 3},
     'convolutional': {'groups': 1, 'binary': 0, 'xnor': 0, 'flipped': 0, 'dontload': 0},
     'reorg': {'reverse': 0, 'flatten': 0, 'extra': 0},
     'softmax': {'groups': 1, 'temperature': 1},

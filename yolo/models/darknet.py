@@ -14,10 +14,11 @@ log = logging.getLogger(__name__)
 def load_darknet(cfg_path: str, weights_path: str | None = None) -> keras.Model:
     """The Keras model of a Darknet .cfg of the YOLOv2 family, with the weights of a .weights file.
 
-    The model takes images (B, H, W, 3) RGB, uint8 0..255 or float 0..1, and gives raw (B, GH, GW, A, 5 + C), the
-    channels of the last convolution by anchor; for a classifier, its probabilities (B, C). `model.network` is what the
-    .cfg says, `model.seen` the number of images of its training. Weights are random without a .weights file, and in the
-    convolutions after the end of one that holds only the first ones (a warning is logged).
+    The model takes images (B, H, W, 3) RGB, or grey ones (B, H, W, 1) if its .cfg says channels=1, uint8 0..255 or
+    float 0..1, and gives raw (B, GH, GW, A, 5 + C), the channels of the last convolution by anchor; for a classifier,
+    its probabilities (B, C). `model.network` is what the .cfg says, `model.seen` the number of images of its training.
+    Weights are random without a .weights file, and in the convolutions after the end of one that holds only the first
+    ones (a warning is logged).
 
     ValueError, with file and line, for sections or options that are not understood and would change the result; and,
     with the layer, for .weights that do not fit. (Darknet src/parser.c, load_weights_upto.)

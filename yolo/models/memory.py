@@ -36,7 +36,7 @@ def forward(network: Network, size: tuple[int, int], batch_size: int) -> Estimat
     stored images in some batches that are ready.
     """
     numbers, _ = outputs(network, size)
-    image = 3 * math.prod(size)
+    image = network.channels * math.prod(size)
     largest = max(before + after for before, after in zip([image, *numbers], numbers, strict=False))
     weights = weights_bytes(network)
     least = weights + 4 * batch_size * max(largest, image)

@@ -185,8 +185,8 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
     """Copies the weights of a trained model, convolution by convolution in order, where shapes are equal.
 
     path: a Darknet .weights file (or only its first layers: a backbone); the folder of a run or of a converted model;
-    one of its checkpoints; or a .keras file. Its last convolution may be for other classes or anchors. ValueError for
-    any other file, and if no convolution fits.
+    one of its checkpoints; or a .keras file. Its last convolution may be for other classes or anchors, and its first
+    one for images of other channels. ValueError for any other file, and if no convolution fits.
     """
     if storage.exists(path + '.index') or (CHECKPOINT.fullmatch(posixpath.basename(path)) and not storage.exists(path)):
         source = load_trained(posixpath.dirname(posixpath.dirname(path)), path)[0]
@@ -196,7 +196,7 @@ def initialize(model: DarknetModel, path: str) -> weights.Loaded:
         source = load_keras(path)
     else:
         source = None
-    loaded = weights.copy(source, model) if source else weights.read(model, path, allow_different_head=True)
+    loaded = weights.copy(source, model) if source else weights.read_of_any_channels(model, path)
     if not loaded.loaded:
         raise ValueError(f'{path}: it has no convolution of the shape of the one at its place in this network')
     return loaded

@@ -7,6 +7,8 @@ Every reader, writer and builder works from a `Network`: `cfg` (Darknet's .cfg),
 import dataclasses
 from collections.abc import Sequence
 
+from yolo.geometry.letterbox import COLOUR
+
 STRIDE = 32  # pixels per grid cell, in every network that can be trained
 ACTIVATIONS = ('leaky', 'relu', 'logistic')  # beside linear
 LEAKY_SLOPE = 0.1  # of leaky, for negative numbers
@@ -94,11 +96,20 @@ Section = Convolution | MaxPool | Route | Reorg | AveragePool | Softmax | Cost |
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A whole network: its sections, and the image size (height, width) in pixels that it was made for."""
+    """A whole network: its sections, and the image size (height, width) in pixels that it was made for.
+
+    channels: of its images, one of letterbox.CHANNELS.
+    """
 
     sections: tuple[Section, ...]
     image_size: tuple[int, int] = (416, 416)
     options: Options = ()
+    channels: int = COLOUR
+
+    @property
+    def input_shape(self) -> Shape:
+        """Height, width and channels of its images."""
+        return *self.image_size, self.channels
 
     @property
     def region(self) -> Region:
@@ -123,7 +134,7 @@ def shapes(network: Network) -> list[Shape]:
     SectionError, with the index, if a section does not fit those before it.
     """
     outputs: list[Shape] = []
-    shape = (*network.image_size, 3)
+    shape = network.input_shape
     for index, section in enumerate(network.sections):
         try:
             shape = _output_shape(section, index, shape, outputs)
@@ -178,7 +189,7 @@ def _route_shape(route: Route, index: int, outputs: Sequence[Shape]) -> Shape:
 
 def num_weights(network: Network) -> list[int]:
     """How many numbers a .weights file holds for each section: biases, three vectors of batch norm, kernel."""
-    input_channels = [3, *(shape[2] for shape in shapes(network))]
+    input_channels = [network.channels, *(shape[2] for shape in shapes(network))]
     numbers = []
     for section, inputs in zip(network.sections, input_channels, strict=False):
         number = 0
@@ -194,18 +205,20 @@ def make_region(anchors, num_classes: int, options: Options = ()) -> Region:
     return Region(tuple((float(w), float(h)) for w, h in anchors), num_classes, options)
 
 
-def adapt(network: Network, num_classes: int, anchors, image_size: tuple[int, int]) -> Network:
-    """The same detector for other classes, anchors (A, 2) w, h in grid cells, and image size (height, width).
+def adapt(network: Network, num_classes: int, anchors, input_shape: Shape) -> Network:
+    """The same detector for other classes, anchors (A, 2) w, h in grid cells, and images of height, width, channels.
 
-    Only its head and its last convolution change. ValueError if the head does not follow a convolution, or the grid
-    would not have cells of 32 x 32 pixels.
+    Only its head, its last convolution and what its first one takes change. ValueError if the head does not follow a
+    convolution, or the grid would not have cells of 32 x 32 pixels.
     """
     region = make_region(anchors, num_classes, network.region.options)
     *body, last, _ = network.sections
     if not isinstance(last, Convolution):
         raise ValueError('the section before [region] is not a [convolutional], so it cannot be fitted to the data')
     last = dataclasses.replace(last, filters=region.channels)
-    adapted = dataclasses.replace(network, sections=(*body, last, region), image_size=image_size)
+    image_size, channels = (input_shape[0], input_shape[1]), input_shape[2]
+    sections = (*body, last, region)
+    adapted = dataclasses.replace(network, sections=sections, image_size=image_size, channels=channels)
     rows, columns, _ = shapes(adapted)[-1]
     if (rows, columns) != (image_size[0] // STRIDE, image_size[1] // STRIDE):
         raise ValueError(

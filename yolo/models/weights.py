@@ -10,10 +10,13 @@ import dataclasses
 import numpy as np
 
 from yolo import storage
+from yolo.geometry.letterbox import CHANNELS, GREY
 from yolo.models.build import DarknetModel
-from yolo.models.spec import Network, num_weights
+from yolo.models.channels import kernel_for_channels
+from yolo.models.spec import Convolution, Network, num_weights
 
 VERSION = (0, 2, 0)  # what is written
+WHOLE, PART = 'whole', 'part'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,19 +24,21 @@ class Loaded:
     """What was read into a model.
 
     loaded, random: names of the convolutions whose weights were read, and of those that keep their random ones; seen:
-    images of the training, as the file says.
+    images of the training, as the file says; note: what was done to weights that were for images of other channels.
     """
 
     loaded: tuple[str, ...]
     random: tuple[str, ...]
     seen: int
+    note: str = ''
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.random)
         text = f'{len(self.loaded)} of {total} convolutions loaded'
         if self.loaded:
             text += f': {", ".join(self.loaded)}'
-        return text + (f'; random weights: {", ".join(self.random)}' if self.random else '')
+        text += f'; random weights: {", ".join(self.random)}' if self.random else ''
+        return text + (f'; {self.note}' if self.note else '')
 
 
 def read(model: DarknetModel, path: str, allow_different_head: bool = False) -> Loaded:
@@ -47,7 +52,7 @@ def read(model: DarknetModel, path: str, allow_different_head: bool = False) -> 
         length = storage.size(path)
         with storage.reader(path) as file:
             header, seen = _header(file.read(min(length, 20)), path)
-            count = _check_length(model, path, length - header, allow_different_head)
+            count = _check_length(model.network, path, length - header, allow_different_head)
             file.seek(header)
             new_values: list[tuple] = []
             for index, conv, norm in model.convolutions()[:count]:
@@ -59,6 +64,40 @@ def read(model: DarknetModel, path: str, allow_different_head: bool = False) -> 
     names = [_name(index) for index, _, _ in model.convolutions()]
     model.seen = seen
     return Loaded(tuple(names[:count]), tuple(names[count:]), seen)
+
+
+def read_of_any_channels(model: DarknetModel, path: str) -> Loaded:
+    """The same with allow_different_head; the file may also be of a network for grey images, or for colour ones.
+
+    Its length decides. ValueError if that could be either, and the model's is grey.
+    """
+    (channels,) = set(CHANNELS) - {model.network.channels}
+    other = dataclasses.replace(model.network, channels=channels)
+    own_fit, other_fit = (_find_fit(network, path) for network in (model.network, other))
+    if not other_fit or own_fit == WHOLE or (own_fit and channels == GREY):
+        return read(model, path, allow_different_head=True)
+    if own_fit and other_fit != WHOLE:
+        raise ValueError(
+            f'{path} may be of a network for grey images or for colour ones, by its length: give the folder that '
+            '`yolo convert --cfg --weights --model_dir_out` makes of it'
+        )
+    source = DarknetModel(other)
+    loaded = read(source, path, allow_different_head=True)
+    copied = copy(source, model, len(loaded.loaded))
+    model.seen = loaded.seen
+    return dataclasses.replace(loaded, note=copied.note)
+
+
+def _find_fit(network: Network, path: str) -> str:
+    """How a .weights file fits a network by its length: WHOLE, PART (of it, or with another head), or ''."""
+    try:
+        length = storage.size(path)
+        with storage.reader(path) as file:
+            length -= _header(file.read(min(length, 20)), path)[0]
+        _check_length(network, path, length, allow_different_head=True)
+    except (OSError, ValueError):  # `read` says it
+        return ''
+    return WHOLE if length == 4 * sum(num_weights(network)) else PART
 
 
 def check_whole(network: Network, path: str) -> None:
@@ -91,13 +130,13 @@ def _header(data: bytes, path: str) -> tuple[int, int]:
     return (20 if has_long_seen else 16), seen
 
 
-def _check_length(model: DarknetModel, path: str, length: int, allow_different_head: bool) -> int:
+def _check_length(network: Network, path: str, length: int, allow_different_head: bool) -> int:
     """How many convolutions a file with `length` bytes after its header holds; ValueError if one is cut."""
-    numbers = num_weights(model.network)  # per section
-    convolutions = model.convolutions()
+    numbers = num_weights(network)  # per section
+    convolutions = [(i, section) for i, section in enumerate(network.sections) if isinstance(section, Convolution)]
     last = convolutions[-1][0]
     left = length
-    for count, (index, conv, _) in enumerate(convolutions):
+    for count, (index, conv) in enumerate(convolutions):
         needed = 4 * numbers[index]
         bytes_per_filter = needed // conv.filters
         is_other_head = index == last and left != needed and left % bytes_per_filter == 0
@@ -161,17 +200,27 @@ def check_count(model: DarknetModel, num_convolutions: int | None) -> None:
         raise ValueError(f'{num_convolutions} convolutions cannot be written, the network has {number}')
 
 
-def copy(source: DarknetModel, target: DarknetModel) -> Loaded:
-    """Copies convolutions in order from one model into another, those of equal shape; the others stay as they are."""
+def copy(source: DarknetModel, target: DarknetModel, count: int | None = None) -> Loaded:
+    """Copies convolutions in order from one model into another, those of equal shape; the others stay as they are.
+
+    count: only so many from the start. If their images have other numbers of channels, the first kernel is made to give
+    the same for grey images.
+    """
     loaded: list[str] = []
     random: list[str] = []
-    pairs = list(zip(source.convolutions(), target.convolutions(), strict=False))
-    for (_, conv, norm), (index, other_conv, other_norm) in pairs:
-        weights = [*conv.weights, *(norm.weights if norm else ())]
+    note = ''
+    pairs = list(zip(source.convolutions(), target.convolutions(), strict=False))[:count]
+    for number, ((_, conv, norm), (index, other_conv, other_norm)) in enumerate(pairs):
+        values = [weight.numpy() for weight in (*conv.weights, *(norm.weights if norm else ()))]
         others = [*other_conv.weights, *(other_norm.weights if other_norm else ())]
-        fits = [weight.shape for weight in weights] == [weight.shape for weight in others]
-        for weight, other in zip(weights, others, strict=True) if fits else ():
-            other.assign(weight)
+        channels = source.network.channels, target.network.channels
+        if number == 0 and channels[0] != channels[1]:
+            values[0], done = kernel_for_channels(values[0], channels[1])
+        fits = [value.shape for value in values] == [tuple(weight.shape) for weight in others]
+        for value, other in zip(values, others, strict=True) if fits else ():
+            other.assign(value)
+        if fits and number == 0 and channels[0] != channels[1]:
+            note = f'{_name(index)} was for images with {channels[0]} channels: {done}'
         (loaded if fits else random).append(_name(index))
     random += [_name(index) for index, _, _ in target.convolutions()[len(pairs) :]]
-    return Loaded(tuple(loaded), tuple(random), source.seen)
+    return Loaded(tuple(loaded), tuple(random), source.seen, note)

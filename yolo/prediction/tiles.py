@@ -99,7 +99,8 @@ class TiledDetector(Detector):
 
     def __init__(self, detector: Detector, tiling: Tiling):
         sizes = detector.image_size, detector.resize, detector.batch_size
-        super().__init__(detector.backend, detector.classes, detector.anchors, *sizes, detector.limits)
+        network = detector.backend, detector.classes, detector.anchors
+        super().__init__(*network, *sizes, detector.limits, detector.channels)
         self._plain, self._tiling = detector, tiling
 
     def prepare(self, photo: np.ndarray) -> Prepared:

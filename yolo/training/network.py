@@ -33,7 +33,7 @@ def make_network(config: TrainConfig) -> Network:
     """The network of a run: by name or from a .cfg, for the classes, anchors and image size of its data."""
     if config.model in architectures.MODELS:
         return architectures.build_spec(
-            config.model, len(config.classes), config.anchors, config.width, config.image_size
+            config.model, len(config.classes), config.anchors, config.width, config.image_size, config.channels
         )
     if not config.model.endswith('.cfg'):
         raise ValueError(
@@ -46,7 +46,7 @@ def make_network(config: TrainConfig) -> Network:
     built = cfg.read(config.model)
     if config.loss == 'region':
         _check_region_options(config.model, {**DARKNET_DEFAULTS, **dict(built.region.options)})
-    return spec.adapt(built, len(config.classes), config.anchors, config.image_size)
+    return spec.adapt(built, len(config.classes), config.anchors, (*config.image_size, config.channels))
 
 
 def _check_region_options(path: str, options: dict) -> None:
@@ -60,7 +60,7 @@ def _check_region_options(path: str, options: dict) -> None:
 
 
 def make_model(config: TrainConfig) -> DarknetModel:
-    """The network of a run with fresh weights: images (B, H, W, 3) 0..1 -> raw (B, GH, GW, A, 5 + C)."""
+    """The network of a run with fresh weights: images (B, H, W, C) 0..1 -> raw (B, GH, GW, A, 5 + C)."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:

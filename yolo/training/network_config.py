@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from yolo.geometry.letterbox import COLOUR
 from yolo.settings import counted, recorded, setting
 
 RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
@@ -37,6 +38,7 @@ class NetworkConfig:
     anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
     image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
     resize: str = recorded('stretch')  # how the records' images were resized; prediction does the same
+    channels: int = recorded(COLOUR)  # of the records' images: 1 for grey ones
     data_checksum: str = recorded('')
 
     model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from yolo.geometry.letterbox import GREY
 from yolo.training import memory
 from yolo.training.config import BALANCED, TrainConfig
 from yolo.training.distribution import describe
@@ -29,9 +30,10 @@ def _data(config: TrainConfig, num_images: int) -> str:
 
 def _network(config: TrainConfig) -> str:
     height, width = config.image_size
-    parts = [f'{config.model}, {width} x {height} pixels']
+    kind = 'grey pixels' if config.channels == GREY else 'pixels'
+    parts = [f'{config.model}, {width} x {height} {kind}']
     if config.width != 1:
-        parts[0] = f'{config.model} of width {config.width:g}, {width} x {height} pixels'
+        parts[0] = f'{config.model} of width {config.width:g}, {width} x {height} {kind}'
     if len(config.sizes) > 1:
         longer_sides = [max(size) for size in config.sizes]
         parts.append(f'in training {min(longer_sides)} to {max(longer_sides)}')
@@ -47,8 +49,9 @@ def _training(config: TrainConfig, num_images: int) -> str:
     epochs = config.num_steps * config.batch_size / num_images
     sampling = ', balanced sampling' if config.sampling == BALANCED else ''
     weights = ', balanced class weights' if config.class_weights == BALANCED else ''
+    grey = ', of the colours only brightness changes' if config.channels == GREY and config.augment else ''
     return (
         f'recipe {config.recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
         f'({config.lr_schedule}), {config.num_steps:,} steps of {config.batch_size} images ({epochs:,.1f} epochs)'
-        f'{sampling}{weights}'
+        f'{sampling}{weights}{grey}'
     )

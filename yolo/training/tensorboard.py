@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.pr_curve import metadata
 
-from yolo.data import pipeline
+from yolo.data import grey, pipeline
 from yolo.data.draw import draw_detections
 from yolo.evaluation.voc_ap import AveragePrecision
+from yolo.geometry.letterbox import COLOUR
 from yolo.training.config import TrainConfig
 
 NUM_PICTURES = 4
@@ -69,7 +70,8 @@ def _pictures(config: TrainConfig, predict, split: str) -> np.ndarray:
     batch = {name: value.numpy() for name, value in batch.items()}
     pictures = []
     for i in itertools.islice(np.flatnonzero(batch['real']), NUM_PICTURES):
-        image, boxes, labels = (batch[name][i] for name in ('image', 'boxes', 'labels'))
+        boxes, labels = batch['boxes'][i], batch['labels'][i]
+        image = grey.to_channels(batch['image'][i], COLOUR)
         is_object = labels >= 0
         truth = draw_detections(image, boxes[is_object], labels[is_object], None, config.classes)
         boxes, labels, scores = (detections[name][i] for name in ('boxes', 'classes', 'scores'))

@@ -97,7 +97,7 @@ def test_the_thresholds_of_an_exported_model_are_in_its_description(monkeypatch)
 
     def load_one(thresholds):
         inside = Exported('model.onnx', **fields, class_thresholds=thresholds)
-        model = Model(lambda size: None, ('a', 'b'), 2, ((1.0, 1.0),), (64, 64), 'stretch', 'model.onnx', inside)
+        model = Model(lambda size: None, ('a', 'b'), 2, ((1.0, 1.0),), (64, 64), 3, 'stretch', 'model.onnx', inside)
         monkeypatch.setattr(loading, 'load', lambda *_: model)
         return loading.load_detector('model.onnx', score_threshold='best_f1')
 

@@ -5,9 +5,10 @@ import pytest
 from conftest import DATA, make_image, turned_photo
 
 import yolo
-from yolo.data import images, orientation
+from yolo.data import grey, images, orientation
 from yolo.detection.detector import Backend, Detector
 from yolo.models import model_folder
+from yolo.prediction.tiles import TiledDetector, Tiling
 
 RUN = str(DATA / 'version_0_1' / 'run')
 BOXES = np.array([[0.25, 0.5, 0.75, 1.0], [0.0, 0.25, 0.5, 0.5]], np.float32)  # relative to the network's input
@@ -61,6 +62,31 @@ def test_photos_of_all_kinds_come_to_the_network_as_images_resize_does(tmp_path)
     assert calls[-1].shape == (1, 64, 64, 3)
     np.testing.assert_array_equal(one.boxes, results[0].boxes)
     assert make_detector('stretch', calls)([]) == []
+
+
+def test_a_grey_network_is_given_any_photo_in_grey(tmp_path):
+    """As preprocessing makes it: grey first, resized then."""
+    calls: list = []
+    backend = Backend(fixed_predict(calls), 'fixed')
+    detector = Detector(backend, ['cat', 'dog'], [(1, 2)], (64, 64), 'letterbox', batch_size=4, channels=1)
+    photo = make_image(np.random.default_rng(0), 90, 2)[0][:60]
+    in_grey = grey.to_channels(photo, 1)
+    (tmp_path / 'a.png').write_bytes(images.encode_png(photo))
+    results = detector([photo, in_grey, in_grey[..., 0], tmp_path / 'a.png'])
+    (batch,) = calls
+    assert batch.shape == (4, 64, 64, 1)
+    for i in range(4):
+        np.testing.assert_array_equal(batch[i], images.resize(in_grey, (64, 64), 'letterbox'))
+        np.testing.assert_array_equal(results[i].boxes, results[0].boxes)
+    np.testing.assert_array_equal(detector(in_grey[..., 0]).boxes, results[0].boxes)
+    tiled = TiledDetector(detector, Tiling(2, 2))
+    assert tiled.prepare(photo).inputs.shape == (5, 64, 64, 1)
+    with pytest.raises(ValueError, match=r'RGB, or \(H, W\) of a grey one'):
+        detector(photo[..., :2])
+    with pytest.raises(
+        ValueError, match=r'the photo is uint8 of shape \(60, 90\): give an array \(H, W, 3\) uint8 RGB, or'
+    ):
+        make_detector('stretch', [])(in_grey[..., 0])
 
 
 @pytest.mark.parametrize('turn', [1, 3, 6])

@@ -89,7 +89,7 @@ def test_a_backbone_is_loaded_and_the_rest_stays_random(tmp_path, caplog):
 @pytest.mark.parametrize('classes', [1, 3, 80])
 def test_weights_of_other_classes_go_in_up_to_the_last_convolution(classes):
     theirs = cfg.read(str(GOLDEN / 'yolov2-w16.cfg'))
-    model = DarknetModel(spec.adapt(theirs, classes, [(1, 1), (2, 2), (3, 3)], (64, 64)))
+    model = DarknetModel(spec.adapt(theirs, classes, [(1, 1), (2, 2), (3, 3)], (64, 64, 3)))
     loaded = weights.read(model, str(GOLDEN / 'yolov2-w16.weights'), allow_different_head=True)
     assert len(loaded.loaded) == 22
     assert loaded.random == ('conv_30',)

@@ -209,10 +209,10 @@ def test_detectors_refuse_batches_that_do_not_fit(call, machine, records_dir, tm
 
 def test_workers_of_preprocessing_have_to_fit(machine):
     machine(4)
-    check_workers(16, (416, 416))
+    check_workers(16, (416, 416), 3)
     with pytest.raises(ValueError, match=r'--workers=1024: .* has 4.0 GiB; use --workers=\d+$') as raised:
-        check_workers(1024, (416, 416))
-    check_workers(int(str(raised.value).split('=')[-1]), (416, 416))
+        check_workers(1024, (416, 416), 3)
+    check_workers(int(str(raised.value).split('=')[-1]), (416, 416), 3)
 
 
 def test_a_config_of_the_library_is_checked_too(machine, records_dir, tmp_path):
