@@ -77,8 +77,10 @@ def _check_sources(asked: EvalSettings) -> None:
                 '--detections_dir goes with --voc_dir and --report_dir, and without --data_dir and a model'
             )
         return
-    if not asked.data_dir or asked.voc_dir or asked.labels:
-        raise ValueError('give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels)')
+    if not asked.data_dir or asked.voc_dir or asked.labels or asked.ignore_labels:
+        raise ValueError(
+            'give either --data_dir and a model, or --detections_dir with --voc_dir (and --labels, --ignore_labels)'
+        )
     if sum(map(bool, (asked.model_dir, asked.model, asked.cfg or asked.weights))) != 1:
         raise ValueError('give one of --model_dir, --model, or --cfg and --weights')
     if bool(asked.cfg) != bool(asked.weights):
@@ -194,7 +196,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
         raise ValueError(f'{", ".join(idle)}: only for evaluating a model; --detections_dir holds detections already')
     source = Source(f'{asked.voc_dir}/Annotations', f'{asked.voc_dir}/JPEGImages')
     list_path = f'{asked.voc_dir}/ImageSets/Main/{asked.split}.txt'
-    image_ids, classes, objects = annotations.read_truth(source, list_path, asked.labels)
+    image_ids, classes, objects, regions = annotations.read_truth(source, list_path, asked.labels, asked.ignore_labels)
     detections = devkit_files.read_detections(asked.detections_dir, asked.split, classes, image_ids)
     coverage.warn_of_another_list(asked.detections_dir, list_path, image_ids, objects, detections)
     about = {
@@ -202,7 +204,7 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
         'thresholds': {'match_iou': asked.match_iou},
         'detections_dir': asked.detections_dir,
     }
-    evaluated = EvaluationResult(tuple(classes), tuple(image_ids), objects, detections)
+    evaluated = EvaluationResult(tuple(classes), tuple(image_ids), objects, detections, regions)
     return evaluated, about, functools.partial(annotations.pictures, source, image_ids)
 
 

@@ -50,6 +50,8 @@ def read_settings(values: FlagValues) -> Settings:
         given['labels'] = labels.read(given['labels'])
     if 'label_map' in given:
         given['label_map'] = label_rules.read_map(given['label_map'])
+    if 'ignore_labels' in given:
+        given['ignore_labels'] = labels.read(given['ignore_labels'], '--ignore_labels')
     return Settings(found.source, found.splits, notes=found.notes, **given)
 
 

@@ -33,9 +33,16 @@ def choose(settings: Settings, scans: Mapping[str, Scan]) -> tuple[str, ...]:
 
 
 def note_unknown(settings: Settings, split: str, scans: Mapping[str, Scan]) -> list[Problem]:
-    """A note, under a split, on names in the rules that no annotation has."""
-    if not settings.label_map:
+    """Notes, under a split, on names in the rules that no annotation has."""
+    rules = settings.label_rules
+    if not rules.label_map and not rules.ignored:
         return []
-    occurring: Counter[str] = sum((each.annotated for each in scans.values()), Counter())
-    said = label_rules.say_unknown(settings.label_rules.label_map, occurring, label_rules.FLAG)
-    return [Problem(split, '', NOTED, said)] if said else []
+    annotated: Counter[str] = sum((each.annotated for each in scans.values()), Counter())
+    renamed: Counter[str] = Counter()
+    for name, number in annotated.items():
+        renamed[rules.rename(name)] += number
+    said = [
+        label_rules.say_unknown(sorted(rules.label_map), annotated, label_rules.FLAG),
+        label_rules.say_unknown(sorted(rules.ignored), renamed, '--ignore_labels'),
+    ]
+    return [Problem(split, '', NOTED, text) for text in said if text]

@@ -198,4 +198,6 @@ def _describe_split(classes: Sequence[str], num_shards: int, summary: Summary) -
         images_left_out=summary.count(LEFT_OUT_IMAGE),
         boxes_left_out=summary.count(LEFT_OUT_BOX),
         num_truncated=summary.num_truncated,
+        num_regions=summary.num_regions,
+        max_regions=summary.max_regions,
     )

@@ -1,7 +1,8 @@
-"""The objects of an annotation that a record can hold, and the problems of the others."""
+"""The objects and ignore regions of an annotation that a record can hold, and the problems of the others."""
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,8 @@ class Objects:
     """The usable objects of an image: names, boxes (N, 4) relative float32, difficult and truncated (N,) bool.
 
     problems: (kind, reason) of what is odd in the annotation, and of each object that was left out or repaired;
-    dropped: the names of the objects that the rules drop, as annotated.
+    dropped: the names of the objects that the rules drop, as annotated. regions (R, 4): its ignore regions, as boxes;
+    region_names (R,): the class that is ignored there, '' for any.
     """
 
     names: tuple[str, ...]
@@ -27,6 +29,26 @@ class Objects:
     truncated: np.ndarray
     problems: tuple[tuple[str, str], ...]
     dropped: tuple[str, ...] = ()
+    regions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    region_names: tuple[str, ...] = ()
+
+
+class _All(NamedTuple):
+    """The objects of some images behind one another: names, after the rules (N,), boxes (N, 4); all others (N,) bool.
+
+    fails: not usable; is_dropped: by the rules; is_ignored: an ignore region of any class; is_crowd: one of its class.
+    """
+
+    names: np.ndarray
+    boxes: np.ndarray
+    fails: np.ndarray
+    is_dropped: np.ndarray
+    is_ignored: np.ndarray
+    is_crowd: np.ndarray
+
+    def of(self, part: slice) -> '_All':
+        """Those of one image."""
+        return _All(*(values[part] for values in self))
 
 
 def usable_objects(
@@ -61,17 +83,17 @@ def usable_objects_of(
     relative = (pixels - [1, 1, 0, 0]) / extents
     clipped = np.clip(relative, 0, 1)
     boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
-    checks = _checks(names, pixels, boxes, classes)
-    kept: np.ndarray = ~np.any([is_dropped, *(mask for _, _, mask in checks)], 0)  # (N,)
+    is_ignored = np.array([name in rules.ignored for name in names], bool)
+    is_crowd = np.concatenate([np.zeros(0, bool), *(annotation.is_crowd for annotation in annotations)])
+    checks = _checks(names, pixels, boxes, None if classes is None else classes | rules.ignored)
+    fails = np.any([mask for _, _, mask in checks], 0)
     from_edge = np.array([annotation.from_edge for annotation in annotations], bool)[owners]  # (N,)
     checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING, from_edge)
     problems = _describe(annotations, sizes, owners, [(kind, text, mask & ~is_dropped) for kind, text, mask in checks])
+    everything = _All(names, boxes, fails, is_dropped, is_ignored, is_crowd)
     ends = np.cumsum(counts).tolist()
-    ranges = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
-    return [
-        _select(annotation, names[part], boxes[part], kept[part], is_dropped[part], said)
-        for annotation, part, said in zip(annotations, ranges, problems, strict=True)
-    ]
+    parts = [everything.of(slice(end - count, end)) for end, count in zip(ends, counts, strict=True)]
+    return [_select(*each) for each in zip(annotations, parts, problems, strict=True)]
 
 
 def _describe(
@@ -129,20 +151,18 @@ def _repairs(pixels: np.ndarray, was_clipped: np.ndarray, from_edge: np.ndarray)
     ]
 
 
-def _select(
-    annotation: voc_xml.Annotation,
-    names: np.ndarray,
-    boxes: np.ndarray,
-    kept: np.ndarray,
-    is_dropped: np.ndarray,
-    problems: Sequence[tuple[str, str]],
-) -> Objects:
-    """The objects (N,) of an image that are kept; names: of their classes."""
+def _select(annotation: voc_xml.Annotation, every: _All, problems: Sequence[tuple[str, str]]) -> Objects:
+    """The usable objects and regions of an image."""
+    kept = ~(every.fails | every.is_dropped)
+    is_region = every.is_ignored | every.is_crowd
+    objects, regions = kept & ~is_region, kept & is_region
     return Objects(
-        tuple(names[kept].tolist()),
-        boxes[kept],
-        annotation.difficult[kept],
-        annotation.truncated[kept],
+        tuple(every.names[objects].tolist()),
+        every.boxes[objects],
+        annotation.difficult[objects],
+        annotation.truncated[objects],
         tuple(problems),
-        tuple(annotation.names[i] for i in np.flatnonzero(is_dropped)),
+        tuple(annotation.names[i] for i in np.flatnonzero(every.is_dropped)),
+        every.boxes[regions],
+        tuple(np.where(every.is_ignored, '', every.names)[regions].tolist()),
     )

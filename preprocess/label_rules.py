@@ -1,4 +1,4 @@
-"""What becomes of the names in annotations: renamed, merged or dropped by --label_map, before anything else."""
+"""What the names in annotations mean: classes by --label_map, before anything else, and --ignore_labels' regions."""
 
 import collections
 import dataclasses
@@ -17,9 +17,14 @@ Pairs = tuple[tuple[str, str], ...]  # name in the annotations, name of the clas
 
 @dataclasses.dataclass(frozen=True)
 class LabelRules:
-    """label_map: the class of a name in the annotations, '' to drop its objects; other names stay as they are."""
+    """What names in annotations mean.
+
+    label_map: the class of a name, '' to drop its objects; other names stay as they are. ignored: classes, so renamed,
+    that are none: their boxes are ignore regions of any class.
+    """
 
     label_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
 
     def rename(self, name: str) -> str:
         """The class of a name: one step, no chain is followed."""

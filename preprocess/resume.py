@@ -36,6 +36,8 @@ class Summary:
     num_difficult: int = recorded(0, low=0)
     num_truncated: int = recorded(0, low=0)
     max_boxes: int = recorded(0, low=0)
+    num_regions: int = recorded(0, low=0)
+    max_regions: int = recorded(0, low=0)
     objects: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # by name
     objects_per_image: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     problems: list[Problem] = dataclasses.field(default_factory=list)
@@ -52,11 +54,13 @@ class Summary:
         """Objects of all names."""
         return self.objects.total()
 
-    def take_image(self, names: Sequence[str], difficult: np.ndarray) -> None:
-        """Counts an image with objects of these names; difficult (N,) bool."""
+    def take_image(self, names: Sequence[str], difficult: np.ndarray, num_regions: int = 0) -> None:
+        """Counts an image with objects of these names, difficult (N,) bool, and so many ignore regions."""
         self.num_images += 1
         self.num_difficult += int(difficult.sum())
         self.max_boxes = max(self.max_boxes, len(names))
+        self.num_regions += num_regions
+        self.max_regions = max(self.max_regions, num_regions)
         self.objects.update(names)
         self.objects_per_image[len(names)] += 1
 
@@ -67,6 +71,8 @@ class Summary:
         self.num_difficult += other.num_difficult
         self.num_truncated += other.num_truncated
         self.max_boxes = max(self.max_boxes, other.max_boxes)
+        self.num_regions += other.num_regions
+        self.max_regions = max(self.max_regions, other.max_regions)
         self.objects.update(other.objects)
         self.objects_per_image.update(other.objects_per_image)
         self.problems += other.problems

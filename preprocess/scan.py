@@ -96,6 +96,7 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
         ]
     )
     counts = collections.Counter(name for objects in usable for name in objects.names)
+    counts.update({name: 0 for objects in usable for name in objects.region_names if name})  # a class of crowds alone
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in usable)])
     owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in usable], 0)
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
@@ -111,7 +112,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
 
 def _first(name: str, ids: Sequence[str], usable: Sequence[Objects]) -> str:
     """The first image that has an object of that name."""
-    return next(image_id for image_id, objects in zip(ids, usable, strict=True) if name in objects.names)
+    return next(
+        image_id for image_id, objects in zip(ids, usable, strict=True) if name in objects.names + objects.region_names
+    )
 
 
 def _size_of_image(job: ScanJob, image_id: str, filename: str) -> tuple[int, int]:

@@ -106,16 +106,28 @@ class Settings:
         low=GREY,
         high=COLOUR,
     )
+    ignore_labels: tuple[str, ...] | None = setting(
+        None,
+        'Names, as --label_map leaves them, that are no classes: what is detected in their boxes is neither right nor '
+        'wrong, in training and evaluation, whatever its class. A comma list, or a file with one a line. (Crowds of '
+        'COCO are such regions without it, for their own class.)',
+        group=RECORDS,
+        given_as=str,
+        unset='none',
+    )
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
         grey.check(self.channels)
+        both = sorted(set(self.labels or ()) & set(self.ignore_labels or ()))
+        if both:
+            raise ValueError(f'--ignore_labels: {both[0]!r} is among the labels too; it is a class or it is ignored')
 
     @property
     def label_rules(self) -> LabelRules:
         """What becomes of the names in annotations."""
-        return LabelRules(dict(self.label_map or ()))
+        return LabelRules(dict(self.label_map or ()), frozenset(self.ignore_labels or ()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,11 +127,19 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     resized = images.resize(image, settings.image_size, settings.resize)
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
-    summary.take_image(objects.names, objects.difficult)
+    regions = to_canvas(objects.regions, size, settings.image_size, settings.resize)
+    summary.take_image(objects.names, objects.difficult, len(regions))
     if settings.leaks != OFF:
         summary.fingerprints[image_id] = fingerprint.of_stored(resized, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
-    labels = np.array([shard.classes.index(name) for name in objects.names], np.int64)
-    return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, np.zeros((0, 3)))
+    labels = _numbers(shard.classes, objects.names)
+    of_regions = _numbers(('', *shard.classes), objects.region_names) - 1  # -1: of any class
+    none = np.zeros((0, 3))
+    return records.Record(image_id, encoded, size, boxes, labels, objects.difficult, none, regions, of_regions)
+
+
+def _numbers(classes: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """The number of each name (N,)."""
+    return np.array([classes.index(name) for name in names], np.int64)

@@ -54,17 +54,23 @@ def _features(description: records.Description) -> dict:
         },
         'place': _tensor('int64', 3),
     }
+    regions = {'box': _tensor('float32', 4), 'label': _tensor('int64')}  # -1: of any class
     return _dict(
         {
             records.IMAGE: image,
             records.IMAGE_ID: {'pythonClassName': f'{_FEATURES}.text_feature.Text', 'text': {}},
             records.SIZE: _tensor('int64', 2),
-            'objects': {
-                'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
-                'sequence': {'feature': _dict(objects), 'length': '-1'},
-            },
+            'objects': _sequence(objects),
+            **({'regions': _sequence(regions)} if description.max_regions else {}),
         }
     )
+
+
+def _sequence(features: dict) -> dict:
+    return {
+        'pythonClassName': f'{_FEATURES}.sequence_feature.Sequence',
+        'sequence': {'feature': _dict(features), 'length': '-1'},
+    }
 
 
 def _split(name: str, split: records.Split, manifest: records.Manifest) -> dict:

@@ -40,7 +40,7 @@ def verify_shard(
                 summary.lengths.append(len(serialized))
                 record = records.deserialize(serialized)
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
-                summary.take_image(names, record.difficult)
+                summary.take_image(names, record.difficult, len(record.regions))
                 problems += [
                     f'{path}, image {record.image_id!r}: {what}' for what in _record_problems(description, record)
                 ]
@@ -59,9 +59,12 @@ def _record_problems(description: records.Description, record: records.Record) -
     if not np.isin(record.labels, range(len(description.classes))).all():
         yield f'a label is not one of the {len(description.classes)} classes'
         return
-    low, high = record.boxes[:, :2], record.boxes[:, 2:]
-    if not ((low >= 0) & (high <= 1) & (low < high)).all():
-        yield 'a box is not within the image, or without area'
+    if not np.isin(record.region_labels, range(records.ANY_CLASS, len(description.classes))).all():
+        yield f'the class of an ignore region is none of the {len(description.classes)}'
+    for boxes, what in ((record.boxes, 'a box'), (record.regions, 'an ignore region')):
+        low, high = boxes[:, :2], boxes[:, 2:]
+        if not ((low >= 0) & (high <= 1) & (low < high)).all():
+            yield f'{what} is not within the image, or without area'
     anchors = np.array(description.anchors, np.float32)
     places = responsible_places(record.boxes, record.labels, anchors, description.grid)
     if not np.array_equal(places, record.places):
@@ -100,7 +103,7 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
                 total.add(part)
                 problems += part_problems
             problems += _index_problems(data_dir, name, total.lengths)
-            for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes'):
+            for field in ('num_images', 'num_objects', 'num_difficult', 'max_boxes', 'num_regions', 'max_regions'):
                 if getattr(total, field) != getattr(split, field):
                     problems.append(
                         f'split {name!r} has {field} {getattr(total, field)}, the {records.DESCRIPTION} '

@@ -14,13 +14,14 @@ from absl.flags import FlagValues
 from yolo import storage
 from yolo.cli import flags
 from yolo.data import grey, images, records, tfrecord
-from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections
+from yolo.data.draw import FONT, class_colour, contact_sheet, draw_detections, draw_regions
 from yolo.data.records import Record
 from yolo.geometry.letterbox import COLOUR
 from yolo.settings import MOST_SEED, setting
 
 TILE = 480  # pixels of the longer side of a tile
 GRID_COLOUR = (255, 255, 255)
+NO_REGIONS = np.zeros((0, 4))
 
 
 def draw_record(
@@ -30,15 +31,17 @@ def draw_record(
     places: np.ndarray,
     anchors: Sequence[tuple[float, float]],
     class_names: Sequence[str],
+    regions: tuple[np.ndarray, np.ndarray] = (NO_REGIONS, NO_REGIONS[:, 0]),
 ) -> np.ndarray:
-    """A record drawn large: grid, responsible cells, chosen anchors and true boxes.
+    """A record drawn large: grid, responsible cells, chosen anchors, ignore regions and true boxes.
 
     image (H, W, 3) uint8 RGB; boxes (N, 4) relative corners; labels (N,); places (N, 3) row, column, anchor;
-    anchors (A, 2) w, h in cells.
+    anchors (A, 2) w, h in cells; regions: boxes (R, 4) and classes (R,), -1 for any.
     """
     rows, columns = image.shape[0] // 32, image.shape[1] // 32
     cell = max(1, TILE // max(rows, columns))
     canvas = cv2.resize(image, (columns * cell, rows * cell), interpolation=cv2.INTER_CUBIC)
+    canvas = draw_regions(canvas, *regions)
     for place, label in zip(places, labels, strict=True):
         if place[0] >= 0:
             _fill_cell(canvas, place, cell, class_colour(int(label)))
@@ -115,12 +118,15 @@ def _tile(record: Record, description: records.Description) -> np.ndarray:
     stored = description.image_format, description.image_size, description.channels
     image = grey.to_channels(images.decode_stored(record.image, *stored), COLOUR)
     anchors, classes = description.anchors, description.classes
-    return draw_record(image, record.boxes, record.labels, record.places, anchors, classes)
+    regions = record.regions, record.region_labels
+    return draw_record(image, record.boxes, record.labels, record.places, anchors, classes, regions)
 
 
 def _legend(description: records.Description, width: int) -> np.ndarray:
     """What the drawing means, and the classes in their colours; as many lines as they need."""
     words = [('solid: true box   dashed: its anchor   filled: its responsible cell   grid: 32-pixel cells', (0, 0, 0))]
+    if description.max_regions:
+        words.append(('hatched: ignore region, in the colour of its class or white for any', (0, 0, 0)))
     words += [(storage.printable(name), class_colour(i)) for i, name in enumerate(description.classes)]
     line, x, placed = 0, 8, []
     for text, colour in words:

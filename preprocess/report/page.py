@@ -92,6 +92,7 @@ def _table(description: records.Description) -> list[list[str]]:
         'objects': [split.num_objects for split in splits],
         'difficult objects': [split.num_difficult for split in splits],
         'truncated objects': [split.num_truncated for split in splits],
+        'ignore regions': [split.num_regions for split in splits],
         'boxes left out': [split.boxes_left_out for split in splits],
     }
     rows |= {f'class {name}': [split.objects_per_class[name] for split in splits] for name in description.classes}

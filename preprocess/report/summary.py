@@ -28,6 +28,7 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
         *((f'  {name}', [s.objects[name] for s in summaries.values()]) for name in description.classes),
         ('difficult', [s.num_difficult for s in summaries.values()]),
         ('truncated', [s.num_truncated for s in summaries.values()]),
+        *_count_regions(summaries),
         ('boxes out', [s.count(LEFT_OUT_BOX) for s in summaries.values()]),
     ]
     lines = [header] + [f'{name:<{width}}' + ''.join(f'  {value:>10}' for value in values) for name, values in rows]
@@ -49,6 +50,12 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
         lines.append(f'  and {num_more} more in report.json')
     lines += [f'warning: {warning.line}' for warning in data_warnings.find(description, summaries)]
     return '\n'.join(lines)
+
+
+def _count_regions(summaries: dict[str, Summary]) -> list[tuple[str, list[int]]]:
+    """The row of the ignore regions, if there are any."""
+    numbers = [summary.num_regions for summary in summaries.values()]
+    return [('ignored', numbers)] if any(numbers) else []
 
 
 def _format_group(key: tuple[str, str, str], problems: list[Problem]) -> str:

@@ -174,25 +174,25 @@ def _make_annotation(
     name: str, size: tuple[int, int] | None, objects: Sequence[dict], categories: Mapping[Any, str]
 ) -> Annotation:
     """The objects of an image; boxes in VOC pixels."""
-    names, boxes, problems = [], [], []
+    names, boxes, crowds, problems = [], [], [], []
     for each in objects:
         category, box = each.get('category_id'), _box(each.get('bbox'))
         label = categories.get(category, '') if _is_key(category) else ''
         if not label:
             problems.append((LEFT_OUT_BOX, f'annotation {str(each.get("id"))[:40]}: its category has no name'))
-        elif each.get('iscrowd') in (1, True):
-            reason = 'it is a crowd of objects (iscrowd)'
-            problems.append((LEFT_OUT_BOX, f'annotation {str(each.get("id"))[:40]} {label!r}: {reason}'))
         else:
             names.append(label)
             boxes.append(box)
+            crowds.append(each.get('iscrowd') in (1, True))
     left, top, width, height = np.array(boxes, float).reshape(-1, 4).T
     with np.errstate(invalid='ignore', over='ignore'):  # what is not finite is no box
         pixels = np.stack([left + 1, top + 1, left + width, top + height], 1)  # (N, 4)
     none = np.zeros(len(names), bool)
     if size is None:
         problems.append((NOTED, 'COCO\'s "width" and "height" are not numbers of pixels; the image was followed'))
-    return Annotation(posixpath.basename(name), size, tuple(names), pixels, none, none, tuple(problems), from_edge=True)
+    is_crowd = np.array(crowds, bool) if any(crowds) else None
+    about = posixpath.basename(name), size, tuple(names), pixels, none, none, tuple(problems)
+    return Annotation(*about, from_edge=True, crowds=is_crowd)
 
 
 def _box(value: Any) -> list[float]:

@@ -28,6 +28,7 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'max_pixels': (lambda folder: 10**6, 'max_pixels'),
     'label_map': (lambda folder: (('ring', 'circle'),), 'label_map'),
     'channels': (lambda folder: 1, 'channels'),
+    'ignore_labels': (lambda folder: ('star',), 'ignore_labels'),
 }
 
 
@@ -107,5 +108,6 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'leaks',
         'leak_distance',
         'channels',
+        'ignore_labels',
         'tool_version',
     ]

@@ -14,6 +14,7 @@ from yolo.geometry.letterbox import GREY as ONE_CHANNEL
 GREY = 0.5  # colour of the canvas
 MIN_VISIBLE = 0.2  # a box is dropped when less than this share of its area is left on the canvas
 IDENTITY = ((1.0, 1.0, 0.0, 0.0),)  # the warp that changes nothing
+CANVAS = (0.0, 0.0, 1.0, 1.0)
 MIN_SIZE = 0.001  # relative width and height under which a box is dropped, as in Darknet
 
 
@@ -60,21 +61,40 @@ def warp_boxes(boxes: tf.Tensor, labels: tf.Tensor, warp: tf.Tensor) -> tuple[tf
 
     The label of a box of which less than MIN_VISIBLE is left becomes -1, as for padding.
     """
+    return clip_boxes(_moved(boxes, warp), labels, tf.constant(CANVAS))
+
+
+def warp_regions(regions: tf.Tensor, warp: tf.Tensor) -> tf.Tensor:
+    """Ignore regions (B, R, 4) relative corners after `warp` (B, 4): what is left of them on the canvas."""
+    return clip_regions(_moved(regions, warp), tf.constant(CANVAS))
+
+
+def _moved(boxes: tf.Tensor, warp: tf.Tensor) -> tf.Tensor:
+    """Boxes (B, N, 4) after `warp` (B, 4), also where they leave the canvas."""
     scale, shift = tf.tile(warp[:, None, :2], (1, 1, 2)), tf.tile(warp[:, None, 2:], (1, 1, 2))
     moved = boxes * scale + shift
     low, high = tf.minimum(moved[..., :2], moved[..., 2:]), tf.maximum(moved[..., :2], moved[..., 2:])
-    whole = tf.concat([low, high], -1)
-    return clip_boxes(whole, labels, tf.constant([0.0, 0.0, 1.0, 1.0]))
+    return tf.concat([low, high], -1)
 
 
 def clip_boxes(boxes: tf.Tensor, labels: tf.Tensor, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Boxes (B, N, 4) clipped to a window (..., 4); those with less than MIN_VISIBLE left in it become padding."""
-    low, high = (tf.concat([window[..., i:j], window[..., i:j]], -1) for i, j in ((0, 2), (2, 4)))
-    clipped = tf.maximum(tf.minimum(boxes, high), low)
+    clipped = _clipped(boxes, window)
     size = clipped[..., 2:] - clipped[..., :2]
     visible = (labels >= 0) & tf.reduce_all(size > MIN_SIZE, -1)
     visible &= box_ops.area(clipped) >= MIN_VISIBLE * box_ops.area(boxes)
     return tf.where(visible[..., None], clipped, 0.0), tf.where(visible, labels, -1)
+
+
+def clip_regions(regions: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """Ignore regions (B, R, 4) clipped to a window (..., 4): whatever is left of them; padding (zeros) without area."""
+    clipped = _clipped(regions, window)
+    return tf.where(box_ops.area(clipped)[..., None] > 0, clipped, 0.0)
+
+
+def _clipped(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    low, high = (tf.concat([window[..., i:j], window[..., i:j]], -1) for i, j in ((0, 2), (2, 4)))
+    return tf.maximum(tf.minimum(boxes, high), low)
 
 
 def warp_images(images: tf.Tensor, warp: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

@@ -7,17 +7,23 @@ from yolo.data import images, records, tfrecord
 
 
 def has_equal_lengths(record: records.Record) -> bool:
-    """Whether all lists of a record have one entry for each object."""
-    return len({len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}) == 1
+    """Whether all lists of a record have one entry for each object, or for each ignore region."""
+    objects = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
+    return len(objects) == 1 and len(record.regions) == len(record.region_labels)
 
 
 def unreadable(description: records.Description, record: records.Record) -> Iterator[str]:
     """Why a record cannot be made into tensors: its lists, and the image, which is decoded for that."""
-    if not has_equal_lengths(record):
-        lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
+    lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
+    if len(lengths) > 1:
         yield f'its objects are {sorted(lengths)} in number'
+    if len(record.regions) != len(record.region_labels):
+        yield f'it has {len(record.regions)} ignore regions and {len(record.region_labels)} classes of them'
     if len(record.labels) > description.max_boxes:
         yield f'it has {len(record.labels)} objects, the {records.DESCRIPTION} says at most {description.max_boxes}'
+    most = description.max_regions
+    if len(record.regions) > most:
+        yield f'it has {len(record.regions)} ignore regions, the {records.DESCRIPTION} says at most {most}'
     try:
         images.decode_stored(record.image, description.image_format, description.image_size, description.channels)
     except ValueError as error:

@@ -27,6 +27,8 @@ class Split:
     images_left_out: int = recorded(low=0)
     boxes_left_out: int = recorded(low=0)
     num_truncated: int = recorded(0, low=0)
+    num_regions: int = recorded(0, low=0)  # ignore regions, beside the objects
+    max_regions: int = recorded(0, low=0, high=MOST_BOXES)  # most ignore regions in one image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,15 @@ class Description:
     def max_boxes(self) -> int:
         """The most objects in any image of any split, at least 1."""
         return max([1, *(split.max_boxes for split in self.splits.values())])
+
+    @property
+    def max_regions(self) -> int:
+        """The most ignore regions in any image of any split, 0 if there are none."""
+        return max([0, *(split.max_regions for split in self.splits.values())])
+
+    def padded_regions(self, name: str) -> int:
+        """To how many ignore regions the images of a split are padded; 0 if it has none, so that they cost nothing."""
+        return self.max_regions if self.split(name).max_regions else 0
 
     def split(self, name: str) -> Split:
         """The split of that name; ValueError names those that there are."""
@@ -117,6 +128,8 @@ def _find_wrong_count(split: Split, classes: tuple[str, ...]) -> str:
             return f'{field} is {getattr(split, field)}, of {split.num_objects} objects'
     if split.num_objects > split.max_boxes * split.num_images:
         return f'max_boxes is {split.max_boxes}, but {split.num_images} images have {split.num_objects} objects'
+    if not split.max_regions <= split.num_regions <= split.max_regions * split.num_images:
+        return f'max_regions is {split.max_regions}, but {split.num_images} images have {split.num_regions} regions'
     if split.num_images and not split.num_shards:
         return f'num_shards is 0, of {split.num_images} images'
     return ''

@@ -11,6 +11,7 @@ from yolo import storage
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPTION = 26  # pixels of the strip under a tile of a sheet
 Colour = tuple[int, int, int]  # RGB 0..255
+ANY_COLOUR = (255, 255, 255)  # of ignore regions of any class
 
 
 def class_colour(index: int) -> Colour:
@@ -46,6 +47,24 @@ def draw_detections(
         text = name if scores is None else f'{name} {scores[i]:.2f}'
         x0, y0, _, y1 = corners[i].tolist()
         draw_tag(drawn, text, (x0, y0), class_colour(int(classes[i])), below=y1)
+    return drawn
+
+
+def draw_regions(image: np.ndarray, regions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A copy of an image with ignore regions hatched, in the colour of their class, white where it is any (-1).
+
+    image (H, W, 3) uint8 RGB; regions (R, 4) xmin, ymin, xmax, ymax relative 0..1; labels (R,).
+    """
+    drawn = np.array(image, order='C')
+    height, width = image.shape[:2]
+    step = max(6, round(min(height, width) / 40))  # pixels from stripe to stripe
+    corners = np.rint(np.clip(regions, 0, 1) * [width, height, width, height]).astype(int)
+    for (x0, y0, x1, y1), label in zip(corners.tolist(), labels.tolist(), strict=True):
+        colour = class_colour(label) if label >= 0 else ANY_COLOUR
+        rows, columns = np.ogrid[y0:y1, x0:x1]
+        stripe = (rows + columns) % step < max(1, step // 4)
+        edge = (rows == y0) | (rows == y1 - 1) | (columns == x0) | (columns == x1 - 1)
+        drawn[y0:y1, x0:x1][stripe | edge] = colour
     return drawn
 
 

@@ -30,8 +30,10 @@ VOC = (
 )
 
 
-def read(text: str) -> tuple[str, ...]:
+def read(text: str, flag: str = '--labels') -> tuple[str, ...]:
     """The names that --labels stands for; text: a comma list, the path of a file with one name a line, or voc.
+
+    flag: another one of the same form, for messages.
 
     ValueError if there is no name or such a file, a name occurs twice, or one cannot be a part of a file's name.
     """
@@ -41,13 +43,13 @@ def read(text: str) -> tuple[str, ...]:
     if ',' not in text and storage.is_file(text):
         lines = storage.read(text, MOST_BYTES).decode('utf-8-sig')
     elif ',' not in text and storage.exists(text) and not storage.is_folder(text):
-        raise ValueError(f'--labels={text}: it is not a regular file')
+        raise ValueError(f'{flag}={text}: it is not a regular file')
     elif ',' not in text and ('/' in text or text.endswith(('.txt', '.names'))):
-        raise ValueError(f'--labels={text}: there is no such file')
+        raise ValueError(f'{flag}={text}: there is no such file')
     names = tuple(name.strip() for name in lines.splitlines() if name.strip())
     if not names or len(set(names)) < len(names):
-        raise ValueError(f'--labels={text}: {"no names" if not names else "a name is there twice"}')
-    check_file_names(names, f'--labels={text}')
+        raise ValueError(f'{flag}={text}: {"no names" if not names else "a name is there twice"}')
+    check_file_names(names, f'{flag}={text}')
     return names
 
 

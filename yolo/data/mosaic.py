@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from yolo.data.augment import clip_boxes
+from yolo.data.augment import clip_boxes, clip_regions
 
 GROUP = 4  # consecutive images of a batch, of which the mosaics in their places are composed
 MOSAIC_SEED = 1 << 40  # added to the seed, so that mosaics do not depend on the other random numbers
@@ -92,14 +92,27 @@ def mosaic_boxes(
     Boxes are clipped to their part; those outside it become padding.
     """
     batch_size, num = boxes.shape[:2]
-    sources, scale = _sources(batch_size), tf.constant([size[1], size[0]] * 2, tf.float32)
-    windows = tf.gather(tf.cast(_windows(mosaics.cut, size), tf.float32), [1, 0, 3, 2], axis=-1)  # left, top, ...
-    shift = windows[..., :2] - tf.cast(mosaics.origins[..., ::-1], tf.float32)  # (B, 4, 2) x, y pixels
-    moved = tf.gather(boxes, sources) + (tf.tile(shift, (1, 1, 2)) / scale)[:, :, None]  # (B, 4, N, 4)
-    clipped, labels_left = clip_boxes(moved, tf.gather(labels, sources), (windows / scale)[:, :, None])
+    moved, windows = _moved(boxes, mosaics, size)
+    clipped, labels_left = clip_boxes(moved, tf.gather(labels, _sources(batch_size)), windows)
     more = [[0, 0], [0, 3 * num]]
     chosen = mosaics.chosen[:, None]
     return (
         tf.where(chosen[..., None], tf.reshape(clipped, (batch_size, 4 * num, 4)), tf.pad(boxes, [*more, [0, 0]])),
         tf.where(chosen, tf.reshape(labels_left, (batch_size, 4 * num)), tf.pad(labels, more, constant_values=-1)),
     )
+
+
+def mosaic_regions(regions: tf.Tensor, mosaics: Mosaics, size: tuple[int, int]) -> tf.Tensor:
+    """Ignore regions (B, R, 4) of images of `size` -> (B, 4 R, 4): what is left of them in the parts, padded with 0."""
+    batch_size, num = regions.shape[:2]
+    clipped = tf.reshape(clip_regions(*_moved(regions, mosaics, size)), (batch_size, 4 * num, 4))
+    return tf.where(mosaics.chosen[:, None, None], clipped, tf.pad(regions, [[0, 0], [0, 3 * num], [0, 0]]))
+
+
+def _moved(boxes: tf.Tensor, mosaics: Mosaics, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes (B, 4, N, 4) of the images that the parts show, where these lie, and the parts' windows (B, 4, 1, 4)."""
+    scale = tf.constant([size[1], size[0]] * 2, tf.float32)
+    windows = tf.gather(tf.cast(_windows(mosaics.cut, size), tf.float32), [1, 0, 3, 2], axis=-1)  # left, top, ...
+    shift = windows[..., :2] - tf.cast(mosaics.origins[..., ::-1], tf.float32)  # (B, 4, 2) x, y pixels
+    moved = tf.gather(boxes, _sources(boxes.shape[0])) + (tf.tile(shift, (1, 1, 2)) / scale)[:, :, None]
+    return moved, (windows / scale)[:, :, None]

@@ -60,7 +60,8 @@ def training_batches(
     come more than once an epoch. A batch holds image (B, H, W, C) uint8, RGB or grey, as stored or composed of them;
     boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges`
     also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4)
-    and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already).
+    and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already). A split with
+    ignore regions has regions (B, R, 4) too, as boxes, padded with 0.
     ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
@@ -71,8 +72,9 @@ def training_batches(
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
-        parsed = parsing.parse_annotations(serialized, description.max_boxes)
-        out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places')}}
+        parsed = parsing.parse_annotations(serialized, description.max_boxes, description.padded_regions(split))
+        names = ('boxes', 'labels', 'places', *(['regions'] if 'regions' in parsed else []))
+        out = {'image': image, **{name: parsed[name] for name in names}}
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
         return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
 
@@ -147,14 +149,17 @@ def _augment(
 
     Random numbers are those of the whole batch, so that they do not depend on how it is divided.
     """
-    boxes, labels = batch['boxes'], batch['labels']
+    boxes, labels, regions = batch['boxes'], batch['labels'], batch.get('regions')
     if ranges.mosaic:
         size = tuple(batch['image'].shape[1:3])
-        boxes, labels = mosaic.mosaic_boxes(boxes, labels, _mosaics(ranges, size, batch_size, shard, seed), size)
+        mosaics = _mosaics(ranges, size, batch_size, shard, seed)
+        boxes, labels = mosaic.mosaic_boxes(boxes, labels, mosaics, size)
+        regions = None if regions is None else mosaic.mosaic_regions(regions, mosaics, size)
     rows = shard.rows(batch_size)
     warp, colour = (values[rows] for values in augment.random_augmentation(batch_size, ranges, seed))
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
-    return {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
+    out = {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
+    return out if regions is None else {**out, 'regions': augment.warp_regions(regions, warp)}
 
 
 def training_ids(
@@ -182,7 +187,8 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputS
     images = _share(data_dir, split, description, shard).map(_decode(description), tf.data.AUTOTUNE)
 
     def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        out = {'image': image, **parsing.parse_annotations(serialized, description.max_boxes)}
+        most = description.max_boxes, description.padded_regions(split)
+        out = {'image': image, **parsing.parse_annotations(serialized, *most)}
         out['real'] = tf.ones(tf.shape(image)[:1], tf.bool)
         missing = batch_size - tf.shape(image)[0]
         out = {name: tf.pad(value, [[0, missing]] + [[0, 0]] * (len(value.shape) - 1)) for name, value in out.items()}

@@ -24,6 +24,10 @@ DESCRIPTION, MANIFEST = 'dataset.json', 'manifest.json'
 # object is its responsible cell and anchor: row, column, anchor.
 IMAGE, IMAGE_ID, SIZE = 'image', 'image/id', 'image/size'  # encoded image; its id; original height, width
 BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficult', 'objects/place'
+# Those of the R ignore regions; a record without regions has neither. Their names come last in the record's order, so
+# that the image stays first (`label_reading` skips it).
+REGION, REGION_LABEL = 'regions/box', 'regions/label'
+ANY_CLASS = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Record:
 
     image: its bytes, encoded as the description says; size: original (height, width) in pixels; boxes (N, 4) float32
     xmin, ymin, xmax, ymax relative 0..1; labels (N,) index into the classes; difficult (N,) bool; places (N, 3) row,
-    column, anchor.
+    column, anchor. regions (R, 4): boxes of its ignore regions, as boxes; region_labels (R,): the class that is ignored
+    there, ANY_CLASS for any.
     """
 
     image_id: str
@@ -42,6 +47,8 @@ class Record:
     labels: np.ndarray
     difficult: np.ndarray
     places: np.ndarray
+    regions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    region_labels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def write_description(data_dir: str, description: Description) -> None:
@@ -146,6 +153,9 @@ def serialize(record: Record) -> bytes:
         (PLACE, record.places),
     ):
         features[name].int64_list.value.extend(np.asarray(values, np.int64).reshape(-1).tolist())
+    if len(record.regions):
+        features[REGION].float_list.value.extend(np.asarray(record.regions, np.float32).reshape(-1).tolist())
+        features[REGION_LABEL].int64_list.value.extend(np.asarray(record.region_labels, np.int64).tolist())
     return example.SerializeToString(deterministic=True)
 
 
@@ -159,9 +169,10 @@ def deserialize(serialized: bytes) -> Record:
     def ints(name: str) -> np.ndarray:
         return np.array(features[name].int64_list.value, np.int64)
 
-    boxes = np.array(features[BOX].float_list.value, np.float32)
+    boxes, regions = (np.array(features[name].float_list.value, np.float32) for name in (BOX, REGION))
     images, ids = features[IMAGE].bytes_list.value, features[IMAGE_ID].bytes_list.value
-    if len(images) != 1 or len(ids) != 1 or len(ints(SIZE)) != 2 or len(boxes) % 4 or len(ints(PLACE)) % 3:
+    whole = not (len(boxes) % 4 or len(regions) % 4 or len(ints(PLACE)) % 3)
+    if len(images) != 1 or len(ids) != 1 or len(ints(SIZE)) != 2 or not whole:
         raise ValueError(f'not a record of this project: it has {", ".join(sorted(features))}')
     return Record(
         ids[0].decode(),
@@ -171,4 +182,6 @@ def deserialize(serialized: bytes) -> Record:
         ints(LABEL),
         ints(DIFFICULT) > 0,
         ints(PLACE).reshape(-1, 3),
+        regions.reshape(-1, 4),
+        ints(REGION_LABEL),
     )

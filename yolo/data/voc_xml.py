@@ -29,7 +29,8 @@ class Annotation:
     filename: as written; size: (height, width) in pixels or None; names (N,); boxes (N, 4) float64 xmin, ymin, xmax,
     ymax in VOC pixels (1-based, inclusive), NaN where unreadable; difficult, truncated (N,) bool. problems: (kind,
     reason) of what is there twice, of which the first was taken, and of what cannot be read. from_edge: whether boxes
-    are measured from the image's edge, as in COCO and YOLO, where XML counts pixels from 1.
+    are measured from the image's edge, as in COCO and YOLO, where XML counts pixels from 1. crowds (N,) bool: those
+    that are no object but a region with many of that class, as COCO has them; None for none.
     """
 
     filename: str
@@ -40,6 +41,12 @@ class Annotation:
     truncated: np.ndarray
     problems: tuple[tuple[str, str], ...] = ()
     from_edge: bool = False
+    crowds: np.ndarray | None = None
+
+    @property
+    def is_crowd(self) -> np.ndarray:
+        """(N,) bool, also where there are none."""
+        return np.zeros(len(self.names), bool) if self.crowds is None else self.crowds
 
 
 def parse_annotation(data: bytes) -> Annotation:

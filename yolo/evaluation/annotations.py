@@ -1,5 +1,6 @@
 """The annotated objects of a split, straight from VOC's XML: for detections from result files, without records."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,30 +9,33 @@ from absl import logging
 from yolo import storage
 from yolo.data import voc_folder, voc_xml
 from yolo.data.images import shrink
+from yolo.evaluation.ignore_regions import IgnoreRegions
 from yolo.evaluation.voc_matching import GroundTruth, select
 
 PICTURE_SIDE = 640  # pixels of the longer side of a picture
 
 
 def read_truth(
-    source: voc_folder.Source, list_path: str, labels: Sequence[str] = ()
-) -> tuple[list[str], list[str], GroundTruth]:
-    """Image ids, class names and objects of a list of images; every object as it is annotated, in order.
+    source: voc_folder.Source, list_path: str, labels: Sequence[str] = (), ignored: Sequence[str] = ()
+) -> tuple[list[str], list[str], GroundTruth, IgnoreRegions]:
+    """Image ids, class names, objects and ignore regions of a list of images; every object as annotated, in order.
 
-    labels: the classes to evaluate, in order; all that occur, sorted, if empty. Warns of classes without an object, of
-    objects without a name, which are left out, of boxes without area, which count and cannot be detected, and of
-    elements that are there twice or cannot be read.
+    labels: the classes to evaluate, in order; all that occur, sorted, if empty; ignored: names that are none, but
+    ignore regions of any class. Warns of classes without an object, of objects without a name, which are left out, of
+    boxes without area, which count and cannot be detected, and of elements that are there twice or cannot be read.
     ValueError, with the file, for an annotation that is missing or malformed, or a box that is not finite; for a class
     that is given twice, and if there is no image or no class.
     """
     if len(set(labels)) < len(labels):
         raise ValueError(f'--labels={",".join(labels)} names a class twice; name each once')
+    if set(labels) & set(ignored):
+        raise ValueError(f'--ignore_labels={",".join(ignored)} names one of --labels; a name is a class or ignored')
     image_ids = list(dict.fromkeys(voc_folder.read_split(list_path)))
     if not image_ids:
         raise ValueError(f'{list_path} names no image; write one image id a line')
     annotated = [_read(source, image_id) for image_id in image_ids]
     names = [name for annotation in annotated for name in annotation.names]
-    classes = list(labels) or sorted({name for name in names if name})
+    classes = list(labels) or sorted({name for name in names if name} - set(ignored))
     if not classes:
         raise ValueError(
             f'none of the {len(image_ids)} images of {list_path} has an object; name the classes by --labels'
@@ -44,11 +48,13 @@ def read_truth(
         difficult=np.concatenate([np.zeros(0, bool), *(annotation.difficult for annotation in annotated)]),
     )
     truth = select(everything, everything.classes >= 0)
+    regions = select(everything, np.array([name in ignored for name in names], bool))
     paths = [voc_folder.annotation_path(source, image_id) for image_id in image_ids]
-    _warn_of_names(names, classes, [paths[image] for image in everything.images])
+    _warn_of_names(names, [*classes, *ignored], [paths[image] for image in everything.images])
     _check_boxes(truth, classes, paths)
+    _check_boxes(dataclasses.replace(regions, classes=np.zeros_like(regions.classes)), [' or '.join(ignored)], paths)
     _warn_of_problems(annotated, paths)
-    return image_ids, classes, truth
+    return image_ids, classes, truth, IgnoreRegions(regions.images, regions.classes, regions.boxes)
 
 
 def _warn_of_names(names: Sequence[str], classes: Sequence[str], paths: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from yolo import storage
+from yolo.evaluation.ignore_regions import ANY_CLASS
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
@@ -27,24 +28,36 @@ NAMES = (
 
 
 def annotations(result: EvaluationResult) -> dict:
-    """The objects as COCO's annotation file; difficult ones as crowds, which COCO ignores."""
+    """The objects as COCO's annotation file; difficult ones and ignore regions as crowds, which COCO ignores.
+
+    A region of any class is a crowd of each.
+    """
+    truth, regions = result.truth, result.regions
+    is_any = np.flatnonzero(regions.classes == ANY_CLASS)
+    own = np.flatnonzero(regions.classes != ANY_CLASS)
+    classes = np.arange(len(result.classes))
+    chosen = np.concatenate([own, np.repeat(is_any, len(classes))])
+    crowds = GroundTruth(
+        regions.images[chosen],
+        np.concatenate([regions.classes[own], np.tile(classes, len(is_any))]),
+        regions.boxes[chosen],
+        np.ones(len(chosen), bool),
+    )
+    rows = [row for each in (truth, crowds) for row in _rows(each)]
     return {
         'images': [{'id': number, 'file_name': name} for number, name in enumerate(result.image_ids)],
         'categories': [{'id': number, 'name': name} for number, name in enumerate(result.classes)],
-        'annotations': [
-            {'id': number, 'image_id': image, 'category_id': k, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': crowd}
-            for number, (image, k, box, crowd) in enumerate(
-                zip(
-                    result.truth.images.tolist(),
-                    result.truth.classes.tolist(),
-                    _boxes(result.truth),
-                    result.truth.difficult.astype(int).tolist(),
-                    strict=True,
-                ),
-                1,
-            )
-        ],
+        'annotations': [{'id': number, **row} for number, row in enumerate(rows, 1)],
     }
+
+
+def _rows(items: GroundTruth) -> list[dict]:
+    """Objects as COCO's annotations, without their ids."""
+    columns = items.images.tolist(), items.classes.tolist(), _boxes(items), items.difficult.astype(int).tolist()
+    return [
+        {'image_id': image, 'category_id': k, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': crowd}
+        for image, k, box, crowd in zip(*columns, strict=True)
+    ]
 
 
 def results(result: EvaluationResult) -> list[dict]:

@@ -12,11 +12,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from yolo import overlap
-from yolo.data import grey, pipeline, records
+from yolo.data import grey, parsing, pipeline, records
 from yolo.data import images as image_files
 from yolo.detection import host
 from yolo.detection.detector import Backend
 from yolo.evaluation import parts
+from yolo.evaluation.ignore_regions import IgnoreRegions, no_regions
 from yolo.evaluation.parts import Part, Workers
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.settings import match_iou_setting
@@ -123,8 +124,7 @@ def run_inference(
     elif own:
         own[0]['seconds'] = np.zeros(0)
     whole = parts.of_all(parts.join(own), workers)
-    ids = tuple(whole['image_ids'].tolist())
-    result = EvaluationResult(description.classes, ids, parts.truth(whole), parts.detections(whole))
+    result = EvaluationResult(description.classes, *parts.known(whole))
     settings = _settings(description, split, thresholds, int(whole['at_limit'].sum()))
     return result, settings, 1000 * float(np.median(whole['seconds'])) / batch_size
 
@@ -157,6 +157,7 @@ def _finish(
         [image_id.decode() for image_id in arrays['image_id'][arrays['real']]],
         _ground_truth(arrays, offset, description),
         _detections(detected, arrays, offset, description),
+        _ignore_regions(arrays, offset, description),
         at_limit=arrays['real'] & (detected['count'] == thresholds.max_detections),
         seconds=np.array([seconds]),
     )
@@ -197,6 +198,16 @@ def _ground_truth(batch: dict[str, np.ndarray], offset: int, description: record
     boxes = from_canvas(batch['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
     boxes = to_voc_pixels(boxes, batch['size'][row], exact=True)
     return GroundTruth(row + offset, batch['labels'][row, column], boxes, batch['difficult'][row, column])
+
+
+def _ignore_regions(batch: dict[str, np.ndarray], offset: int, description: records.Description) -> IgnoreRegions:
+    """The ignore regions of a batch whose first image has the number `offset`."""
+    if 'regions' not in batch:
+        return no_regions()
+    row, column = np.nonzero((batch['region_labels'] > parsing.NO_REGION) & batch['real'][:, None])
+    boxes = from_canvas(batch['regions'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = to_voc_pixels(boxes, batch['size'][row], exact=True)
+    return IgnoreRegions(row + offset, batch['region_labels'][row, column], boxes)
 
 
 def _detections(

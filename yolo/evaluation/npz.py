@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -27,15 +28,19 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, IndexError, RuntimeError)
 
 
-def read_arrays(path: str, kinds: Mapping[str, tuple[str, int]]) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: str, kinds: Mapping[str, tuple[str, int]], others: Mapping[str, tuple[str, int]] = MappingProxyType({})
+) -> dict[str, np.ndarray]:
     """The arrays of a file by name, not writable.
 
-    kinds: of each array the letters of NumPy's kinds that it may be of, as 'iu', and its number of dimensions.
+    kinds: of each array the letters of NumPy's kinds that it may be of, as 'iu', and its number of dimensions; others:
+    the same of arrays that a file has all or none of.
     ValueError, with the reason, for any other file, and for one that needs far more memory than it is long.
     """
     try:
         with storage.reader(path) as file, zipfile.ZipFile(file) as archive:
-            return _read_members(archive, kinds, storage.size(path))
+            has_others = any(f'{name}.npy' in archive.namelist() for name in others)
+            return _read_members(archive, {**kinds, **(others if has_others else {})}, storage.size(path))
     except MemoryError:
         raise ValueError('its arrays do not fit into memory') from None
     except ERRORS as error:

@@ -6,11 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
+from yolo.evaluation.ignore_regions import IgnoreRegions
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 # By name: a value for each image, object, detection or batch, and so in the first dimension.
 Part = dict[str, np.ndarray]
-TRUTH, DETECTIONS = 'truth_', 'detections_'
+TRUTH, DETECTIONS, REGIONS = 'truth_', 'detections_', 'regions_'
 
 
 class Workers(Protocol):
@@ -23,10 +24,13 @@ class Workers(Protocol):
         """The bytes that each process gives, in the order of the processes; each of them has to call this."""
 
 
-def make(image_ids: Sequence[str], truth: GroundTruth, detections: Detections, **values: np.ndarray) -> Part:
+def make(
+    image_ids: Sequence[str], truth: GroundTruth, detections: Detections, regions: IgnoreRegions, **values: np.ndarray
+) -> Part:
     """The part of some images."""
     named = {f'{TRUTH}{name}': array for name, array in vars(truth).items()}
     named |= {f'{DETECTIONS}{name}': array for name, array in vars(detections).items()}
+    named |= {f'{REGIONS}{name}': array for name, array in vars(regions).items()}
     return {'image_ids': np.array(image_ids, str), **named, **values}
 
 
@@ -43,14 +47,14 @@ def of_all(part: Part, workers: Workers | None) -> Part:
     return join([part for part in every if part])  # with few images, processes may have none
 
 
-def truth(part: Part) -> GroundTruth:
-    """The objects of a part."""
-    return GroundTruth(**_starting_with(TRUTH, part))
-
-
-def detections(part: Part) -> Detections:
-    """The detections of a part."""
-    return Detections(**_starting_with(DETECTIONS, part))
+def known(part: Part) -> tuple[tuple[str, ...], GroundTruth, Detections, IgnoreRegions]:
+    """Image ids, objects, detections and ignore regions of a part."""
+    return (
+        tuple(part['image_ids'].tolist()),
+        GroundTruth(**_starting_with(TRUTH, part)),
+        Detections(**_starting_with(DETECTIONS, part)),
+        IgnoreRegions(**_starting_with(REGIONS, part)),
+    )
 
 
 def _starting_with(prefix: str, part: Part) -> Part:

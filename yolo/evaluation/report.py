@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 
 from yolo import storage
-from yolo.data.draw import draw_tag
+from yolo.data.draw import draw_regions, draw_tag
 from yolo.evaluation import report_tables
 from yolo.evaluation.error_analysis import ERROR_TYPES, ErrorTypes
+from yolo.evaluation.ignore_regions import ANY_CLASS
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_ap import AveragePrecision
 from yolo.evaluation.voc_matching import Matches
@@ -143,23 +144,34 @@ def _false_positive(
     if target >= 0:
         boxes.insert(0, (result.truth.boxes[target], GREEN, result.classes[result.truth.classes[target]]))
     title = f'{name} {detections.scores[d]:.2f}: {ERROR_TYPES[error_types.types[d]]}'
-    return _draw(shown.get(number), boxes), title, [result.image_ids[number]]
+    return _draw(shown.get(number), boxes, _regions_of(result, number)), title, [result.image_ids[number]]
 
 
 def _missed_object(result: EvaluationResult, t: int, shown: dict) -> tuple[str, str, list[str]]:
     """Picture, title and lines."""
     number, name = int(result.truth.images[t]), result.classes[result.truth.classes[t]]
-    return _draw(shown.get(number), [(result.truth.boxes[t], GREEN, name)]), name, [result.image_ids[number]]
+    picture = _draw(shown.get(number), [(result.truth.boxes[t], GREEN, name)], _regions_of(result, number))
+    return picture, name, [result.image_ids[number]]
 
 
-def _draw(picture: tuple[np.ndarray, tuple[int, int]] | None, boxes: Sequence[tuple]) -> str:
-    """A small picture with boxes in VOC pixels of the original, each with its colour and label; empty for None."""
+def _regions_of(result: EvaluationResult, number: int) -> np.ndarray:
+    """The ignore regions (R, 4) of an image."""
+    return result.regions.boxes[result.regions.images == number]
+
+
+def _draw(picture: tuple[np.ndarray, tuple[int, int]] | None, boxes: Sequence[tuple], regions: np.ndarray) -> str:
+    """A small picture with boxes in VOC pixels of the original, each with its colour and label; empty for None.
+
+    regions (R, 4): ignore regions, hatched.
+    """
     if picture is None:
         return ''
     image, (height, width) = picture
     scale = min(PICTURE_SIZE[0] / width, PICTURE_SIZE[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     drawn = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    relative = (regions - [1, 1, 0, 0]) / [width, height, width, height]
+    drawn = draw_regions(drawn, relative, np.full(len(regions), ANY_CLASS))
     for box, colour, label in boxes:
         x0, y0, x1, y1 = np.rint((box - [1, 1, 0, 0]) * scale).astype(int).tolist()
         cv2.rectangle(drawn, (x0, y0), (max(x1 - 1, x0), max(y1 - 1, y0)), colour, 1)

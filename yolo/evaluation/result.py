@@ -11,6 +11,7 @@ from absl import logging
 from yolo import descriptions, storage
 from yolo.detection.best_f1 import METRICS_FILE
 from yolo.evaluation import npz
+from yolo.evaluation.ignore_regions import ANY_CLASS, IgnoreRegions, mark, no_regions
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 DETECTIONS_FILE = 'detections.npz'
@@ -27,16 +28,25 @@ ARRAYS = {
     'detections_scores': ('fiu', 1),
     'detections_boxes': ('fiu', 2),
 }
+# Those of ignore regions, where there are any.
+REGION_ARRAYS = {'regions_images': ('iu', 1), 'regions_classes': ('iu', 1), 'regions_boxes': ('fiu', 2)}
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """The objects and the detections of a split, from which all metrics follow. Images are numbered as in image_ids."""
+    """The objects and the detections of a split, from which all metrics follow. Images are numbered as in image_ids.
+
+    regions: its ignore regions; the detections are marked by them.
+    """
 
     classes: tuple[str, ...]
     image_ids: tuple[str, ...]
     truth: GroundTruth
     detections: Detections
+    regions: IgnoreRegions = dataclasses.field(default_factory=no_regions)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'detections', mark(self.detections, self.regions))
 
 
 def write_metrics(report_dir: str, metrics: dict) -> str:
@@ -49,11 +59,11 @@ def write_metrics(report_dir: str, metrics: dict) -> str:
 
 def write(report_dir: str, result: EvaluationResult) -> None:
     """Writes `detections.npz` into a folder."""
-    arrays = {
-        f'{kind}_{name}': value
-        for kind, items in (('truth', result.truth), ('detections', result.detections))
-        for name, value in vars(items).items()
-    }
+    kinds = {'truth': result.truth, 'detections': result.detections}
+    if len(result.regions.images):
+        kinds['regions'] = result.regions
+    arrays = {f'{kind}_{name}': value for kind, items in kinds.items() for name, value in vars(items).items()}
+    del arrays['detections_in_region']  # which follows from the others
     classes, image_ids = np.array(result.classes, str), np.array(result.image_ids, str)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, classes=classes, image_ids=image_ids, **arrays)
@@ -72,14 +82,14 @@ def read(metrics_path: str) -> EvaluationResult:
     if not storage.exists(path):
         raise ValueError(f'there is no {path}: evaluate that detector (again) with this eval.py')
     try:
-        arrays = npz.read_arrays(path, ARRAYS)
+        arrays = npz.read_arrays(path, ARRAYS, REGION_ARRAYS)
         names = {name: tuple(arrays.pop(name).tolist()) for name in ('classes', 'image_ids')}
-        result = EvaluationResult(
-            **names,
-            truth=GroundTruth(**_starting_with('truth_', arrays)),
-            detections=Detections(**_starting_with('detections_', arrays)),
-        )
-        _check(result)
+        truth = GroundTruth(**_starting_with('truth_', arrays))
+        detections = Detections(**_starting_with('detections_', arrays))
+        regions = _starting_with('regions_', arrays)
+        known = truth, detections, IgnoreRegions(**regions) if regions else no_regions()
+        _check(names['classes'], names['image_ids'], *known)
+        result = EvaluationResult(names['classes'], names['image_ids'], *known)
     except ValueError as error:
         raise ValueError(
             f'{path}: not a file of detections that this version reads ({error}); evaluate that detector again'
@@ -91,21 +101,27 @@ def _starting_with(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _check(result: EvaluationResult) -> None:
+def _check(
+    classes: tuple[str, ...],
+    image_ids: tuple[str, ...],
+    truth: GroundTruth,
+    detections: Detections,
+    regions: IgnoreRegions,
+) -> None:
     """ValueError for arrays that do not fit each other."""
-    descriptions.check_names(result.classes, 'classes')
-    if len(set(result.image_ids)) < len(result.image_ids):
+    descriptions.check_names(classes, 'classes')
+    if len(set(image_ids)) < len(image_ids):
         raise ValueError('image_ids has an image twice')
-    for kind, items in (('truth', result.truth), ('detections', result.detections)):
+    for kind, items, lowest in (('truth', truth, 0), ('detections', detections, 0), ('regions', regions, ANY_CLASS)):
         shapes = {name: array.shape for name, array in vars(items).items()}
         number = len(items.images)
         if any(shape != ((number, 4) if name == 'boxes' else (number,)) for name, shape in shapes.items()):
             raise ValueError(f'the shapes of {kind} do not fit each other: {shapes}')
-        for field, numbers, names in (
-            ('images', items.images, result.image_ids),
-            ('classes', items.classes, result.classes),
+        for field, numbers, names, low in (
+            ('images', items.images, image_ids, 0),
+            ('classes', items.classes, classes, lowest),
         ):
-            if number and not 0 <= numbers.min() <= numbers.max() < len(names):
+            if number and not low <= numbers.min() <= numbers.max() < len(names):
                 raise ValueError(f'{kind}_{field} numbers {numbers.min()} to {numbers.max()} of {len(names)}')
 
 
@@ -115,10 +131,10 @@ def folder_of(metrics_path: str) -> str:
 
 
 def aligned(result: EvaluationResult, other: EvaluationResult, path: str) -> Detections:
-    """The detections of `other`, with images and classes by the numbers of `result`.
+    """The detections of `other`, with images and classes by the numbers of `result`, marked by its ignore regions.
 
-    ValueError if the two differ in classes or images. Warns if they differ in objects: metrics of both are to be
-    computed with those of `result`. path: of `other`, for the messages.
+    ValueError if the two differ in classes or images. Warns if they differ in objects or ignore regions: metrics of
+    both are to be computed with those of `result`. path: of `other`, for the messages.
     """
     if sorted(result.classes) != sorted(other.classes):
         raise ValueError(
@@ -140,9 +156,17 @@ def aligned(result: EvaluationResult, other: EvaluationResult, path: str) -> Det
             len(truth.images),
             len(result.truth.images),
         )
-    return dataclasses.replace(
+    if len(other.regions.images) != len(result.regions.images):
+        logging.warning(
+            '%s has %d ignore regions; both detectors are compared with the %d of this evaluation',
+            path,
+            len(other.regions.images),
+            len(result.regions.images),
+        )
+    detections = dataclasses.replace(
         other.detections, images=images[other.detections.images], classes=classes[other.detections.classes]
     )
+    return mark(detections, result.regions)
 
 
 def _sorted_rows(truth: GroundTruth) -> np.ndarray:

@@ -69,6 +69,13 @@ class EvalSettings:
     labels: tuple[str, ...] = setting(
         (), 'Classes to evaluate.', group=FILES, unset='all that the annotations of the split have'
     )
+    ignore_labels: tuple[str, ...] = setting(
+        (),
+        'Names in the annotations that are no classes but ignore regions: what is detected there is neither right nor '
+        'wrong. (Records have theirs already.)',
+        group=FILES,
+        unset='none',
+    )
     score_threshold: float = score_threshold_setting(SCORE_THRESHOLD, DETECTION)
     nms_iou: float = nms_iou_setting(DETECTION)
     nms_scope: str = nms_scope_setting(DETECTION)

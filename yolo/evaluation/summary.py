@@ -72,6 +72,7 @@ def ap_metrics(result: EvaluationResult, curves: AveragePrecision) -> dict:
             for k, name in enumerate(result.classes)
         },
         'num_images': len(result.image_ids),
+        **({'num_ignore_regions': len(result.regions.images)} if len(result.regions.images) else {}),
     }
 
 

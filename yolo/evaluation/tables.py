@@ -13,6 +13,9 @@ def format_metrics(metrics: dict, compared_with: str = '') -> str:
         )
     if metrics.get('num_boxes_left_out'):
         lines.append(f'{metrics["num_boxes_left_out"]} boxes were left out by preprocessing and are not counted')
+    if metrics.get('num_ignore_regions'):
+        number = metrics['num_ignore_regions']
+        lines.append(f'{number} ignore regions: detections of which half lies inside are neither right nor wrong')
     if metrics.get('num_images_at_max_detections'):
         limit = metrics['thresholds']['max_detections']
         lines.append(f'{metrics["num_images_at_max_detections"]} images reached --max_detections={limit}')

@@ -1,6 +1,7 @@
 """Which detections are true positives: the VOC devkit's rules in NumPy, without a loop over detections or boxes."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -25,12 +26,20 @@ class GroundTruth:
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """Detected objects, in any order: images (D,), classes (D,) and boxes (D, 4) as in GroundTruth; scores (D,)."""
+    """Detected objects, in any order: images (D,), classes (D,) and boxes (D, 4) as in GroundTruth; scores (D,).
+
+    in_region (D,) bool: half or more of it lies inside an ignore region (`ignore_regions.mark`); by default none does.
+    """
 
     images: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
     boxes: np.ndarray
+    in_region: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.in_region is None:
+            object.__setattr__(self, 'in_region', np.zeros(np.size(self.images), bool))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +48,9 @@ class Matches:
 
     sorted_detections: the detections by falling score, equal scores in the order given; best_object (D,) the object of
     the same image and class with the highest overlap, as an index into the ground truth, -1 for none; overlap (D,) that
-    IoU, -inf for none; is_true_positive (D,) bool; is_ignored (D,) bool: the object is difficult, so the detection
-    counts neither as a true nor as a false positive. All other detections are false positives.
+    IoU, -inf for none; is_true_positive (D,) bool; is_ignored (D,) bool: the object is difficult, or the detection is
+    no true positive and lies in an ignore region, so that it counts neither as a true nor as a false positive. All
+    other detections are false positives.
     """
 
     sorted_detections: Detections
@@ -55,6 +65,7 @@ class Matches:
         return ~(self.is_true_positive | self.is_ignored)
 
 
+Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Items = TypeVar('Items', GroundTruth, Detections)
 
 
@@ -104,6 +115,7 @@ def match_in_given_order(
     _, first_of_object = np.unique(best_object[candidates], return_index=True)
     is_true_positive = np.zeros(len(is_matched), bool)
     is_true_positive[candidates[first_of_object]] = True  # the best score of each object
+    is_ignored |= detections.in_region & ~is_true_positive  # after the devkit's rules
     return best_object, overlap, is_true_positive, is_ignored
 
 
@@ -115,16 +127,21 @@ def order_by_score(scores: np.ndarray) -> np.ndarray:
     return np.sort(group + order) - group
 
 
-def best_objects(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+def best_objects(
+    truth: GroundTruth, detections: Detections, measure: Measure | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The object of the same image and class that each detection overlaps most, the first on a tie, and that overlap.
 
+    measure: of the overlap of boxes (P, 4) with objects (P, 4), -inf for none; None for IoU.
     Returns (D,) index into truth, -1 where nothing overlaps, and (D,) overlap, -inf there.
     """
     objects, start, count = _candidates(truth, detections)
     best, overlap = np.full(len(count), NO_OBJECT), np.full(len(count), -np.inf)
     for part in _parts_of_few_pairs(count):
         boxes = detections.boxes.take(part, 0)
-        best[part], overlap[part] = _best_candidates(boxes, truth.boxes, objects, start[part], count[part])
+        best[part], overlap[part] = _best_candidates(
+            boxes, truth.boxes, objects, start[part], count[part], measure or _overlap
+        )
     return best, overlap
 
 
@@ -154,7 +171,12 @@ def _parts_of_few_pairs(count: np.ndarray) -> list[np.ndarray]:
 
 
 def _best_candidates(
-    boxes: np.ndarray, truth_boxes: np.ndarray, objects: np.ndarray, start: np.ndarray, count: np.ndarray
+    boxes: np.ndarray,
+    truth_boxes: np.ndarray,
+    objects: np.ndarray,
+    start: np.ndarray,
+    count: np.ndarray,
+    measure: Measure,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best object (D,) and its overlap (D,) of boxes (D, 4) that have the candidates objects[start:start + count].
 
@@ -163,7 +185,7 @@ def _best_candidates(
     first_pair = np.cumsum(count) - count  # (D,) where the pairs of each detection begin
     detection = np.repeat(np.arange(len(count)), count)  # (P,)
     candidate = objects[np.arange(len(detection)) + (start - first_pair)[detection]]  # (P,)
-    pair_overlap = _overlap(boxes.take(detection, 0), truth_boxes.take(candidate, 0))
+    pair_overlap = measure(boxes.take(detection, 0), truth_boxes.take(candidate, 0))
     highest = np.maximum.reduceat(pair_overlap, first_pair)  # (D,)
     best_pairs = np.flatnonzero((pair_overlap == highest[detection]) & (pair_overlap > 0))
     has_best, first = np.unique(detection[best_pairs], return_index=True)  # the first of equal overlaps
@@ -174,11 +196,15 @@ def _best_candidates(
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU (P,) of boxes (P, 4) in VOC pixels, both ends included (hence + 1); -inf where they share no pixel."""
-    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + 1  # (P, 2) width, height
-    intersection = shared[:, 0] * shared[:, 1]
+    intersection = intersections(a, b)
     areas = np.prod(a[:, 2:] - a[:, :2] + 1, 1) + np.prod(b[:, 2:] - b[:, :2] + 1, 1)
-    intersects = (shared > 0).all(1)
-    return np.divide(intersection, areas - intersection, out=np.full(len(a), -np.inf), where=intersects)
+    return np.divide(intersection, areas - intersection, out=np.full(len(a), -np.inf), where=intersection > 0)
+
+
+def intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The area (P,) that boxes (P, 4) in VOC pixels share; 0 where they share no pixel."""
+    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + 1  # (P, 2) width, height
+    return np.where((shared > 0).all(1), shared[:, 0] * shared[:, 1], 0)
 
 
 def checked(items: Items, num_classes: int) -> Items:
@@ -192,7 +218,7 @@ def checked(items: Items, num_classes: int) -> Items:
             raise ValueError(f'{kind}.{name} has shape {array.shape}; it should be {shape}, as images has {num}')
         if name in ('images', 'classes') and num and not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f'{kind}.{name} has type {array.dtype}; it should be integers')
-    types = {'images': np.int64, 'classes': np.int64, 'difficult': bool}
+    types = {'images': np.int64, 'classes': np.int64, 'difficult': bool, 'in_region': bool}
     arrays = {name: array.astype(types.get(name, np.float64), copy=False) for name, array in arrays.items()}
     for name in set(arrays) & {'scores', 'boxes'}:
         is_finite = np.isfinite(arrays[name]).reshape(num, arrays[name].size // max(num, 1)).all(1)

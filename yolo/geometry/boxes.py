@@ -22,11 +22,21 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
     Without the devkit's + 1, as Darknet's box_iou.
     """
+    shared = _shared(a, b)
+    return tf.math.divide_no_nan(shared, area(a) + area(b) - shared)
+
+
+def share_inside(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The share of the area of corners a (..., 4) that lies inside corners b (..., 4), broadcast; 0 without area."""
+    return tf.math.divide_no_nan(_shared(a, b), area(a))
+
+
+def _shared(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Area (...) of the intersection of corners (..., 4) with corners (..., 4)."""
     left, top, right, bottom = (
         tf.maximum(a[..., i], b[..., i]) if i < 2 else tf.minimum(a[..., i], b[..., i]) for i in range(4)
     )
-    shared = tf.maximum(right - left, 0) * tf.maximum(bottom - top, 0)
-    return tf.math.divide_no_nan(shared, area(a) + area(b) - shared)
+    return tf.maximum(right - left, 0) * tf.maximum(bottom - top, 0)
 
 
 def area(corners: tf.Tensor) -> tf.Tensor:

@@ -155,6 +155,7 @@ def _loss_terms(
         places,
         config.batch_norm == SYNCHRONIZED,
         config.class_loss_weights,
+        batch.get('regions'),
     )
     divisor = config.batch_size if config.loss == 'region' else num_groups
     terms = {name: term / divisor for name, term in terms.items()}

@@ -7,8 +7,11 @@
 | labels | (B, N) | class index, -1 for padding |
 | anchors | (A, 2) | w, h in grid cells |
 | places | (B, N, 3) or None | row, column, anchor responsible for each object, as `encode_targets` returns them |
+| ignored | (B, R, 4) or None | ignore regions, as boxes, padded with boxes without area |
 
-`places` is optional; giving it saves encoding the objects again.
+`places` is optional; giving it saves encoding the objects again. A prediction that is responsible for no object, and of
+which half or more lies inside one ignore region, is not trained as background. What is trained there has no class, so
+that a crowd, which is a region of one class, counts as one of any class does.
 """
 
 from collections.abc import Sequence
@@ -20,36 +23,41 @@ from yolo.geometry.targets import encode_targets, responsible_objects
 from yolo.models.replicas import sum_over_replicas
 
 OBJECT_SCALE, NOOBJECT_SCALE, COORD_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0, 1.0  # of both losses, named as in a .cfg
+IGNORE_SHARE = 0.5  # of a prediction, from which on it lies inside an ignore region
 IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
 # Darknet: for the first images every prediction without an object is also pulled to its anchor, with this weight.
 ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE = 12800, 0.01
 
 
-def region_loss(raw, boxes, labels, anchors, seen, places=None, class_weights=()) -> tf.Tensor:
+def region_loss(raw, boxes, labels, anchors, seen, places=None, class_weights=(), ignored=None) -> tf.Tensor:
     """Darknet's region loss, summed over the batch: a scalar whose gradient to raw is minus Darknet's delta.
 
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
     anchors (A, 2) w, h in grid cells; seen: number of training images before this batch: below 12,800, predictions
     without an object are pulled to their anchors; places (B, N, 3): row, column, anchor of each object, or None;
-    class_weights (C,): factors on the class loss of the objects of each class, () for none.
+    class_weights (C,): factors on the class loss of the objects of each class, () for none; ignored (B, R, 4): ignore
+    regions, as boxes, or None.
     ValueError for a grid of unknown size. (Darknet src/region_layer.c, forward_region_layer.)
     """
-    return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places, class_weights=class_weights).values()))
+    weights = {'class_weights': class_weights, 'ignored': ignored}
+    return tf.add_n(list(region_terms(raw, boxes, labels, anchors, seen, places, **weights).values()))
 
 
-def notebook_loss(raw, boxes, labels, anchors, places=None, class_weights=()) -> tf.Tensor:
+def notebook_loss(raw, boxes, labels, anchors, places=None, class_weights=(), ignored=None) -> tf.Tensor:
     """The Keras notebook's loss: a scalar, each part divided by its count over the whole batch.
 
     Under tf.distribute the counts are those of all replicas, so that the replicas' losses add up to the global one.
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
     anchors (A, 2) w, h in grid cells; places (B, N, 3): row, column, anchor of each object, or None;
-    class_weights (C,) as of `region_loss`. ValueError for a grid of unknown size. (The notebook's formulas.)
+    class_weights (C,) and ignored (B, R, 4) as of `region_loss`. ValueError for a grid of unknown size. (The
+    notebook's formulas.)
     """
-    return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places, class_weights=class_weights).values()))
+    weights = {'class_weights': class_weights, 'ignored': ignored}
+    return tf.add_n(list(notebook_terms(raw, boxes, labels, anchors, 0, places, **weights).values()))
 
 
 def region_terms(
-    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=()
+    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=(), ignored=None
 ) -> dict[str, tf.Tensor]:
     """The parts of `region_loss`, scalars that add up to it: box, objectness, class. `across_replicas` is not used."""
     del across_replicas
@@ -68,6 +76,7 @@ def region_terms(
 
     target_objectness = tf.where(responsible, own_iou, 0.0)  # a constant: no gradient flows through the IoU
     background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
+    background_weight = _outside_of_ignored(predicted, ignored, background_weight)
     objectness_weight = tf.where(responsible, OBJECT_SCALE, background_weight)
     objectness_error = tf.square(objectness - target_objectness)
     class_error = _class_error(raw, truth, class_weights)
@@ -79,7 +88,7 @@ def region_terms(
 
 
 def notebook_terms(
-    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=()
+    raw, boxes, labels, anchors, seen, places=None, across_replicas: bool = True, class_weights=(), ignored=None
 ) -> dict[str, tf.Tensor]:
     """The parts of `notebook_loss`, scalars that add up to it: box, objectness, class. `seen` is not used.
 
@@ -101,6 +110,7 @@ def notebook_terms(
 
     objectness, own_iou = tf.sigmoid(raw[..., 4]), tf.where(responsible, own_iou, 0.0)
     background = tf.where(best_iou < IGNORE_IOU, 1 - mask, 0.0)
+    background = _outside_of_ignored(predicted, ignored, background)
     objectness_weight = background * NOOBJECT_SCALE + own_iou * OBJECT_SCALE
     objectness_error = tf.square(own_iou - objectness)
     class_error = _class_error(raw, truth, class_weights)
@@ -190,6 +200,17 @@ def _overlaps(predicted, truth, stop_gradient: bool = True) -> tuple[tf.Tensor, 
         best_iou = tf.reduce_max(box_ops.iou(tf.stop_gradient(predicted)[..., None, :], objects), -1)
     own_iou = box_ops.iou(tf.stop_gradient(predicted) if stop_gradient else predicted, truth['own_corners'])
     return best_iou, own_iou
+
+
+def _outside_of_ignored(predicted: tf.Tensor, ignored: tf.Tensor | None, weight: tf.Tensor) -> tf.Tensor:
+    """The weight (B, GH, GW, A) of background, 0 where half of a predicted box or more lies inside an ignore region."""
+    if ignored is None or ignored.shape[1] == 0:
+        return weight
+    rows, columns = predicted.shape[1:3]
+    cells = tf.constant([columns, rows, columns, rows], tf.float32)
+    regions = tf.reshape(tf.cast(ignored, tf.float32) * cells, (-1, 1, 1, 1, *ignored.shape[1:]))  # (B, 1, 1, 1, R, 4)
+    share = box_ops.share_inside(tf.stop_gradient(predicted)[..., None, :], regions)
+    return tf.where(tf.reduce_max(share, -1) >= IGNORE_SHARE, 0.0, weight)
 
 
 def _class_error(raw: tf.Tensor, truth: dict[str, tf.Tensor], class_weights: Sequence[float]) -> tf.Tensor:

@@ -126,7 +126,7 @@ def test_the_devkits_own_cases_through_files(tmp_path):
             if name == kind
         ]
         (tmp_path / f'comp4_det_test_{kind}.txt').write_text(''.join(lines))
-    image_ids, classes, objects = annotations.read_truth(
+    image_ids, classes, objects, _ = annotations.read_truth(
         voc_folder.Source(str(tmp_path), str(tmp_path)), str(tmp_path / 'ids.txt')
     )
     assert image_ids == cases['images']
@@ -156,7 +156,7 @@ def test_odd_annotations_are_reported(tmp_path, caplog):
     ids.write_text('a\n')
     (tmp_path / 'a.xml').write_text(annotation(('cat', 1, 2, 3, 4), ('', 1, 2, 3, 4), ('cat', 50, 1, 1, 50)))
     with caplog.at_level(logging.WARNING, 'absl'):
-        _, classes, objects = annotations.read_truth(source, str(ids))
+        _, classes, objects, _ = annotations.read_truth(source, str(ids))
     assert (classes, objects.classes.tolist()) == (['cat'], [0, 0])
     assert 'objects without a name are left out in 1 annotations' in caplog.text
     assert '1 objects have boxes without area' in caplog.text
