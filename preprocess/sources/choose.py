@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from preprocess.settings import COCO, VOC, XML, YOLO, Request
 from preprocess.sources import coco, files, folder, lists, tfds, voc, yolo
-from preprocess.sources.found import ALL, SPLIT_FOLDERS, Found
+from preprocess.sources.found import Found
+from preprocess.sources.split_folders import ALL, SPLIT_FOLDERS
 from yolo import storage
 from yolo.data.voc_folder import BACKGROUND, LEAVE_OUT
 
@@ -84,7 +85,7 @@ def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Foun
         found = folder.find(*voc.folders_of(place), given_splits, unlabelled)
     said = f'{place} was taken for {NAMES[kind]}: {reason}. Splits: {", ".join(found.splits)}'
     if ALL in found.splits:
-        said += ' (it has no folder train; keep some images for a test by --split_files)'
+        said += ' (no folders train, valid or test divide it; keep some images for a test by --split_files)'
     return Found(found.source, found.splits, found.notes, said)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.sources import files, found
+from preprocess.sources import files, found, pairing
 from preprocess.sources.found import Found
 from yolo.data import voc_folder, voc_xml
 from yolo.data.problems import LEFT_OUT_BOX, NOTED
@@ -81,7 +81,7 @@ def _locate(names: Sequence[str], images: Sequence[str], near: Sequence[str]) ->
     places = {name: path for name, path in plain.items() if path in there}
     folders = [part for each in near for part in (each, each.removeprefix('instances_'))]
     left = {'/'.join([*folders, path.lstrip('/')]): name for name, path in plain.items() if name not in places}
-    pairs = files.pair(list(left), sorted(there - set(places.values())))
+    pairs = pairing.pair(list(left), sorted(there - set(places.values())), across_splits=True)
     return places | {left[path]: image for path, image in pairs.items()}
 
 

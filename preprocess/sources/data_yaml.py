@@ -19,6 +19,8 @@ def read(text: str, keys: Sequence[str]) -> dict[str, Value]:
     A value is a text, a list of texts, or texts by key. ValueError, with the number of the line, for another one.
     """
     lines = [_without_comment(line) for line in text.splitlines()]
+    if next((line for line in lines if line.strip()), '').startswith('{'):
+        raise ValueError('it is one {...}, which is not read: write each key at the beginning of a line of its own')
     values: dict[str, Value] = {}
     for number, line in enumerate(lines):
         match = KEY.match(line)

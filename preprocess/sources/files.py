@@ -1,4 +1,4 @@
-"""The images and annotations in a folder, however deep, and which of them belong together.
+"""The images and annotations in a folder, however deep, and their names.
 
 Annotation tools, unzippers and people rename files: a blank becomes `_` or `%20`, `.jpg` becomes `.JPG`, XML moves into
 a folder of its own. What is the same name here is so but for that.
@@ -8,7 +8,8 @@ import collections
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
 from yolo import storage
 
@@ -24,13 +25,19 @@ MOST_OTHERS = 200_000  # of files: a whole disk is not searched
 def walk(folder: str) -> Iterator[str]:
     """The paths of images, annotations and lists in a folder and all folders in it, relative to it; no hidden ones.
 
-    What they are is known by their suffix. OSError if a folder cannot be read, ValueError if it is full of other files.
+    What they are is known by their suffix. A folder to which several links lead is read once, and where it is itself,
+    if that is in here. OSError if a folder cannot be read, ValueError if it is full of other files.
     """
-    folders, num_others = [''], 0
-    while folders:
-        inside = folders.pop()
-        below = []
-        for name in storage.names(posixpath.join(folder, inside)):
+    folders, links, seen, num_others = [''], collections.deque[str](), set[str](), 0
+    while folders or links:
+        inside = folders.pop() if folders else links.popleft()
+        whole = posixpath.join(folder, inside)
+        if storage.is_local(folder):
+            if os.path.realpath(whole) in seen:
+                continue
+            seen.add(os.path.realpath(whole))
+        below: list[str] = []
+        for name in storage.names(whole):
             path = posixpath.join(inside, name)
             if name.startswith('.') or name == FOREIGN:
                 continue
@@ -38,23 +45,15 @@ def walk(folder: str) -> Iterator[str]:
                 yield path
                 continue
             num_others += 1
-            if _is_below(folder, inside, path):
-                below.append(path)
+            if path.count('/') < MOST_DEPTH and storage.is_folder(posixpath.join(folder, path)):
+                is_link = storage.is_local(folder) and os.path.islink(posixpath.join(folder, path))
+                (links if is_link else below).append(path)
         if num_others > MOST_OTHERS:
             raise ValueError(
                 f'{folder} has more than {MOST_OTHERS:,} files and folders that are neither images nor annotations: '
                 'give the folder of the images itself'
             )
         folders += reversed(below)
-
-
-def _is_below(folder: str, inside: str, path: str) -> bool:
-    """Whether a path is a folder, and no link to one that it lies in."""
-    whole = posixpath.join(folder, path)
-    if path.count('/') >= MOST_DEPTH or not storage.is_folder(whole):
-        return False
-    parent = os.path.realpath(posixpath.join(folder, inside))
-    return not storage.is_local(whole) or not f'{parent}/'.startswith(f'{os.path.realpath(whole)}/')
 
 
 def join(folder: str, path: str) -> str:
@@ -86,39 +85,13 @@ def name_of(path: str) -> str:
 
 
 def loose_name_of(path: str) -> str:
-    """The same but for case, and for blanks that became `_` or `%20`."""
-    return re.sub(r'%20|[ _]', '_', name_of(path).casefold())
+    """The same but for case, for blanks that became `_` or `%20`, and for how Unicode composes letters (macOS)."""
+    return re.sub(r'%20|[ _]', '_', composed(name_of(path)).casefold())
 
 
-def pair(images: Sequence[str], annotations: Iterable[str]) -> dict[str, str]:
-    """The annotation of each image that has one; both are paths relative to folders that may differ.
-
-    It has the same path but for the suffix; or else the same name, exactly or loosely, and of several such lies in the
-    folder whose path is most like that of the image. What could be the annotation of two images is that of none.
-    """
-    free = {stem(path): path for path in annotations}
-    pairs = {image: free.pop(stem(image)) for image in images if stem(image) in free}
-    for same in (name_of, loose_name_of):
-        left = [image for image in images if image not in pairs]
-        pairs |= match(left, sorted(set(free.values()) - set(pairs.values())), same)
-    return pairs
-
-
-def match(images: Sequence[str], annotations: Sequence[str], same: Callable[[str], str]) -> dict[str, str]:
-    """The one annotation for which `same` gives what it gives for the image, in the most similar folder."""
-    by_name = collections.defaultdict(list)
-    for path in annotations if images else ():
-        by_name[same(path)].append(path)
-    candidates = {image: _nearest(image, by_name.get(same(image), ())) for image in images}
-    times = collections.Counter(path for found in candidates.values() for path in found)
-    return {image: found[0] for image, found in candidates.items() if len(found) == 1 and times[found[0]] == 1}
-
-
-def _nearest(image: str, paths: Sequence[str]) -> list[str]:
-    """Those of some paths that have most folders in common with an image."""
-    folders = set(image.split('/')[:-1])
-    common = [len(folders.intersection(path.split('/')[:-1])) for path in paths]
-    return [path for path, number in zip(paths, common, strict=True) if number == max(common)]
+def composed(text: str) -> str:
+    """A text with each letter and its accent as one sign, whichever way it is written."""
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 
 def make_ids(images: Sequence[str]) -> dict[str, str]:

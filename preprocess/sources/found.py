@@ -8,12 +8,6 @@ from preprocess.sources.files import such_as
 from yolo.data.voc_folder import BACKGROUND, LEAVE_OUT, Sample, Source, background
 from yolo.names import check_file_names
 
-# Folders that are splits, in order: anchors are fitted to the first.
-TRAIN_FOLDERS = ('train', 'trainval', 'training')
-SPLIT_FOLDERS = (*TRAIN_FOLDERS, 'valid', 'val', 'validation', 'test', 'testing')
-AROUND_SPLITS = ('images', 'jpegimages')  # as in images/train
-ALL = 'all'  # the split of images that no list and no folder divides
-
 Listed = str | tuple[str, ...]  # the path of a list, or the ids themselves
 
 
@@ -26,20 +20,10 @@ class Found:
     notes: tuple[tuple[str, str], ...] = ()
     format: str = ''
 
-
-def split_by_folder(ids: Sequence[str]) -> dict[str, list[str]]:
-    """The ids of each split, by the folders `train`, `valid`, `test` ... in which they lie; without `train`: one split.
-
-    Ids that lie in none of them, beside others that do, are under ''.
-    """
-    splits: dict[str, list[str]] = {name: [] for name in (*SPLIT_FOLDERS, '')}
-    for image_id in ids:
-        folders = [part.lower() for part in image_id.split('/')[:-1]]
-        while folders and folders[0] in AROUND_SPLITS:
-            folders.pop(0)
-        splits[folders[0] if folders and folders[0] in SPLIT_FOLDERS else ''].append(image_id)
-    divided = {name: listed for name, listed in splits.items() if listed}
-    return divided if divided.keys() & set(TRAIN_FOLDERS) else {ALL: list(ids)}
+    def with_notes(self, notes: Sequence[str]) -> 'Found':
+        """The same with notes on the dataset as a whole, which are said under the first split."""
+        first = next(iter(self.splits), '')
+        return dataclasses.replace(self, notes=(*self.notes, *((first, note) for note in notes)))
 
 
 def gather(

@@ -105,11 +105,12 @@ class _Names:
         self.by_stem: dict[str, str] = {}
         self.by_name: dict[str, list[str]] = {}
         for path in self.paths:
-            self.by_stem.setdefault(files.stem(path), path)
+            self.by_stem.setdefault(files.composed(files.stem(path)), path)
             self.by_name.setdefault(files.loose_name_of(path), []).append(path)
 
     def find(self, text: str) -> str:
         """The file that is meant, '' if there is none or more than one: by its path, or an end of it, or its name."""
+        text = files.composed(text)
         parts: Sequence[str] = text.replace('\\', '/').split('/')
         for path in (text, files.stem(text)):
             if path in self.by_stem:

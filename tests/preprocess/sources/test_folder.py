@@ -9,7 +9,7 @@ import pytest
 from annotated_sets import check, draw, is_said, notes, preprocess, read_objects, voc_xml, write
 from conftest import ROOT
 
-from preprocess.sources import choose, files, found, lists
+from preprocess.sources import choose, files, found, lists, pairing, split_folders
 from yolo.data.voc_folder import Source
 
 
@@ -33,10 +33,15 @@ def test_labelimg_beside_the_images(capfd, tmp_path):
     status, text = preprocess(capfd, out, f'--images_dir={raw}')
     assert status == 0, text
     assert f'{raw} was taken for images with VOC XML: it has 6 XML files, such as ' in text
-    assert 'Splits: all (it has no folder train; keep some images for a test by --split_files)' in text
+    assert (
+        'Splits: all (no folders train, valid or test divide it; keep some images for a test by --split_files)' in text
+    )
     ids = ['IMG_1', 'IMG 2', 'deep/er/c.v1', 'Photo', 'other/e', 'moved']
     check(read_objects(out)['all'], dict(zip(ids, photos, strict=True)))
-    assert notes(out) == []
+    assert notes(out) == [
+        "all: 3 annotations have another name than their image, such as 'IMG_2.xml' for 'IMG 2.jpg'",
+        "all: 1 annotations have another folder than their image, such as 'xml/e.xml' for 'other/e.jpg'",
+    ]
 
 
 @pytest.mark.parametrize('flag', ['', '--unlabelled=background', '--unlabelled=leave_out'])
@@ -141,11 +146,15 @@ def test_images_beside_the_folders_of_splits_are_told(capfd, tmp_path):
         (['Train/a', 'VAL/b', 'c'], {'train': ['Train/a'], 'val': ['VAL/b'], '': ['c']}),
         (['images/train/a', 'images/test/b'], {'train': ['images/train/a'], 'test': ['images/test/b']}),
         (['test/a', 'kitchen/b'], {'all': ['test/a', 'kitchen/b']}),
-        (['x/train/a'], {'all': ['x/train/a']}),
+        (['x/train/a', 'x/train/b'], {'train': ['x/train/a', 'x/train/b']}),
+        (['my.v1/Train/a', 'my.v1/Val/b'], {'train': ['my.v1/Train/a'], 'val': ['my.v1/Val/b']}),
+        (['test/a', 'valid/b', 'c'], {'valid': ['valid/b'], 'test': ['test/a'], '': ['c']}),
+        (['valid/a'], {'valid': ['valid/a']}),
+        ([], {'all': []}),
     ],
 )
 def test_which_folders_are_splits(paths, splits):
-    assert found.split_by_folder(paths) == splits
+    assert split_folders.split_by_folder(paths) == splits
 
 
 @pytest.mark.parametrize(
@@ -162,10 +171,22 @@ def test_which_folders_are_splits(paths, splits):
         (['a/1.jpg'], ['b/1.xml', 'c/1.xml'], {}),
         (['a/1.jpg', 'c/1.jpg'], ['b/1.xml'], {}),
         (['v1.2.jpg'], ['v1.3.xml'], {}),
+        (
+            ['a.jpg', 'a.png', 'b.png'],
+            ['a.jpg.xml', 'a.png.xml', 'B.png.xml'],
+            {'a.jpg': 'a.jpg.xml', 'a.png': 'a.png.xml', 'b.png': 'B.png.xml'},
+        ),
+        (['test/b.jpg', 'c.jpg'], ['train/b.xml', 'train/c.xml'], {'c.jpg': 'train/c.xml'}),  # test/b has no annotation
+        (['val/1.jpg'], ['labels/validation/1.xml'], {'val/1.jpg': 'labels/validation/1.xml'}),
+        (
+            ['cafe\u0301.jpg'],
+            ['caf\u00e9.xml'],
+            {'cafe\u0301.jpg': 'caf\u00e9.xml'},
+        ),  # one way to write é, and the other
     ],
 )
 def test_which_annotation_is_whose(images, annotations, pairs):
-    assert files.pair(images, annotations) == pairs
+    assert pairing.pair(images, annotations) == pairs
 
 
 LINES = [
@@ -308,3 +329,12 @@ def test_workers_get_the_places_of_their_images(tmp_path):
     check(read_objects(tmp_path / 'out')['all'], expected)
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert 'holds these records already, whole' in done.stdout
+
+
+def test_a_folder_to_which_two_links_lead_is_read_once(tmp_path):
+    write(tmp_path / 'photos/b/x.jpg', b'')
+    write(tmp_path / 'elsewhere/y.jpg', b'')
+    for name in ('a1', 'a2'):
+        (tmp_path / f'photos/{name}').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'photos/again').symlink_to(tmp_path / 'photos/b')
+    assert list(files.walk(str(tmp_path / 'photos'))) == ['b/x.jpg', 'a1/y.jpg']

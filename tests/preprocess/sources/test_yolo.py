@@ -76,7 +76,7 @@ def test_a_roboflow_export_as_it_was_unzipped(capfd, tmp_path, how):
     written = read_objects(tmp_path / 'out')
     check(written['train'], {f'train/images/p{i}': photos[i] for i in range(2)})
     check(written['val'], {'valid/images/p0': photos[2]})
-    assert is_said(notes(tmp_path / 'out'), r'test/images for test, which is not there: left out')
+    assert is_said(notes(tmp_path / 'out'), r'data.yaml: test: .*test/images is not there: left out')
     status, text = preprocess(capfd, tmp_path / 'no', f'--yolo={tmp_path}/zip', '--splits=train,test')
     assert status == 1
     assert 'test/images is not there' in text
@@ -157,6 +157,7 @@ def test_what_is_read_of_yaml(text, value):
         ('names: [a] b', "'b' stands behind the ]"),
         ('names: |\n  a', 'over several lines'),
         ('names: {a}', '`key: text` is expected'),
+        ('{path: ., names: [a]}', 'write each key at the beginning of a line of its own'),
         ('names:\n  0:\n    a: b', 'are expected below it'),
     ],
 )
@@ -175,7 +176,7 @@ def test_what_is_not_read_of_yaml(text, message):
         ('names: [a]\ntrain: none', 'train: .*none is not there'),
         (
             'names: [a]\ntrain: images',
-            'none of the 1 images has a YOLO text, such as .*labels/p.txt for .*images/p.jpg',
+            "none of the 1 images has a YOLO text \\('.*images/p.jpg'\\): none beside it, nor in labels",
         ),
     ],
 )
