@@ -58,7 +58,7 @@ def describe(pairs: Mapping[str, str], annotations: Collection[str]) -> list[str
     """Notes on annotations that belong to no image, and on those that do by another name or in another folder."""
     lonely = sorted(set(annotations) - set(pairs.values()))
     others = {path: image for image, path in pairs.items() if files.stem(image) != files.stem(path)}
-    renamed = {path: image for path, image in others.items() if files.name_of(image) != files.name_of(path)}
+    renamed = {path: image for path, image in others.items() if not _have_one_name(image, path)}
     moved = {
         path: image
         for path, image in others.items()
@@ -68,6 +68,10 @@ def describe(pairs: Mapping[str, str], annotations: Collection[str]) -> list[str
     if lonely:
         notes.append(f'{len(lonely)} annotations have no image, or more than one{files.such_as(lonely)}: left out')
     return [note for note in notes if note]
+
+
+def _have_one_name(image: str, annotation: str) -> bool:
+    return files.composed(files.name_of(image)) == files.composed(files.name_of(annotation))
 
 
 def _describe(annotations: Mapping[str, str], how: str) -> str:
