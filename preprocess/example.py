@@ -36,19 +36,17 @@ class Objects:
 class _All(NamedTuple):
     """The objects of some images behind one another: names, after the rules (N,), boxes (N, 4); all others (N,) bool.
 
-    fails: not usable; is_dropped: by the rules; is_ignored: an ignore region of any class; is_crowd: one of its class.
+    is_object, is_region: those that are usable; is_dropped: by the rules; is_any: a region of any class. is_plain:
+    there is nothing but objects, and no rule.
     """
 
     names: np.ndarray
     boxes: np.ndarray
-    fails: np.ndarray
+    is_object: np.ndarray
+    is_region: np.ndarray
     is_dropped: np.ndarray
-    is_ignored: np.ndarray
-    is_crowd: np.ndarray
-
-    def of(self, part: slice) -> '_All':
-        """Those of one image."""
-        return _All(*(values[part] for values in self))
+    is_any: np.ndarray
+    is_plain: bool
 
 
 def usable_objects(
@@ -76,24 +74,46 @@ def usable_objects_of(
     counts = [len(annotation.names) for annotation in annotations]
     owners = np.repeat(np.arange(len(counts)), counts)  # (N,) the image of each object
     annotated = [name for annotation in annotations for name in annotation.names]
-    names = np.array([rules.rename(name) for name in annotated], object)  # (N,)
-    is_dropped = np.array([bool(old) and not new for old, new in zip(annotated, names, strict=True)], bool)
+    names = np.array(rules.rename_all(annotated), object)  # (N,)
     pixels = np.concatenate([np.zeros((0, 4)), *(annotation.boxes for annotation in annotations)])  # (N, 4)
     extents = np.array([(w, h, w, h) for h, w in sizes], float).reshape(-1, 4)[owners]  # (N, 4)
     relative = (pixels - [1, 1, 0, 0]) / extents
     clipped = np.clip(relative, 0, 1)
     boxes = clipped.astype(np.float32)  # as they are stored: they must have an area still
-    is_ignored = np.array([name in rules.ignored for name in names], bool)
-    is_crowd = np.concatenate([np.zeros(0, bool), *(annotation.is_crowd for annotation in annotations)])
     checks = _checks(names, pixels, boxes, None if classes is None else classes | rules.ignored)
-    fails = np.any([mask for _, _, mask in checks], 0)
+    every = _sort(annotations, annotated, names, boxes, np.any([mask for _, _, mask in checks], 0), rules)
     from_edge = np.array([annotation.from_edge for annotation in annotations], bool)[owners]  # (N,)
     checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING, from_edge)
-    problems = _describe(annotations, sizes, owners, [(kind, text, mask & ~is_dropped) for kind, text, mask in checks])
-    everything = _All(names, boxes, fails, is_dropped, is_ignored, is_crowd)
+    if not every.is_plain:
+        checks = [(kind, text, mask & ~every.is_dropped) for kind, text, mask in checks]
+    problems = _describe(annotations, sizes, owners, checks)
     ends = np.cumsum(counts).tolist()
-    parts = [everything.of(slice(end - count, end)) for end, count in zip(ends, counts, strict=True)]
-    return [_select(*each) for each in zip(annotations, parts, problems, strict=True)]
+    parts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    return [
+        _select(annotation, every, part, said)
+        for annotation, part, said in zip(annotations, parts, problems, strict=True)
+    ]
+
+
+def _sort(
+    annotations: Sequence[voc_xml.Annotation],
+    annotated: Sequence[str],
+    names: np.ndarray,
+    boxes: np.ndarray,
+    fails: np.ndarray,
+    rules: LabelRules,
+) -> _All:
+    """What each object is: annotated, names (N,): before and after the rules; fails (N,): not usable."""
+    none = np.zeros(len(names), bool)
+    has_crowds = any(annotation.crowds is not None for annotation in annotations)
+    if not (rules.label_map or rules.ignored or has_crowds):
+        return _All(names, boxes, ~fails, none, none, none, True)
+    is_dropped = np.array([bool(old) and not new for old, new in zip(annotated, names, strict=True)], bool)
+    is_any = np.array([name in rules.ignored for name in names], bool)
+    crowds = [annotation.is_crowd for annotation in annotations] if has_crowds else [none]
+    is_special = is_any | np.concatenate([none[:0], *crowds])
+    kept = ~(fails | is_dropped)
+    return _All(names, boxes, kept & ~is_special, kept & is_special, is_dropped, is_any, False)
 
 
 def _describe(
@@ -151,18 +171,22 @@ def _repairs(pixels: np.ndarray, was_clipped: np.ndarray, from_edge: np.ndarray)
     ]
 
 
-def _select(annotation: voc_xml.Annotation, every: _All, problems: Sequence[tuple[str, str]]) -> Objects:
-    """The usable objects and regions of an image."""
-    kept = ~(every.fails | every.is_dropped)
-    is_region = every.is_ignored | every.is_crowd
-    objects, regions = kept & ~is_region, kept & is_region
-    return Objects(
-        tuple(every.names[objects].tolist()),
-        every.boxes[objects],
-        annotation.difficult[objects],
-        annotation.truncated[objects],
+def _select(annotation: voc_xml.Annotation, every: _All, part: slice, problems: Sequence[tuple[str, str]]) -> Objects:
+    """The usable objects and regions of the image whose objects are in a part of all."""
+    names, boxes, chosen = every.names[part], every.boxes[part], every.is_object[part]
+    objects = Objects(
+        tuple(names[chosen].tolist()),
+        boxes[chosen],
+        annotation.difficult[chosen],
+        annotation.truncated[chosen],
         tuple(problems),
-        tuple(annotation.names[i] for i in np.flatnonzero(every.is_dropped)),
-        every.boxes[regions],
-        tuple(np.where(every.is_ignored, '', every.names)[regions].tolist()),
+    )
+    if every.is_plain:
+        return objects
+    regions = every.is_region[part]
+    return dataclasses.replace(
+        objects,
+        dropped=tuple(annotation.names[i] for i in np.flatnonzero(every.is_dropped[part])),
+        regions=boxes[regions],
+        region_names=tuple(np.where(every.is_any[part], '', names)[regions].tolist()),
     )

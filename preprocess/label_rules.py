@@ -30,6 +30,10 @@ class LabelRules:
         """The class of a name: one step, no chain is followed."""
         return self.label_map.get(name, name)
 
+    def rename_all(self, names: list[str]) -> list[str]:
+        """The class of each of many names."""
+        return list(map(self.rename, names)) if self.label_map else names
+
 
 AS_ANNOTATED = LabelRules()
 

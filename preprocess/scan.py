@@ -44,7 +44,7 @@ class Scan:
     """A summary of annotations: usable objects by name, and sizes (N, 2) w, h of their boxes.
 
     The sizes are relative to the stored image, bars included; at most MOST_SIZES of them, taken at equal steps.
-    size_counts: of all of them.
+    size_counts: of all of them. annotated: objects by their name in the annotations, where there are rules for names.
     """
 
     counts: collections.Counter
@@ -53,7 +53,7 @@ class Scan:
     num_unread: int  # annotations
     reasons: tuple[str, ...]  # of the first of them
     wrong_names: dict[str, str] = dataclasses.field(default_factory=dict)  # of objects -> first image: no file's name
-    annotated: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # all objects by their name
+    annotated: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     box_sizes = boxes[:, 2:] - boxes[:, :2]
     read_ids = [image_id for image_id, reason in zip(ids, reasons, strict=True) if not reason]
     wrong = {name: _first(name, read_ids, usable) for name in counts if find_file_problem(name)}
-    annotated = collections.Counter(name for annotation in annotations for name in annotation.names if name)
+    annotated: collections.Counter = collections.Counter()
+    if job.rules != AS_ANNOTATED:
+        annotated.update(name for annotation in annotations for name in annotation.names if name)
     some = tuple(unread[:MOST_REASONS])
     result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), some, wrong, annotated)
     return result, [reason or next(good) for reason in reasons]
