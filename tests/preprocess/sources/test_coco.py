@@ -123,12 +123,20 @@ IMAGE = {'id': 1, 'file_name': '0.jpg', 'height': 9, 'width': 9}
         (change(images=[{'id': 1}]), r'images\[0\] has no "id" or no "file_name"'),
         (change(categories=[{'id': [], 'name': 'a'}]), r'categories\[0\] has no "id" or no "name"'),
         (change(images=[IMAGE, IMAGE]), '1 ids of "images" are there twice'),
-        (change(images=[IMAGE, {**IMAGE, 'id': 2}]), '1 names of images are there twice'),
-        (change(images=[{**IMAGE, 'file_name': 'b.jpg'}]), r"names 1 images \('b.jpg'\), none of which is in"),
+        (
+            change(images=[{**IMAGE, 'file_name': 'b.jpg'}]),
+            r"names 1 images \('b.jpg'\), none of which is in .*; give the folder of the images by",
+        ),
+        (
+            change(images=[{**IMAGE, 'file_name': 'c.jpg'}]),
+            r"images \('c.jpg'\), which may be more than one.*'x/c.jpg' and 'y/c.jpg'",
+        ),
     ],
 )
 def test_files_that_are_not_cocos(tmp_path, root, message):
     write(tmp_path / '0.jpg', draw(1)[0].data)
+    for folder in 'xy':
+        write(tmp_path / folder / 'c.jpg', b'')
     write(tmp_path / 'a.json', json.dumps(root))
     with pytest.raises(ValueError, match=message):
         coco.find({'a': str(tmp_path / 'a.json')}, '', None, 'background')
