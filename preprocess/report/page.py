@@ -11,7 +11,7 @@ import numpy as np
 from preprocess import anchors as anchor_tools
 from preprocess.box_sizes import BINS_PER_DOUBLING, EDGES, ROOT_EDGES, SMALLEST_EXPONENT, SizeCounts
 from preprocess.leaks.leaks import Leaks
-from preprocess.report import leak_pairs
+from preprocess.report import leak_pairs, statistics_section
 from preprocess.report import problems as problem_tools
 from preprocess.resume import Summary
 from yolo.data import records, voc_folder
@@ -20,7 +20,8 @@ from yolo.geometry.letterbox import GREY
 from yolo.pages import page, plots
 
 PAGE = 'report.html'
-MOST_THUMBNAILS = 1000  # a page must open
+MOST_THUMBNAILS = 300  # a page must open, and a thumbnail may have 20 kB
+MOST_LINES = 300  # of a table or a list
 PICTURE_SIZE = (180, 120)  # most width and height of a thumbnail
 MOST_K = 9
 
@@ -34,7 +35,7 @@ def write_page(
     source: voc_folder.Source,
     leaks: Leaks,
 ) -> None:
-    """Writes `report.html`.
+    """Writes `report.html` beside the records, some of which it shows.
 
     sizes (N, 2): w, h of the boxes that anchors were fitted to, relative to the stored images; size_counts: of all
     boxes of the first split; source: for thumbnails; leaks: what is alike in the splits.
@@ -53,8 +54,10 @@ def write_page(
         boxes_intro=_boxes_intro(description, size_counts.num_boxes, len(sizes)),
         **_charts(description, summaries, sizes, size_counts),
         **leak_pairs.values(leaks, source, PICTURE_SIZE),
+        **statistics_section.values(out_dir, description, summaries),
         problems_intro=_problems_intro(description, problems, leaks),
         groups=problem_tools.group(problems),
+        most_lines=MOST_LINES,
         num_images=len(by_image),
         most_thumbnails=MOST_THUMBNAILS,
         thumbnails=problem_tools.thumbnails(by_image, source, MOST_THUMBNAILS, PICTURE_SIZE),
@@ -95,7 +98,6 @@ def _table(description: records.Description) -> list[list[str]]:
         'ignore regions': [split.num_regions for split in splits],
         'boxes left out': [split.boxes_left_out for split in splits],
     }
-    rows |= {f'class {name}': [split.objects_per_class[name] for split in splits] for name in description.classes}
     return [[name, *(f'{value:,}' for value in values)] for name, values in rows.items()]
 
 
@@ -107,7 +109,9 @@ def _charts(
     counts, edges = size_histogram(size_counts, anchors)
     mean_iou = description.anchors_mean_iou
     return {
-        'sizes': plots.density(counts, edges, anchors, 'width', 'height', 'anchors'),
+        'sizes': plots.density(
+            counts, edges, anchors, 'width', 'height', 'anchors', {'a cell': (1 / grid[0], 1 / grid[1])}
+        ),
         'areas': plots.columns(*area_histogram(size_counts), 'square root of width x height', 'boxes'),
         'counts': plots.columns(*count_histogram(summaries), 'objects', 'images'),
         'iou_by_k': plots.columns(*iou_by_k(sizes * grid, description), 'k', 'mean IoU', mean_iou),

@@ -11,6 +11,7 @@ from yolo.data.problems import NOTED, Problem
 from yolo.pages import page
 
 OBJECT = re.compile(r"object \d+ (?P<name>'.*'|\".*\") \((?P<box>[^()]*)\): (?P<reason>.*)", re.DOTALL)
+MOST_LINES = 8  # below a picture
 RED = (40, 40, 220)  # BGR
 
 
@@ -65,7 +66,9 @@ def thumbnails(
         image = read_image(source, image_id)
         if image is not None:
             image = draw(image, boxes_of(problems), size)
-        lines = [f'{problem.kind}: {problem.reason}' for problem in problems]
+        lines = [f'{problem.kind}: {problem.reason}' for problem in problems[:MOST_LINES]]
+        if len(problems) > MOST_LINES:
+            lines.append(f'and {len(problems) - MOST_LINES:,} more, in report.json')
         yield page.picture(image, *size), f'{split} {image_id}', lines
 
 

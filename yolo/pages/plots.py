@@ -6,6 +6,7 @@ The same data gives the same bytes. Names are drawn as they are: no mathematics 
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ WIDTH, HEIGHT = 460, 280  # CSS pixels of a chart
 COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#8c564b', '#e377c2', '#17becf', '#bcbd22', '#555')
 MOST_COLOURED = len(COLOURS)  # lines of a chart
 MOST_COLUMNS_WITH_NUMBERS = 22  # of a heat map
+MOST_WITH_LARGE_NUMBERS = 12  # columns
 LONGEST_NAME = 24
 MOST_LETTERS = 48  # of names side by side below a chart
 STYLE: dict[Any, Any] = {
@@ -36,14 +38,14 @@ def bars(names: Sequence[str], values: Sequence[float], x_name: str = '') -> str
 
     def draw(axes: Any) -> None:
         drawn = axes.barh(range(len(values)), values, color=COLOURS[0])
-        axes.set_yticks(range(len(values)), [_short(name) for name in names])
+        axes.set_yticks(range(len(values)), [short(name) for name in names])
         axes.bar_label(drawn, [_format(value) for value in values], padding=3)
         axes.set_xlim(0, max([*values, 1e-9]) * 1.2)
         axes.invert_yaxis()
         axes.set_xlabel(x_name)
         axes.grid(axis='x')
 
-    return _svg(draw, height=70 + 22 * max(len(values), 1))
+    return svg(draw, height=70 + 22 * max(len(values), 1))
 
 
 def columns(names: Sequence[str], values: Sequence[float], x_name: str, y_name: str, line: float | None = None) -> str:
@@ -53,13 +55,14 @@ def columns(names: Sequence[str], values: Sequence[float], x_name: str, y_name: 
         drawn = axes.bar(range(len(values)), values, color=COLOURS[0], width=0.9)
         is_crowded = sum(map(len, names)) > MOST_LETTERS
         axes.set_xticks(range(len(values)), names, rotation=40 if is_crowded else 0)
-        axes.bar_label(drawn, [_format(value) for value in values], padding=2, fontsize=7)
+        letters = 7 if len(values) <= MOST_WITH_LARGE_NUMBERS else 5.5
+        axes.bar_label(drawn, [_format(value) for value in values], padding=2, fontsize=letters)
         axes.set(xlabel=x_name, ylabel=y_name)
         axes.margins(y=0.15)
         if line is not None:
             axes.axhline(line, color=COLOURS[1], linestyle='--', linewidth=1)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def curves(
@@ -78,7 +81,7 @@ def curves(
         if any(name in lines for name in emphasised):
             axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
 
-    return _svg(draw, height=HEIGHT + 60 + 9 * len(emphasised))
+    return svg(draw, height=HEIGHT + 60 + 9 * len(emphasised))
 
 
 def heat_map(
@@ -95,8 +98,8 @@ def heat_map(
 
     def draw(axes: Any) -> None:
         axes.pcolormesh(shares, cmap='Blues', vmin=0, vmax=1, rasterized=True)
-        axes.set_xticks(np.arange(num_columns) + 0.5, [_short(n) for n in column_names], rotation=90, fontsize=letters)
-        axes.set_yticks(np.arange(num_rows) + 0.5, [_short(n) for n in row_names], fontsize=letters)
+        axes.set_xticks(np.arange(num_columns) + 0.5, [short(n) for n in column_names], rotation=90, fontsize=letters)
+        axes.set_yticks(np.arange(num_rows) + 0.5, [short(n) for n in row_names], fontsize=letters)
         axes.set(aspect='equal', ylabel=names[0], xlabel=names[1])
         axes.tick_params(length=0)
         axes.invert_yaxis()
@@ -108,7 +111,7 @@ def heat_map(
             axes.text(*place, text, color=colour, ha='center', va='center', fontsize=7 if cell > 32 else 6)
 
     margin = 50 + 6 * min(max(map(len, [*row_names, *column_names])), LONGEST_NAME)
-    return _svg(draw, margin + cell * num_columns, margin + cell * num_rows)
+    return svg(draw, margin + cell * num_columns, margin + cell * num_rows)
 
 
 def strips(panels: Mapping[str, np.ndarray], names: Sequence[str], x_range: tuple[float, float], x_name: str) -> str:
@@ -132,14 +135,14 @@ def strips(panels: Mapping[str, np.ndarray], names: Sequence[str], x_range: tupl
                 rasterized=True,
             )
             axes.set_yticks(
-                np.arange(len(names)) + 0.5, [_short(name) for name in names], fontsize=7.5 if row > 10 else 5.5
+                np.arange(len(names)) + 0.5, [short(name) for name in names], fontsize=7.5 if row > 10 else 5.5
             )
             axes.tick_params(axis='y', length=0)
             axes.set_title(title, fontsize=8)
             axes.set_xlabel(x_name)
         all_axes[0].invert_yaxis()
 
-    return _svg(draw, WIDTH, 80 + row * len(names), len(panels))
+    return svg(draw, WIDTH, 80 + row * len(names), len(panels))
 
 
 def counts_by_score(lines: Mapping[str, np.ndarray], x_range: tuple[float, float], x_name: str) -> str:
@@ -154,13 +157,22 @@ def counts_by_score(lines: Mapping[str, np.ndarray], x_range: tuple[float, float
         _show_plain_numbers(axes.yaxis)
         axes.legend(frameon=False)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def density(
-    counts: np.ndarray, edges: np.ndarray, points: np.ndarray, x_name: str, y_name: str, points_name: str
+    counts: np.ndarray,
+    edges: np.ndarray,
+    points: np.ndarray,
+    x_name: str,
+    y_name: str,
+    points_name: str,
+    corners: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> str:
-    """A 2-D histogram (X, Y) on two logarithmic axes of the same edges (E,), and numbered points (P, 2) above it."""
+    """A 2-D histogram (X, Y) on two logarithmic axes of the same edges (E,), and numbered points (P, 2) above it.
+
+    corners: name -> x, y of dashed lines from both axes to there: what lies below them is smaller in both.
+    """
 
     def draw(axes: Any) -> None:
         from matplotlib.patheffects import withStroke
@@ -174,6 +186,11 @@ def density(
         axes.plot(*points.T, 's', fillstyle='none', markersize=6, label=points_name, **style)
         for number, point in enumerate(points, 1):
             axes.annotate(str(number), point, (5, 4), textcoords='offset points', weight='bold', **style)
+        for name, (x, y) in corners.items():
+            axes.plot([x, x, 0], [0, y, y], color='#555', linestyle='--', linewidth=1)
+            text = {'textcoords': 'offset points', 'ha': 'right', 'color': '#333', 'path_effects': outline}
+            axes.annotate(name, (x, y), (-2, 2), **text)
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(edges[0], edges[-1]))
         _show_plain_numbers(axes.xaxis)
         _show_plain_numbers(axes.yaxis)
         axes.grid()
@@ -181,10 +198,10 @@ def density(
         if counts.any():
             _show_plain_numbers(axes.figure.colorbar(mesh, ax=axes, label='boxes').ax.yaxis)
 
-    return _svg(draw, WIDTH, WIDTH * 4 // 5)
+    return svg(draw, WIDTH, WIDTH * 4 // 5)
 
 
-def _svg(draw: Callable[..., None], width: int = WIDTH, height: int = HEIGHT, num_axes: int = 1) -> str:
+def svg(draw: Callable[..., None], width: int = WIDTH, height: int = HEIGHT, num_axes: int = 1) -> str:
     """The chart that `draw` draws on axes side by side, as an element of a page; sizes in CSS pixels."""
     import matplotlib
     from matplotlib.figure import Figure  # without pyplot and its global figures
@@ -207,14 +224,14 @@ def _show_plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter('')
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A name that fits beside an axis."""
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'
 
 
 def _as_label(name: str) -> str:
     """A name for a legend; matplotlib leaves out labels that begin with an underscore."""
-    return f' {_short(name)}' if name.startswith('_') else _short(name)
+    return f' {short(name)}' if name.startswith('_') else short(name)
 
 
 def _format(value: float) -> str:

@@ -122,7 +122,7 @@ def test_names_are_escaped_and_a_page_of_80_classes_is_small(tmp_path):
     names = ('<script>', *(f'class {k}' for k in range(79)))
     text = write(tmp_path, np.full((5, 2), 0.5), [box_problem(0, name='<script>')], names)
     assert '<script' not in text
-    assert '<td>class &lt;script&gt;</td><td>7</td>' in text
+    assert '<td>&lt;script&gt;</td>' in text
     assert len(text) < 150_000
 
 
