@@ -16,7 +16,7 @@ from yolo.pages import page
 
 MOST_EXAMPLES = 200  # classes
 EXAMPLE_SIDE = 112  # pixels
-CROWDED_SIZE = (320, 240)  # most width and height
+CROWDED_SIZE = (310, 232)  # most width and height
 MARGIN = 0.25  # around an object, of its longer side
 LEAST_SIDE = 24  # pixels of the stored image that are shown of an object
 BLACK = (0, 0, 0)

@@ -34,19 +34,20 @@ def sizes_by_class(
     row = ROW if len(names) <= MANY else ROW_OF_MANY
     shares = counts / np.maximum(counts.max(1, keepdims=True, initial=1), 1)
 
+    powers = np.log2(edges)
+
     def draw(axes: Any) -> None:
-        axes.pcolormesh(edges, np.arange(len(names) + 1), shares, cmap='Blues', vmin=0, vmax=1, rasterized=True)
-        axes.set_yticks(
-            np.arange(len(names)) + 0.5, [plots.short(name) for name in names], fontsize=8 if row == ROW else 7
-        )
+        axes.pcolormesh(powers, np.arange(len(names) + 1), shares, cmap='Blues', vmin=0, vmax=1, rasterized=True)
+        letters = 8 if row == ROW else 7
+        axes.set_yticks(np.arange(len(names)) + 0.5, [plots.short(name) for name in names], fontsize=letters)
         axes.tick_params(axis='y', length=0)
-        axes.set(xscale='log', xlabel=x_name)
-        axes.set_xticks([2.0**power for power in range(20) if edges[0] <= 2.0**power <= edges[-1]])
-        axes.xaxis.set_major_formatter('{x:g}')
-        axes.xaxis.set_minor_formatter('')
+        whole = np.arange(np.ceil(powers[0]), powers[-1] + 0.01)
+        axes.set_xticks(whole, [f'{2**power:g}' for power in whole])
+        axes.set_xlabel(x_name)
         axes.invert_yaxis()
         for name, x in marks.items():
-            axes.axvline(x, color=plots.COLOURS[1], linestyle='--', linewidth=1)
-            axes.annotate(name, (x, 1), (2, 2), ('data', 'axes fraction'), 'offset points', color=plots.COLOURS[1])
+            axes.axvline(np.log2(x), color=plots.COLOURS[1], linestyle='--', linewidth=1)
+            place = (np.log2(x), 1), (2, 2), ('data', 'axes fraction'), 'offset points'
+            axes.annotate(name, *place, color=plots.COLOURS[1])
 
     return plots.svg(draw, plots.WIDTH, 80 + row * max(len(names), 1))
