@@ -8,10 +8,10 @@ import numpy as np
 from preprocess.resume import Summary
 from preprocess.statistics import MOST_CROWDED, Sight
 from yolo import storage
-from yolo.data import images, index, records, tfrecord
+from yolo.data import grey, images, index, records, tfrecord
 from yolo.data.draw import class_colour
 from yolo.data.records import Description, Record
-from yolo.geometry.letterbox import from_canvas, inner_pixels
+from yolo.geometry.letterbox import COLOUR, from_canvas, inner_pixels
 from yolo.pages import page
 
 MOST_EXAMPLES = 200  # classes
@@ -80,7 +80,8 @@ def _read(data_dir: str, description: Description, shown: Sequence[Named]) -> It
 
 def _as_photographed(record: Record, description: Description) -> tuple[np.ndarray, np.ndarray]:
     """The stored image (H, W, 3) uint8 BGR without bars and with the aspect of the original, and boxes (N, 4) in it."""
-    stored = images.decode_stored(record.image, description.image_format, description.image_size)
+    how = description.image_format, description.image_size, description.channels
+    stored = grey.to_channels(images.decode_stored(record.image, *how), COLOUR)
     left, top, width, height = inner_pixels(record.size, description.image_size, description.resize).tolist()
     inner = cv2.cvtColor(stored[top : top + height, left : left + width], cv2.COLOR_RGB2BGR)
     aspect = record.size[1] / record.size[0]

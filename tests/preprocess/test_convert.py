@@ -205,8 +205,8 @@ def test_page_shows_every_image_that_was_changed_or_left_out(ran):
     assert text.count('<div class="none">') == sum(image_id in ('cut', 'broken', 'noimage') for image_id in LEFT_OUT)
     assert 'trainval wide</b><br>repaired: object 1' in text
     assert 'listed more than once' in text
-    assert text.count('<svg') == 4
-    assert '<td>class cat</td>' in text
+    assert text.count('<svg') == 7
+    assert '<td>cat</td>' in text
     assert 'http' not in text.replace('http://www.w3.org/2000/svg', '')  # nothing from elsewhere
 
 

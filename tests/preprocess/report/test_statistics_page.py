@@ -110,6 +110,13 @@ def test_each_class_has_an_example_with_its_box_in_the_middle(run, changes):
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(100 / 80, rel=0.1)  # as photographed, not as stretched
 
 
+@pytest.mark.parametrize('image_format', ['raw', 'jpeg'])
+def test_grey_records_are_shown_grey(run, image_format):
+    shown = dict(run(channels=1, image_format=image_format).images['One example of each class'])
+    middle = shown['an object of class square with its box'][50, 50].astype(int)
+    assert np.abs(middle - 76).max() < 12  # red as grey
+
+
 def test_the_most_crowded_images_come_first(run):
     found = run()
     assert [alt for alt, _ in found.images['The most crowded images']] == [
