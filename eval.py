@@ -45,7 +45,7 @@ MODEL_SETTINGS = (
 def evaluate(values: FlagValues) -> None:
     """Flags to library; ValueError if they do not fit the folders."""
     from yolo import storage
-    from yolo.evaluation import devkit_files, report, result, summary, tables
+    from yolo.evaluation import devkit_files, report, result, summary, suspects, suspects_page, tables
 
     asked = flags.read(values, EvalSettings)
     _check_sources(asked)
@@ -54,16 +54,19 @@ def evaluate(values: FlagValues) -> None:
     if asked.write_detections:  # before the evaluation, so that it does not fail at its end
         devkit_files.check_names(asked.split, ())
         storage.make_folder(asked.write_detections)
-    found = _read(asked, values) if asked.detections_dir else _detect(asked, flags.read(values, Devices))
-    if found is None:  # another process has all of it and writes the report
+    detected = _read(asked, values) if asked.detections_dir else _detect(asked, flags.read(values, Devices))
+    if detected is None:  # another process has all of it and writes the report
         return
-    evaluated, about, pictures = found
+    evaluated, about, pictures = detected
     result.write(report_dir, evaluated)
     compared = None if other is None else result.aligned(evaluated, other, asked.compare)
     evaluation = summary.evaluate(evaluated, asked.match_iou, about, compared, asked.coco)
     print(tables.format_metrics(evaluation.metrics, asked.compare))
     print(result.write_metrics(report_dir, evaluation.metrics))
     write_files(asked, evaluated, report_dir)
+    if asked.suspects:
+        found = suspects.find(evaluated, asked.suspects)
+        print(suspects_page.write(report_dir, f'Suspect annotations of {asked.split}', evaluated, found, pictures))
     analysis = evaluation.matches, evaluation.curves, evaluation.error_types
     title = f'Evaluation on {asked.split}'
     print(report.write_page(report_dir, title, evaluated, *analysis, evaluation.metrics, pictures))
@@ -83,6 +86,8 @@ def _check_sources(asked: EvalSettings) -> None:
         )
     if sum(map(bool, (asked.model_dir, asked.model, asked.cfg or asked.weights))) != 1:
         raise ValueError('give one of --model_dir, --model, or --cfg and --weights')
+    if asked.held_out and not asked.model_dir:
+        raise ValueError('--held_out goes with --model_dir: a run of train.py --folds')
     if bool(asked.cfg) != bool(asked.weights):
         raise ValueError('--cfg and --weights go together')
     if not asked.model_dir and not asked.report_dir:
@@ -118,7 +123,7 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
     """
     from yolo.data import records
     from yolo.evaluation import devkit_files, inference, models
-    from yolo.training import distribution, errors
+    from yolo.training import distribution, errors, held_out
 
     description = records.read_description(asked.data_dir)
     if not description.split(asked.split).num_images:
@@ -128,17 +133,21 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
     thresholds = inference.Thresholds(
         asked.score_threshold, asked.nms_iou, asked.max_detections, asked.nms_scope, match_iou=asked.match_iou
     )
+    numbers = held_out.numbers(asked.model_dir, asked.data_dir, asked.split) if asked.held_out else None
     strategy = devices.make_strategy()
     model = models.load(asked, description, thresholds, strategy)
     workers = distribution.HostCollective(strategy)
     with errors.naming_lost(strategy):
-        evaluated, about = _detect_at_sizes(asked, description, model, thresholds, devices, workers)
-    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split)
+        evaluated, about = _detect_at_sizes(asked, description, model, thresholds, devices, workers, numbers)
+    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split, among=numbers)
     return (evaluated, {**about, 'checkpoint': model.path}, pictures) if workers.is_chief else None
 
 
-def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, devices: Devices, workers) -> tuple:
-    """The EvaluationResult of the first size and facts for metrics.json, with a table of all sizes if there are."""
+def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, devices: Devices, workers, numbers) -> tuple:
+    """The EvaluationResult of the first size and facts for metrics.json, with a table of all sizes if there are.
+
+    numbers (n,): of the images, None for all.
+    """
     from yolo.evaluation import inference, models, summary
 
     results, table = [], {}
@@ -148,7 +157,7 @@ def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, device
         models.check_devices(devices.strategy, devices.cpu_devices, backend, model)
         predict = inference.make_predict(backend, model.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(
-            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers
+            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers, numbers
         )
         about |= {'image_size': list(size), 'ms_per_image': ms, 'backend': backend.name}
         results.append((evaluated, about))

@@ -79,7 +79,7 @@ def train(values: FlagValues) -> int:
     """Flags to library; returns the exit status."""
     import tensorflow as tf
 
-    from yolo.data import records
+    from yolo.data import folds, records
     from yolo.training import loop, memory, resolve
     from yolo.training.settings_summary import summarize_settings
 
@@ -94,6 +94,7 @@ def train(values: FlagValues) -> int:
         tf.config.experimental.enable_op_determinism()
     memory.check_memory(config, strategy)
     num_images = records.read_description(config.data_dir).split(config.train_split).num_images
+    num_images = folds.num_trained_on(num_images, config.fold, config.folds)
     for line in summarize_settings(config, strategy, num_images):
         logging.info('%s', line)
     result = loop.train(config, strategy, devices.overwrite)

@@ -85,6 +85,7 @@ COMMANDS = {
     'eval': ('eval.py',),
     'predict': ('-m', 'yolo', 'predict'),
     'convert': ('-m', 'yolo', 'convert'),
+    'suspects': ('-m', 'yolo', 'suspects'),
 }
 
 

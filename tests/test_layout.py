@@ -141,6 +141,7 @@ def test_preprocess_and_the_start_of_every_command_load_no_tensorflow():
         'yolo.cli.predict',
         'yolo.cli.convert',
         'yolo.cli.export',
+        'yolo.cli.suspects',
     }
     settings = {'yolo', 'yolo.settings', 'yolo.training.config', 'yolo.training.recipes', 'yolo.geometry.letterbox'}
     assert not loaded(offline | commands | settings | {'yolo.detection.detector'})

@@ -3,14 +3,20 @@
 python -m yolo predict --help    detects objects in image files
 python -m yolo convert --help    converts models from Darknet and back
 python -m yolo export --help     exports a trained model: SavedModel, ONNX, TFLite
+python -m yolo suspects --help   finds annotations that are most likely wrong
 """
 
 import sys
 from collections.abc import Sequence
 
-from yolo.cli import convert, export, flags, predict
+from yolo.cli import convert, export, flags, predict, suspects
 
-COMMANDS = {'predict': predict.COMMAND, 'convert': convert.COMMAND, 'export': export.COMMAND}
+COMMANDS = {
+    'predict': predict.COMMAND,
+    'convert': convert.COMMAND,
+    'export': export.COMMAND,
+    'suspects': suspects.COMMAND,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

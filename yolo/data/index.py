@@ -32,6 +32,13 @@ class RecordIndex:
     num_bytes: np.ndarray
 
 
+def select(index: RecordIndex, numbers: np.ndarray) -> RecordIndex:
+    """The index of some records alone; numbers (n,): of these, ascending."""
+    return dataclasses.replace(
+        index, files=index.files[numbers], offsets=index.offsets[numbers], num_bytes=index.num_bytes[numbers]
+    )
+
+
 def index_path(data_dir: str, split: str) -> str:
     """Path of the index of a split."""
     return posixpath.join(data_dir, split + SUFFIX)

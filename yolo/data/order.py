@@ -15,6 +15,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from yolo.data import index, records
 from yolo.data.index import RecordIndex
 from yolo.data.sampling import ONE
 
@@ -122,6 +123,30 @@ class Order:
         rows = (position + tf.cast(places, tf.int64)) % self.batch_size
         by_row = tf.gather(places, tf.argsort(rows, stable=True))  # the places, all of the first row first
         return tf.math.invert_permutation(by_row)
+
+
+def read_order(
+    data_dir: str,
+    split: str,
+    batch_size: int,
+    seed: int,
+    shuffle_mb: int,
+    repeats: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+) -> Order:
+    """The order of a split.
+
+    shuffle_mb: how many MB of records are shuffled together; repeats (N,): of `label_reading.read_repeats`, where
+    records come more than once an epoch; numbers (n,): of the records to take in place of all, ascending, by which
+    those of the order count then. ValueError if the split is empty or missing, or its index is damaged.
+    """
+    description = records.read_description(data_dir)
+    if not description.split(split).num_images:
+        raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
+    found = index.read_index(data_dir, split, description)
+    if numbers is not None:
+        found, repeats = index.select(found, numbers), None if repeats is None else repeats[numbers]
+    return Order(found, batch_size, seed, shuffle_mb * 10**6, repeats)
 
 
 def _repeat(numbers: tf.Tensor, counts: tf.Tensor | None) -> tf.Tensor:

@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from yolo.data import augment, damage, index, mosaic, parsing, reading, records
-from yolo.data.order import Order
+from yolo.data.order import read_order
 
 SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits
 
@@ -51,22 +52,23 @@ def training_batches(
     shard: InputShard = InputShard(),
     shuffle_mb: int = SHUFFLE_MB,
     repeats: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
     batch_size / shard.count), and only their records are read; shuffle_mb: how many MB of records are shuffled
-    together, on which the order depends if the split has more; repeats: of `label_reading.read_repeats`, where records
-    come more than once an epoch. A batch holds image (B, H, W, C) uint8, RGB or grey, as stored or composed of them;
-    boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges`
-    also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4)
-    and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are moved already). A split with
-    ignore regions has regions (B, R, 4) too, as boxes, padded with 0.
+    together, on which the order depends if the split has more; repeats, numbers: as of `order.read_order`. A batch
+    holds image (B, H, W, C) uint8, RGB or grey, as stored or composed of them; boxes (B, N, 4) float32 xmin, ymin,
+    xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges` also places (B, N, 3) int32 row,
+    column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4) and colour (B, 3) float32, what
+    `augment_images` has to do to the pixels (boxes are moved already). A split with ignore regions has regions
+    (B, R, 4) too, as boxes, padded with 0.
     ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
     size = shard.size(batch_size, group=mosaic.GROUP if ranges and ranges.mosaic else 1)  # B
-    order = _order(data_dir, split, batch_size, seed, shuffle_mb, repeats)
+    order = read_order(data_dir, split, batch_size, seed, shuffle_mb, repeats, numbers)
     serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
 
@@ -98,14 +100,6 @@ def _images(
     draw = functools.partial(_mosaics, ranges, description.image_size, batch_size, shard)
     mosaics = steps.map(lambda step: draw(_step_seed(seed, step))).unbatch().batch(mosaic.GROUP)
     return _composed(serialized, mosaics, description, size)
-
-
-def _order(data_dir: str, split: str, batch_size: int, seed: int, shuffle_mb: int, repeats: np.ndarray | None) -> Order:
-    """The order of a split."""
-    description = records.read_description(data_dir)
-    if not description.split(split).num_images:
-        raise ValueError(f'split {split!r} of {data_dir!r} has no images to train on')
-    return Order(index.read_index(data_dir, split, description), batch_size, seed, shuffle_mb * 10**6, repeats)
 
 
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
@@ -163,28 +157,29 @@ def _augment(
 
 
 def training_ids(
-    data_dir: str,
-    split: str,
-    batch_size: int,
-    seed: int,
-    step: int,
-    shuffle_mb: int = SHUFFLE_MB,
-    repeats: np.ndarray | None = None,
+    data_dir: str, split: str, batch_size: int, seed: int, step: int, shuffle_mb: int = SHUFFLE_MB, **chosen: Any
 ) -> list[str]:
-    """The image ids of the training batch of a step; reads the records of these images again."""
-    order = _order(data_dir, split, batch_size, seed, shuffle_mb, repeats)
+    """The image ids of the training batch of a step; reads these records again. chosen: as of `order.read_order`."""
+    order = read_order(data_dir, split, batch_size, seed, shuffle_mb, **chosen)
     serialized = reading.read_records(order.index, reading.numbers_of(order, step * batch_size, batch_size))
     return [image_id.decode() for image_id in parsing.parse_ids(serialized).numpy()]
 
 
-def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputShard = InputShard()) -> tf.data.Dataset:
+def evaluation_batches(
+    data_dir: str,
+    split: str,
+    batch_size: int,
+    shard: InputShard = InputShard(),
+    numbers: np.ndarray | None = None,
+) -> tf.data.Dataset:
     """Every record of a split once, in order; the last batch is filled up with black images.
 
-    shard: of the split, not of each batch; its records alone are read. A batch holds what `parsing.parse_annotations`
-    returns, image (B, H, W, C) uint8, RGB or grey, and real (B,) bool, False for the images that fill it up.
+    shard: of the split, not of each batch; its records alone are read. numbers (n,): of the records to take in place of
+    all. A batch holds what `parsing.parse_annotations` returns, image (B, H, W, C) uint8, RGB or grey, and real (B,)
+    bool, False for the images that fill it up.
     """
     description = records.read_description(data_dir)
-    images = _share(data_dir, split, description, shard).map(_decode(description), tf.data.AUTOTUNE)
+    images = _share(data_dir, split, description, shard, numbers).map(_decode(description), tf.data.AUTOTUNE)
 
     def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         most = description.max_boxes, description.padded_regions(split)
@@ -197,8 +192,14 @@ def evaluation_batches(data_dir: str, split: str, batch_size: int, shard: InputS
     return images.batch(batch_size).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _share(data_dir: str, split: str, description: records.Description, shard: InputShard) -> tf.data.Dataset:
-    """The serialized records of a shard of a split, in order."""
+def _share(
+    data_dir: str, split: str, description: records.Description, shard: InputShard, chosen: np.ndarray | None
+) -> tf.data.Dataset:
+    """The serialized records of a shard of a split, or of some of its records, in order."""
+    if chosen is not None:
+        own = shard.images(len(chosen))
+        found = index.read_index(data_dir, split, description)
+        return reading.chosen_records(found, chosen[own.start : own.stop])
     if shard.count == 1:
         return tf.data.TFRecordDataset(records.shard_paths(data_dir, split, description))
     numbers = shard.images(description.split(split).num_images)

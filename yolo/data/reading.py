@@ -60,6 +60,14 @@ def consecutive_records(index: RecordIndex, numbers: range) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((paths, offsets)).flat_map(_open_at).take(len(numbers))
 
 
+def chosen_records(index: RecordIndex, numbers: np.ndarray, at_once: int = 16) -> tf.data.Dataset:
+    """The serialized records with some numbers (n,) int64, ascending, in order; nothing else is read."""
+    with tf.device('CPU:0'):
+        tensors = _as_tensors(index)
+    groups = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64)).batch(at_once)
+    return groups.map(lambda group: read_records(tensors, group)).unbatch()
+
+
 def _windows(order: Order, first: int, rows: slice) -> tf.data.Dataset:
     """The numbers (n,) of the records of each window in order, only those of some rows and from a position on."""
 
@@ -126,14 +134,15 @@ def _as_tensors(index: RecordIndex) -> RecordIndex:
 def _read_some(index: RecordIndex, numbers: tf.Tensor) -> tf.Tensor:
     """`read_records` of one record or more."""
     files = tf.gather(index.files, numbers)
-    follows = (numbers[1:] == numbers[:-1] + 1) & (files[1:] == files[:-1])
+    offsets = tf.gather(index.offsets, numbers)
+    ends = offsets + tf.gather(index.num_bytes, numbers)
+    follows = (offsets[1:] == ends[:-1]) & (files[1:] == files[:-1])
     begins = tf.where(tf.concat([[True], ~follows], 0))[:, 0]  # (r,) where each run begins in `numbers`
-    ends = tf.concat([begins[1:], [tf.size(numbers, tf.int64)]], 0)
-    offsets = tf.gather(index.offsets, tf.gather(numbers, begins))
-    lasts = tf.gather(numbers, ends - 1)
-    num_bytes = tf.gather(index.offsets, lasts) + tf.gather(index.num_bytes, lasts) - offsets
+    stops = tf.concat([begins[1:], [tf.size(numbers, tf.int64)]], 0)
+    starts = tf.gather(offsets, begins)
+    num_bytes = tf.gather(ends, stops - 1) - starts
     paths = tf.gather(index.paths, tf.gather(files, begins))
-    runs = tf.data.Dataset.from_tensor_slices((paths, offsets, num_bytes, ends - begins))
+    runs = tf.data.Dataset.from_tensor_slices((paths, starts, num_bytes, stops - begins))
     return runs.flat_map(_read_run).batch(tf.size(numbers, tf.int64)).get_single_element()
 
 

@@ -96,19 +96,19 @@ def run_inference(
     thresholds: Thresholds,
     progress: bool = False,
     workers: Workers | None = None,
+    numbers: np.ndarray | None = None,
 ) -> tuple[EvaluationResult, dict, float]:
     """The objects and the detections of a split, the settings that belong into its metrics, and milliseconds an image.
 
     While a thread has the network compute a batch, this one turns the outputs of the batch before into detections in
-    pixels. The time is from pixels to detections, both steps added: the median over the batches but the first, in which
-    the graph is made, by the images that all processes take at once.
-    workers: the processes that share the split, all of which get all of it; batch_size: over all of them, rounded up to
-    equal parts. progress: shows a bar with images and images/s, on a terminal.
+    pixels. The time is that of both steps: the median over the batches but the first, in which the graph is made, by
+    the images that all processes take at once. workers: the processes that share the split, all of which get all of it;
+    batch_size: over all of them, rounded up. progress: shows a bar. numbers (n,): of the images to take, None for all.
     """
     description = records.read_description(data_dir)
     shard = pipeline.InputShard(workers.index, workers.count) if workers else pipeline.InputShard()
-    images = shard.images(description.split(split).num_images)
-    batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard)
+    images = shard.images(description.split(split).num_images if numbers is None else len(numbers))
+    batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard, numbers)
     bar = tqdm(total=len(images), desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
     own: list[Part] = []
     number = images.start
@@ -176,19 +176,25 @@ def _settings(description: records.Description, split: str, thresholds: Threshol
     }
 
 
-def pictures(data_dir: str, split: str, numbers: Sequence[int]) -> dict[int, tuple[np.ndarray, tuple[int, int]]]:
-    """Some images of a split of records, by number: (H, W, 3) uint8 BGR as stored, and original height and width."""
+def pictures(
+    data_dir: str, split: str, numbers: Sequence[int], among: np.ndarray | None = None
+) -> dict[int, tuple[np.ndarray, tuple[int, int]]]:
+    """Some images of a split of records, by number: (H, W, 3) uint8 BGR as stored, and original height and width.
+
+    among (n,): the images that were evaluated in place of the whole split, ascending, by which `numbers` count.
+    """
     description = records.read_description(data_dir)
-    wanted, shown, start = set(numbers), {}, 0
-    for batch in pipeline.evaluation_batches(data_dir, split, 16):
+    wanted = sorted(set(numbers))
+    if not wanted:
+        return {}
+    stored = np.array(wanted, np.int64) if among is None else among[wanted]
+    shown: dict[int, tuple[np.ndarray, tuple[int, int]]] = {}
+    for batch in pipeline.evaluation_batches(data_dir, split, 16, numbers=stored):
         for i in np.flatnonzero(batch['real']):
-            if start + i in wanted:
-                size = batch['size'][i].numpy().tolist()
-                left, top, width, height = inner_pixels(size, description.image_size, description.resize).tolist()
-                inner = batch['image'][i].numpy()[top : top + height, left : left + width]  # without bars
-                image = grey.to_channels(inner, COLOUR)[..., ::-1]
-                shown[int(start + i)] = image, (size[0], size[1])
-        start += int(np.sum(batch['real']))
+            size = batch['size'][i].numpy().tolist()
+            left, top, width, height = inner_pixels(size, description.image_size, description.resize).tolist()
+            inner = batch['image'][i].numpy()[top : top + height, left : left + width]  # without bars
+            shown[wanted[len(shown)]] = grey.to_channels(inner, COLOUR)[..., ::-1], (size[0], size[1])
     return shown
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import posixpath
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from absl import logging
@@ -123,6 +125,33 @@ def _check(
         ):
             if number and not low <= numbers.min() <= numbers.max() < len(names):
                 raise ValueError(f'{kind}_{field} numbers {numbers.min()} to {numbers.max()} of {len(names)}')
+
+
+def pool(results: Sequence[EvaluationResult], numbers: Sequence[np.ndarray]) -> EvaluationResult:
+    """One evaluation of several of one split, each of other images of it, all classes being the same.
+
+    numbers: of the images of each in the split, which are those of the images of the result.
+    """
+    everything = np.concatenate(numbers)
+    ids = np.concatenate([np.array(each.image_ids, str) for each in results])
+    if not np.array_equal(np.sort(everything), np.arange(len(ids))):
+        raise ValueError(f'the {len(ids)} images of {len(results)} parts are not all of a split, each once')
+    names = tuple(ids[np.argsort(everything)].tolist())
+    truth = _joined([each.truth for each in results], numbers)
+    detections = _joined([each.detections for each in results], numbers)
+    return EvaluationResult(
+        results[0].classes, names, truth, detections, _joined([each.regions for each in results], numbers)
+    )
+
+
+Items = TypeVar('Items', GroundTruth, Detections, IgnoreRegions)
+
+
+def _joined(parts: Sequence[Items], numbers: Sequence[np.ndarray]) -> Items:
+    """Items of several evaluations, with the images by their numbers in the split."""
+    arrays = {name: np.concatenate([getattr(each, name) for each in parts]) for name in vars(parts[0])}
+    arrays['images'] = np.concatenate([own[each.images] for each, own in zip(parts, numbers, strict=True)])
+    return type(parts[0])(**arrays)
 
 
 def folder_of(metrics_path: str) -> str:

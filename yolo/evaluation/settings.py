@@ -33,6 +33,11 @@ class EvalSettings:
 
     data_dir: str = setting('', 'Folder of records.', group=DATA)
     split: str = setting('test', 'Split to evaluate on.', group=DATA)
+    held_out: bool = setting(
+        False,
+        'Evaluate only on the images that the run in --model_dir left out of its training (train.py --folds).',
+        group=DATA,
+    )
     model_dir: str = model_dir_setting(MODEL)
     model: str = setting(
         '',
@@ -86,6 +91,14 @@ class EvalSettings:
         'Folder for report.html, metrics.json and detections.npz.',
         group=OUTPUT,
         unset='report in --model_dir',
+    )
+    suspects: int = setting(
+        0,
+        'How many annotations that are most likely wrong to write, best first: suspects.html with pictures and '
+        'corrections, suspects.csv; 0 for none. On images that the model was not trained on.',
+        group=OUTPUT,
+        low=0,
+        high=10_000,
     )
     coco: bool = setting(
         False,

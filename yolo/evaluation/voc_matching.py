@@ -140,7 +140,7 @@ def best_objects(
     for part in _parts_of_few_pairs(count):
         boxes = detections.boxes.take(part, 0)
         best[part], overlap[part] = _best_candidates(
-            boxes, truth.boxes, objects, start[part], count[part], measure or _overlap
+            boxes, truth.boxes, objects, start[part], count[part], measure or overlaps
         )
     return best, overlap
 
@@ -194,7 +194,7 @@ def _best_candidates(
     return best, highest
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU (P,) of boxes (P, 4) in VOC pixels, both ends included (hence + 1); -inf where they share no pixel."""
     intersection = intersections(a, b)
     areas = np.prod(a[:, 2:] - a[:, :2] + 1, 1) + np.prod(b[:, 2:] - b[:, :2] + 1, 1)

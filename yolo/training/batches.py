@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from yolo.data import augment, label_reading, pipeline, sampling
+from yolo.data import augment, folds, label_reading, pipeline, records, sampling
 from yolo.training.config import BALANCED, TrainConfig
 
 NAMED_CLASSES = 5  # rarest ones, in the line about sampling
@@ -13,7 +13,7 @@ NAMED_CLASSES = 5  # rarest ones, in the line about sampling
 def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, first_step: int):
     """The batches of a run from a step on, as a distributed dataset; each process makes its own shard of them."""
     ranges = augmentation_ranges(config) if config.augment else None
-    repeats = read_repeats(config, log=True)
+    repeats, numbers = read_repeats(config, log=True), trained_on(config)
 
     def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
         shard = pipeline.InputShard(context.input_pipeline_id, context.num_input_pipelines)
@@ -27,6 +27,7 @@ def distribute_batches(config: TrainConfig, strategy: tf.distribute.Strategy, fi
             shard,
             config.shuffle_mb,
             repeats,
+            numbers,
         )
         of_replicas = batches.rebatch(context.get_per_replica_batch_size(config.batch_size), drop_remainder=True)
         # If they might end, TensorFlow would have several processes ask at every batch whether all have one.
@@ -46,6 +47,14 @@ def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
         mosaic=config.mosaic,
         flip=config.flip,
     )
+
+
+def trained_on(config: TrainConfig) -> np.ndarray | None:
+    """The numbers (n,) of the records that a run trains on, ascending; None for all of the split."""
+    if config.folds == 1:
+        return None
+    num_images = records.read_description(config.data_dir).split(config.train_split).num_images
+    return folds.trained_on(num_images, config.fold, config.folds, config.seed)
 
 
 def read_repeats(config: TrainConfig, log: bool = False) -> np.ndarray | None:

@@ -15,6 +15,15 @@ class NetworkConfig:
 
     data_dir: str = setting(None, 'Folder of records.', group=RUN, required=True, may_change=True)
     train_split: str = setting('trainval', 'Split to train on.', group=RUN)
+    folds: int = setting(
+        1,
+        'Parts of the split, of which --fold is left out of the training: eval.py --held_out evaluates on it. 1: all '
+        'images are trained on.',
+        group=RUN,
+        low=1,
+        high=1000,
+    )
+    fold: int = setting(0, 'The part that is left out, the first one is 0.', group=RUN, low=0, high=999)
     eval_split: str = setting(
         '', 'Split whose mAP decides which checkpoint is the best.', group=RUN, unset='none', may_change=True
     )

@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from absl import logging
 from tqdm import tqdm
 
 from yolo.data import pipeline
-from yolo.training.batches import read_repeats
+from yolo.training.batches import read_repeats, trained_on
 from yolo.training.config import TrainConfig
 from yolo.training.gradients import TERMS
 from yolo.training.state import State
@@ -119,10 +120,9 @@ class Progress:
 
     def _not_finite(self, step: int, what: str) -> FloatingPointError:
         config = self.config
-        repeats = read_repeats(config)
-        ids = pipeline.training_ids(
-            config.data_dir, config.train_split, config.batch_size, config.seed, step, config.shuffle_mb, repeats
-        )
+        order = (config.batch_size, config.seed, step, config.shuffle_mb)
+        chosen: dict[str, Any] = {'repeats': read_repeats(config), 'numbers': trained_on(config)}
+        ids = pipeline.training_ids(config.data_dir, config.train_split, *order, **chosen)
         return FloatingPointError(
             f'{what}; its images: {", ".join(ids)}. The last checkpoint is from before; look at these images '
             f'(python -m preprocess show), or {LOWER_RATE_HINT}'

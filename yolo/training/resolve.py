@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from yolo import settings
-from yolo.data import records
+from yolo.data import folds, records
 from yolo.models import architectures, spec
 from yolo.training import network, schedule
 from yolo.training.config import BALANCED, LOCAL, TrainConfig
@@ -22,6 +22,7 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
     num_images = description.split(config.train_split).num_images
     if not num_images:
         raise ValueError(f'split {config.train_split!r} of {config.data_dir!r} has no images to train on')
+    num_images = folds.num_trained_on(num_images, config.fold, config.folds)
     if config.unfreeze_at is not None and str(config.freeze) == '0':
         raise ValueError('--unfreeze_at goes with --freeze')
     config = dataclasses.replace(
