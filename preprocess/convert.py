@@ -184,6 +184,7 @@ def _describe(
         settings.resize,
         settings.image_format,
         settings.channels,
+        settings.grey_range,
     )
 
 

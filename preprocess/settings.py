@@ -115,11 +115,22 @@ class Settings:
         given_as=str,
         unset='none',
     )
+    grey_range: tuple[int, ...] = setting(
+        (),
+        'Of images of 16 bits with --channels=1: the values that become 0 and 255, as 7000,9000. Prediction then does '
+        'the same with files of 16 bits.',
+        group=RECORDS,
+        low=0,
+        high=grey.MOST_VALUE,
+        count=2,
+        ascending=True,
+        unset='the upper 8 of the 16 bits are taken, and faint contrast is lost',
+    )
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
-        grey.check(self.channels)
+        grey.check(self.channels, self.grey_range)
         both = sorted(set(self.labels or ()) & set(self.ignore_labels or ()))
         if both:
             raise ValueError(f'--ignore_labels: {both[0]!r} is among the labels too; it is a class or it is ignored')

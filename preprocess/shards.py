@@ -112,9 +112,8 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     if isinstance(scanned, str):  # why its annotation cannot be read
         raise ValueError(scanned)
     settings, objects = shard.settings, scanned.objects
-    image, problems = voc_folder.read_image(
-        settings.source, image_id, scanned.filename, scanned.size, settings.max_pixels, settings.damaged
-    )
+    how = settings.max_pixels, settings.damaged, settings.grey_range
+    image, problems = voc_folder.read_image(settings.source, image_id, scanned.filename, scanned.size, *how)
     size = image.shape[:2]
     if scanned.size != size:
         annotation = voc_folder.read_annotation(settings.source, image_id, size)

@@ -59,7 +59,8 @@ def load_detector(
     warn_of_limits(model, limits)
     classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
-    return Detector(computed_by, classes, model.anchors, model.image_size, how, batch_size, limits, model.channels)
+    sizes, kind = (model.image_size, how, batch_size), (model.channels, model.grey_range)
+    return Detector(computed_by, classes, model.anchors, *sizes, limits, *kind)
 
 
 def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
@@ -148,6 +149,7 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
         inside.resize,
         path,
         inside,
+        inside.grey_range,
     )
 
 

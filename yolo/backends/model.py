@@ -16,7 +16,7 @@ class Model:
     backend_at: the backend for images of a height and width; ValueError for one that the model does not take.
     classes: names, empty if unknown; num_classes; anchors ((w, h), ...) in grid cells; image_size: height, width that
     it was made for; channels: of the images; resize: how images come to it, '' if unknown; path: of the file or the
-    checkpoint; inside: the description of an exported model.
+    checkpoint; inside: the description of an exported model; grey_range: as in images.read.
     """
 
     backend_at: Callable[[Size], Backend]
@@ -28,3 +28,4 @@ class Model:
     resize: str
     path: str
     inside: Exported | None = None
+    grey_range: tuple[int, ...] = ()

@@ -43,7 +43,8 @@ def load(
 
     resize = info.resize if is_run else ''
     sizes = network.image_size, network.channels
-    return Model(backend_at, info.classes, region.classes, region.anchors, *sizes, resize, source)
+    about = info.classes, region.classes, region.anchors
+    return Model(backend_at, *about, *sizes, resize, source, grey_range=info.grey_range)
 
 
 def _has_exporter(runtime: str) -> bool:

@@ -58,7 +58,6 @@ def convert(values: FlagValues) -> None:
     """Flags to library."""
     from yolo.data import labels
     from yolo.models import conversion
-    from yolo.models.model_folder import ModelInfo
 
     asked = flags.read(values, ConvertSettings)
     conversion.check_sources(asked.cfg, asked.weights, asked.model_dir, asked.keras)
@@ -73,7 +72,8 @@ def convert(values: FlagValues) -> None:
         logging.warning('no class names: detections will be called class 0, class 1 ...; give --labels')
     written = conversion.write_darknet(model, asked.cfg_out, asked.weights_out, asked.num_convolutions)
     written += conversion.write_keras(model, asked.keras_out)
-    written += conversion.write_folder(model, ModelInfo(classes, asked.resize or info.resize), asked.model_dir_out)
+    info = dataclasses.replace(info, classes=classes, resize=asked.resize or info.resize)
+    written += conversion.write_folder(model, info, asked.model_dir_out)
     print(conversion.format_layers(model.network))
     print(f'{model.seen:,} images seen in training; written: {", ".join(written)}')
 

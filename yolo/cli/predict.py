@@ -176,7 +176,12 @@ def _predict(asked: PredictSettings, detector: 'Detector', found: 'Sources') -> 
     stop = Stop()
     num_problems = 0
     if found.photos:
-        read = functools.partial(photos.read_photo, max_pixels=asked.max_pixels, damaged=asked.damaged)
+        read = functools.partial(
+            photos.read_photo,
+            max_pixels=asked.max_pixels,
+            damaged=asked.damaged,
+            grey_range=detector.grey_range,
+        )
         done = photos.predict_photos(detector, found.photos, asked.out_dir, stop, asked.write, asked.sheet, read)
         num_problems += done.problems
         where = posixpath.join(asked.out_dir, photos.LIST) if writers.JSON in asked.write else asked.out_dir

@@ -47,6 +47,7 @@ class Description:
     resize: str = recorded('stretch', choices=RESIZES)  # how the images were resized to that size
     image_format: str = recorded('jpeg', choices=FORMATS)  # how they are stored
     channels: int = recorded(COLOUR, low=GREY, high=COLOUR)  # of the images: 3 for colour, 1 for grey
+    grey_range: tuple[int, ...] = recorded((), low=0, high=grey.MOST_VALUE)  # of 16 bits, what became 0 and 255
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -97,7 +98,7 @@ def check_description(description: Description) -> None:
         raise ValueError('classes is empty')
     descriptions.check_names(description.classes, 'classes')
     descriptions.check_names(description.splits, 'splits')
-    grey.check(description.channels)
+    grey.check(description.channels, description.grey_range)
     if any(side % 32 for side in description.image_size):
         raise ValueError(f'image_size is {description.image_size}: not multiples of 32')
     if not description.anchors:

@@ -8,15 +8,36 @@ less. (stb_image.h, stbi__compute_y)
 import cv2
 import numpy as np
 
-from yolo.geometry.letterbox import CHANNELS, COLOUR
+from yolo.geometry.letterbox import CHANNELS, COLOUR, GREY
 
 RED, GREEN, BLUE, BITS = 9798, 19235, 3735, 15
+MOST_VALUE = (1 << 16) - 1  # of 16 bits
 
 
-def check(channels: int) -> None:
-    """ValueError for a number of channels that neither records nor networks have."""
+def check(channels: int, grey_range: tuple[int, ...] = ()) -> None:
+    """ValueError for a number of channels that neither records nor networks have, or a range that is none.
+
+    grey_range: the values of 16 bits that become 0 and 255; () for none.
+    """
     if channels not in CHANNELS:
         raise ValueError(f'channels={channels}: 1 (grey) or 3 (colour)')
+    if grey_range and channels != GREY:
+        raise ValueError(f'grey_range={_text(grey_range)} goes with channels=1, not with {channels}')
+    if grey_range and not (len(grey_range) == 2 and grey_range[0] < grey_range[1]):
+        raise ValueError(f'grey_range={_text(grey_range)}: two numbers are needed, the lower one first')
+
+
+def _text(grey_range: tuple[int, ...]) -> str:
+    return ','.join(map(str, grey_range))
+
+
+def to_8_bits(image: np.ndarray, grey_range: tuple[int, ...]) -> np.ndarray:
+    """Values of 16 bits (uint16, any shape) as uint8: the lower one of `grey_range` and all below it are 0, the upper
+    one and all above it 255, rounded between."""
+    low, high = grey_range
+    values = np.clip(np.arange(MOST_VALUE + 1), low, high) - low
+    table = (255 * values + (high - low) // 2) // (high - low)
+    return table.astype(np.uint8)[image]
 
 
 def to_channels(image: np.ndarray, channels: int, is_bgr: bool = False) -> np.ndarray:

@@ -17,16 +17,19 @@ class DamagedError(ValueError):
     """A file is damaged; with damaged=KEEP, `read` gives what can be decoded."""
 
 
-def read(data: bytes, max_pixels: int = MAX_PIXELS, damaged: str = LEAVE_OUT) -> tuple[np.ndarray, list[str]]:
+def read(
+    data: bytes, max_pixels: int = MAX_PIXELS, damaged: str = LEAVE_OUT, grey_range: tuple[int, ...] = ()
+) -> tuple[np.ndarray, list[str]]:
     """The image (H, W, 3) uint8 BGR of a file's bytes, as it is stored, and what is odd about the file.
 
-    max_pixels: of an image that is decoded; damaged: one of DAMAGED. ValueError with the reason if the file is empty,
+    max_pixels: of an image that is decoded; damaged: one of DAMAGED; grey_range: as of `grey.to_8_bits`, for files of
+    16 bits, of which the upper 8 are taken without it. ValueError with the reason if the file is empty,
     not an image of image_size.FORMATS or has more pixels; DamagedError if it is damaged and not to be kept. That is
     known from what libjpeg, libpng and the others say. Where a format has no checksum (JPEG, WebP, BMP) they may be
     silent.
     """
     _check_size(data, max_pixels)
-    decoded = jpeg.decode(data) if image_size.is_jpeg(data) else _decode_by_opencv(data)
+    decoded = jpeg.decode(data) if image_size.is_jpeg(data) else _decode_by_opencv(data, grey_range)
     notes = list(dict.fromkeys(decoded.notes))[:MOST_NOTES]
     if not decoded.damage:
         return decoded.image, notes
@@ -47,9 +50,13 @@ def _check_size(data: bytes, max_pixels: int) -> None:
         raise ValueError(f'its header says {pixels}, which is more than --max_pixels={max_pixels}')
 
 
-def _decode_by_opencv(data: bytes) -> jpeg.Decoded:
+def _decode_by_opencv(data: bytes, grey_range: tuple[int, ...]) -> jpeg.Decoded:
     """Decodes anything but a JPEG; ValueError if OpenCV cannot."""
-    image, said = opencv_decoding.decode(data)
+    image, said = opencv_decoding.decode(data, any_depth=bool(grey_range))
+    if grey_range and (image is None or image.dtype not in (np.uint8, np.uint16)):  # floats
+        image, said = opencv_decoding.decode(data)
+    if image is not None and image.dtype == np.uint16:
+        image = grey.to_8_bits(image, grey_range)
     if image is None:
         raise ValueError(': '.join(['not an image that OpenCV reads', *said[-1:]]))
     notes = tuple(each for each in said if opencv_decoding.is_harmless(each))
@@ -57,14 +64,14 @@ def _decode_by_opencv(data: bytes) -> jpeg.Decoded:
     return jpeg.Decoded(image, notes, damage)
 
 
-def decode(data: bytes) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a file's bytes, as it is stored; errors: see `read`, with its defaults."""
-    return cv2.cvtColor(read(data)[0], cv2.COLOR_BGR2RGB)
+def decode(data: bytes, grey_range: tuple[int, ...] = ()) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB of a file's bytes, as it is stored; see `read`, with its other defaults."""
+    return cv2.cvtColor(read(data, grey_range=grey_range)[0], cv2.COLOR_BGR2RGB)
 
 
-def decode_upright(data: bytes) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB of a file's bytes, turned as its EXIF orientation says; errors: as `decode`."""
-    return orientation.apply(decode(data), orientation.read(data))
+def decode_upright(data: bytes, grey_range: tuple[int, ...] = ()) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB of a file's bytes, turned as its EXIF orientation says; as `decode`."""
+    return orientation.apply(decode(data, grey_range), orientation.read(data))
 
 
 def resize(image: np.ndarray, size: tuple[int, int], how: str = 'stretch') -> np.ndarray:

@@ -31,15 +31,17 @@ MOST_PRINTED = 1 << 16  # bytes of one file that are read
 _lock = threading.Lock()  # a process has one standard error
 
 
-def decode(data: bytes) -> tuple[np.ndarray | None, list[str]]:
+def decode(data: bytes, any_depth: bool = False) -> tuple[np.ndarray | None, list[str]]:
     """The image (H, W, 3) uint8 BGR of a file, None if OpenCV cannot read it, and what its libraries say, line by line.
 
-    That goes nowhere else. ValueError if OpenCV refuses the file before it reads its pixels.
+    That goes nowhere else. any_depth: a file of 16 bits gives uint16; without it the upper 8 are taken. ValueError if
+    OpenCV refuses the file before it reads its pixels.
     """
     printed: list[str] = []
     try:
         with _lock, _caught(printed):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), AS_STORED)
+            flags = AS_STORED | (cv2.IMREAD_ANYDEPTH if any_depth else 0)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f'OpenCV refuses the image: {_PLACE.sub("", str(error)).strip()}') from error
     return image, printed

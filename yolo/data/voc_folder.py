@@ -175,18 +175,19 @@ def read_image(
     xml_size: tuple[int, int] | None,
     max_pixels: int = images.MAX_PIXELS,
     damaged: str = images.LEAVE_OUT,
+    grey_range: tuple[int, ...] = (),
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """The image (H, W, 3) uint8 BGR of an id, or else of the filename in its XML, and (kind, reason) of its problems.
 
     xml_size: height, width as the XML says; if the EXIF tag of a photo rotates it, they decide which pixels boxes mean.
     Boxes of YOLO's texts, which say no size, always are of the photo as it is seen.
     ValueError if the image is missing, cannot be read, has more than `max_pixels`, or is damaged and not to be kept
-    (damaged: one of images.DAMAGED).
+    (damaged: one of images.DAMAGED); grey_range: as in `images.read`.
     """
     path = find_image(source, image_id, filename)
     try:
         data = read_file(path, 'image', MOST_IMAGE_BYTES)
-        image, odd = images.read(data, max_pixels, damaged)
+        image, odd = images.read(data, max_pixels, damaged, grey_range)
     except images.DamagedError as error:
         raise ValueError(f'{path}: {error}; --damaged={images.KEEP} writes what can be decoded') from error
     except ValueError as error:

@@ -78,7 +78,7 @@ class Detector:
 
     classes: names in the order of the network; anchors (A, 2) float32 w, h in grid cells; image_size: height, width in
     pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once; channels: of
-    the network's images, 3, or 1: then photos become grey.
+    the network's images, 3, or 1: then photos become grey; grey_range: as in `images.read`, for files of 16 bits.
     """
 
     def __init__(
@@ -91,11 +91,13 @@ class Detector:
         batch_size: int = 8,
         limits: host.Thresholds = FOR_PHOTOS,
         channels: int = COLOUR,
+        grey_range: tuple[int, ...] = (),
     ):
         self.classes = tuple(classes)
         self.anchors = np.asarray(anchors, np.float32)
         self.image_size, self.resize, self.batch_size = image_size, resize, batch_size
-        self.backend, self.limits, self.channels = backend, limits, channels
+        self.backend, self.limits = backend, limits
+        self.channels, self.grey_range = channels, grey_range
 
     @overload
     def __call__(self, photos: Photo) -> PhotoDetections: ...  # type: ignore[overload-overlap]
@@ -109,11 +111,11 @@ class Detector:
         takes arrays (H, W) and (H, W, 1). ValueError, with the number or the path, for anything else.
         """
         if isinstance(photos, (str, os.PathLike)) or getattr(photos, 'ndim', 0) in (2, 3):
-            return self._detect([self.prepare(_read(photos, 'the photo', self.channels))], 1)[0]
+            return self._detect([self.prepare(self._read(photos, 'the photo'))], 1)[0]
         results: list[PhotoDetections] = []
         for start in range(0, len(photos), self.batch_size):
             numbered = enumerate(photos[start : start + self.batch_size], start)
-            results += self.detect_batch([_read(photo, f'photos[{i}]', self.channels) for i, photo in numbered])
+            results += self.detect_batch([self._read(photo, f'photos[{i}]') for i, photo in numbered])
         return results
 
     def detect_batch(self, photos: Sequence[np.ndarray]) -> list[PhotoDetections]:
@@ -148,21 +150,20 @@ class Detector:
         labels = tuple(self.classes[k] for k in classes)
         return PhotoDetections(relative * [width, height, width, height], relative, scores, classes, labels)
 
-
-def _read(photo: Photo, name: str, channels: int) -> np.ndarray:
-    """The pixels (H, W, 3) uint8 RGB of a photo, or (H, W, 1) of one that is grey already."""
-    if isinstance(photo, (str, os.PathLike)):
-        path = os.fspath(photo)
-        try:
-            return images.decode_upright(storage.read(path))
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
-    if channels == GREY and getattr(photo, 'ndim', 0) == 2:
-        photo = photo[..., None]
-    shape: tuple[int, ...] = getattr(photo, 'shape', ())
-    has_shape = len(shape) == 3 and shape[2] in (COLOUR, channels) and 0 not in shape
-    if getattr(photo, 'dtype', None) != np.uint8 or not has_shape:
-        kind = f'{photo.dtype} of shape {photo.shape}' if isinstance(photo, np.ndarray) else type(photo).__name__
-        also = ', or (H, W) of a grey one' if channels == GREY else ''
-        raise ValueError(f'{name} is {kind}: give an array (H, W, 3) uint8 RGB{also}, or the path of an image file')
-    return photo
+    def _read(self, photo: Photo, name: str) -> np.ndarray:
+        """The pixels (H, W, 3) uint8 RGB of a photo, or (H, W, 1) of one that is grey already."""
+        if isinstance(photo, (str, os.PathLike)):
+            path = os.fspath(photo)
+            try:
+                return images.decode_upright(storage.read(path), self.grey_range)
+            except ValueError as error:
+                raise ValueError(f'{path}: {error}') from error
+        if self.channels == GREY and getattr(photo, 'ndim', 0) == 2:
+            photo = photo[..., None]
+        shape: tuple[int, ...] = getattr(photo, 'shape', ())
+        has_shape = len(shape) == 3 and shape[2] in (COLOUR, self.channels) and 0 not in shape
+        if getattr(photo, 'dtype', None) != np.uint8 or not has_shape:
+            kind = f'{photo.dtype} of shape {photo.shape}' if isinstance(photo, np.ndarray) else type(photo).__name__
+            also = ', or (H, W) of a grey one' if self.channels == GREY else ''
+            raise ValueError(f'{name} is {kind}: give an array (H, W, 3) uint8 RGB{also}, or the path of an image file')
+        return photo

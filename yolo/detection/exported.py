@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 from yolo import descriptions, storage
+from yolo.data import grey
 from yolo.detection.options import NMS_SCOPES, PER_CLASS
-from yolo.geometry.letterbox import CHANNELS, COLOUR, GREY, MOST_SIDE, RESIZES
+from yolo.geometry.letterbox import COLOUR, GREY, MOST_SIDE, RESIZES
 from yolo.settings import recorded
 
 FORMATS = SAVED_MODEL, ONNX, TFLITE, TFLITE_FP16, TFLITE_INT8 = (
@@ -63,7 +64,8 @@ class Exported:
     file: its name; format: one of FORMATS; anchors (A, 2) w, h in grid cells; image_size: height, width in pixels that
     images are resized to, and how; output: one of OUTPUTS; batch_size: images at once, None for any number.
     score_threshold, nms_iou, max_detections, nms_scope: those inside of a model with output detections, and those to
-    use after the others. channels: of the images, 3 for colour (RGB), 1 for grey.
+    use after the others. channels: of the images, 3 for colour (RGB), 1 for grey; grey_range: the values
+    of files of 16 bits that become 0 and 255, () if the upper 8 bits are taken.
     """
 
     file: str
@@ -84,6 +86,7 @@ class Exported:
     source: Source = Source('')
     class_thresholds: tuple[float, ...] | None = recorded(None, low=0, high=1)  # of each class, with the best F1
     channels: int = recorded(COLOUR, low=GREY, high=COLOUR)
+    grey_range: tuple[int, ...] = recorded((), low=0, high=grey.MOST_VALUE)
 
 
 def path_of(model: str) -> str:
@@ -125,7 +128,6 @@ def check(exported: Exported) -> None:
     descriptions.check_names(exported.classes, 'classes')
     if not exported.anchors or not exported.classes:
         raise ValueError('it has no anchors or no classes')
-    if exported.channels not in CHANNELS:
-        raise ValueError(f'channels is {exported.channels}: 1 (grey) or 3 (colour)')
+    grey.check(exported.channels, exported.grey_range)
     if exported.class_thresholds and len(exported.class_thresholds) != len(exported.classes):
         raise ValueError(f'{len(exported.class_thresholds)} class_thresholds for {len(exported.classes)} classes')

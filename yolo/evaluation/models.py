@@ -45,6 +45,12 @@ def _check_channels(asked: EvalSettings, description: Description, model: Model)
             f'the images of {asked.data_dir!r} have channels={description.channels}, those of {model.path} '
             f'channels={model.channels}; preprocess with --channels={model.channels}'
         )
+    is_known = model.resize != ''  # of Darknet's and .keras files it is not
+    if is_known and model.grey_range != description.grey_range:
+        raise ValueError(
+            f'the images of {asked.data_dir!r} have grey_range={description.grey_range}, those of {model.path} '
+            f'grey_range={model.grey_range}; preprocess with the same --grey_range'
+        )
 
 
 def _check_resize(asked: EvalSettings, description: Description, trained_with: str) -> None:

@@ -53,6 +53,7 @@ def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, sou
         class_thresholds=wanted.class_thresholds,
         source=source or Source('', seen=folded.seen),
         channels=folded.network.channels,
+        grey_range=info.grey_range,
     )
 
 

@@ -33,10 +33,14 @@ CHECKPOINT = re.compile(r'ckpt-[0-9]+')
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """What is in model.json. classes: their names, empty if unknown; resize: one of letterbox.RESIZES."""
+    """What is in model.json. classes: their names, empty if unknown; resize: one of letterbox.RESIZES.
+
+    grey_range: the values of images of 16 bits that become 0 and 255, () if the upper 8 bits are taken.
+    """
 
     classes: tuple[str, ...]
     resize: str = recorded(choices=RESIZES)
+    grey_range: tuple[int, ...] = recorded((), low=0, high=(1 << 16) - 1)
 
 
 def best_folder(model_dir: str) -> str:
@@ -72,6 +76,8 @@ def read_info(model_dir: str) -> ModelInfo:
 
     def check(info: ModelInfo) -> None:
         descriptions.check_names(info.classes, 'classes')
+        if info.grey_range and not (len(info.grey_range) == 2 and info.grey_range[0] < info.grey_range[1]):
+            raise ValueError(f'grey_range is {info.grey_range}: not two numbers, the lower one first')
 
     return descriptions.read(path, ModelInfo, 'a description', advice, check)
 

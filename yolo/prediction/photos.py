@@ -77,11 +77,13 @@ class Counts:
         self.at_limit += objects == most
 
 
-def read_photo(path: str, max_pixels: int = images.MAX_PIXELS, damaged: str = images.LEAVE_OUT) -> Photo | Unreadable:
-    """Reads an image file, turned upright as its EXIF orientation says. max_pixels, damaged: as in `images.read`."""
+def read_photo(
+    path: str, max_pixels: int = images.MAX_PIXELS, damaged: str = images.LEAVE_OUT, grey_range: tuple[int, ...] = ()
+) -> Photo | Unreadable:
+    """Reads an image file, turned upright as its EXIF orientation says; the others: as in `images.read`."""
     try:
         data = storage.read(path)
-        image, notes = images.read(data, max_pixels, damaged)
+        image, notes = images.read(data, max_pixels, damaged, grey_range)
         turn = orientation.find_turn(data)
         return Photo(path, orientation.apply(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turn.orientation), turn, notes)
     except images.DamagedError as error:

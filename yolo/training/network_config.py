@@ -48,6 +48,7 @@ class NetworkConfig:
     image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
     resize: str = recorded('stretch')  # how the records' images were resized; prediction does the same
     channels: int = recorded(COLOUR)  # of the records' images: 1 for grey ones
+    grey_range: tuple[int, ...] = recorded(())  # of 16 bits, what became 0 and 255; prediction does the same
     data_checksum: str = recorded('')
 
     model: str = setting('yolov2', 'yolov2, yolov2-tiny, or the path of a Darknet .cfg.', group=NETWORK)

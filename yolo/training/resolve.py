@@ -32,6 +32,7 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
         image_size=description.image_size,
         resize=description.resize,
         channels=description.channels,
+        grey_range=description.grey_range,
         sizes=_sizes(config, description.image_size),
         num_steps=_num_steps(config, num_images),
         class_loss_weights=_class_loss_weights(config, description),

@@ -39,7 +39,7 @@ def start_run(
         _set_split(config, state, split_checksum)
     checks.check_same_step(int(state.step.numpy()), config.model_dir, collective)
     if collective.is_chief:
-        info = model_folder.ModelInfo(config.classes, config.resize)
+        info = model_folder.ModelInfo(config.classes, config.resize, config.grey_range)
         write_config(config)
         model_folder.write_model(config.model_dir, network.make_network(config), info)
     return state, saver
