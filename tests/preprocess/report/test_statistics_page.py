@@ -64,30 +64,38 @@ def draw(folder, image_id, objects, size=(160, 320), colour=RED):
     (folder / f'Annotations/{image_id}.xml').write_text(f'<annotation>{text}</annotation>')
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Writes the records of two small splits: the facts of their page, and the screen's summary."""
+@pytest.fixture(scope='module')
+def drawings(tmp_path_factory):
+    """A folder of five drawings and their XML."""
+    folder = tmp_path_factory.mktemp('drawings')
     for part in ('Annotations', 'JPEGImages'):
-        (tmp_path / part).mkdir()
-    draw(tmp_path, 'one', [('square', 40, 40, 140, 120)])
-    draw(tmp_path, 'many', [('square', 16 * i, 10, 16 * i + 6, 18) for i in range(6)] + [('bar', 100, 90, 300, 100)])
-    draw(tmp_path, 'pair', [('bar', 20, 60, 220, 80), ('bar', 22, 62, 218, 78)], colour=BLUE)
-    draw(tmp_path, 'empty', [])
-    draw(tmp_path, 'other', [('late', 100, 20, 200, 120)], (320, 160), BLUE)
-
-    def facts(**changes) -> Facts:
-        source = voc_folder.Source(str(tmp_path / 'Annotations'), str(tmp_path / 'JPEGImages'))
-        splits = {'train': ('one', 'many', 'pair', 'empty'), 'test': ('one', 'other')}
-        given = {'image_size': (96, 160), 'anchors': '1,1,4,1', 'workers': 1, 'image_format': 'png', **changes}
-        convert.convert(Settings(source, splits, str(tmp_path / 'out'), **given), overwrite=True)
-        return Facts((tmp_path / 'out/report.html').read_text())
-
-    return facts
+        (folder / part).mkdir()
+    draw(folder, 'one', [('square', 40, 40, 140, 120)])
+    draw(folder, 'many', [('square', 16 * i, 10, 16 * i + 6, 18) for i in range(6)] + [('bar', 100, 90, 300, 100)])
+    draw(folder, 'pair', [('bar', 20, 60, 220, 80), ('bar', 22, 62, 218, 78)], colour=BLUE)
+    draw(folder, 'empty', [])
+    draw(folder, 'other', [('late', 100, 20, 200, 120)], (320, 160), BLUE)
+    return folder
 
 
-def test_classes_are_rows_with_their_numbers_by_split(run):
-    rows = run().rows['Classes']
-    assert rows == [
+def convert_to(out_dir, drawings, **changes) -> Facts:
+    """Writes the records of two small splits; the facts of their page."""
+    source = voc_folder.Source(str(drawings / 'Annotations'), str(drawings / 'JPEGImages'))
+    splits = {'train': ('one', 'many', 'pair', 'empty'), 'test': ('one', 'other')}
+    given = {'image_size': (96, 160), 'anchors': '1,1,4,1', 'workers': 1, 'image_format': 'png', **changes}
+    convert.convert(Settings(source, splits, str(out_dir), **given))
+    return Facts((out_dir / 'report.html').read_text())
+
+
+@pytest.fixture(scope='module')
+def written(drawings, tmp_path_factory):
+    """A folder of records, and the facts of its page."""
+    folder = tmp_path_factory.mktemp('written') / 'out'
+    return folder, convert_to(folder, drawings)
+
+
+def test_classes_are_rows_with_their_numbers_by_split(written):
+    assert written[1].rows['Classes'] == [
         ['class', 'train', 'test', 'images', 'under 8 pixels', 'lost'],
         ['square', '7', '1', '2', '86 %', '57 %'],
         ['bar', '3', '0', '2', '0.0 %', '33 %'],
@@ -95,9 +103,9 @@ def test_classes_are_rows_with_their_numbers_by_split(run):
     ]
 
 
-@pytest.mark.parametrize('changes', [{}, {'resize': 'letterbox'}, {'image_format': 'raw', 'num_shards': 2}])
-def test_each_class_has_an_example_with_its_box_in_the_middle(run, changes):
-    shown = dict(run(**changes).images['One example of each class'])
+def check_examples(images) -> None:
+    """Each class has an example, with the object in the middle."""
+    shown = dict(images)
     assert list(shown) == [f'an object of class {name} with its box' for name in ('bar', 'late', 'square')]
     for alt, colour in (('late', BLUE), ('square', RED)):
         image = shown[f'an object of class {alt} with its box']
@@ -105,20 +113,27 @@ def test_each_class_has_an_example_with_its_box_in_the_middle(run, changes):
         assert np.abs(image[image.shape[0] // 2, image.shape[1] // 2].astype(int) - colour).max() < 40
         assert np.abs(image[2, 2].astype(int) - 128).max() < 60  # the ground around it
     square = shown['an object of class square with its box']
-    is_red = (np.abs(square.astype(int) - RED) < 60).all(2)
-    rows, columns = np.nonzero(is_red)
+    rows, columns = np.nonzero((np.abs(square.astype(int) - RED) < 60).all(2))
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(100 / 80, rel=0.1)  # as photographed, not as stretched
 
 
-@pytest.mark.parametrize('image_format', ['raw', 'jpeg'])
-def test_grey_records_are_shown_grey(run, image_format):
-    shown = dict(run(channels=1, image_format=image_format).images['One example of each class'])
+def test_each_class_has_an_example_with_its_box(written):
+    check_examples(written[1].images['One example of each class'])
+
+
+@pytest.mark.parametrize('changes', [{'resize': 'letterbox'}, {'image_format': 'raw', 'num_shards': 2}])
+def test_examples_are_as_photographed_however_they_are_stored(drawings, tmp_path, changes):
+    check_examples(convert_to(tmp_path, drawings, **changes).images['One example of each class'])
+
+
+def test_grey_records_are_shown_grey(drawings, tmp_path):
+    shown = dict(convert_to(tmp_path, drawings, channels=1, image_format='raw').images['One example of each class'])
     middle = shown['an object of class square with its box'][50, 50].astype(int)
     assert np.abs(middle - 76).max() < 12  # red as grey
 
 
-def test_the_most_crowded_images_come_first(run):
-    found = run()
+def test_the_most_crowded_images_come_first(written):
+    found = written[1]
     assert [alt for alt, _ in found.images['The most crowded images']] == [
         'many with the boxes of its 7 objects',
         'pair with the boxes of its 2 objects',
@@ -128,8 +143,8 @@ def test_the_most_crowded_images_come_first(run):
     assert 'train many' in found.texts['The most crowded images']
 
 
-def test_anchors_are_rows_with_the_objects_nearest_to_them(run):
-    found = run()
+def test_anchors_are_rows_with_the_objects_nearest_to_them(written):
+    found = written[1]
     assert found.rows['Anchors'][1:] == [
         ['1', '1.00 × 1.00', '32 × 32', '7', '70 %', found.rows['Anchors'][1][-1]],
         ['2', '4.00 × 1.00', '128 × 32', '3', '30 %', found.rows['Anchors'][2][-1]],
@@ -137,9 +152,9 @@ def test_anchors_are_rows_with_the_objects_nearest_to_them(run):
     assert '5 of 10 objects of train (50 %) are lost as targets' in found.texts['Objects']
 
 
-def test_warnings_are_on_the_page_and_in_the_report(run, tmp_path):
-    text = run().texts['Warnings']
-    report = json.loads((tmp_path / 'out/report.json').read_text())
+def test_warnings_are_on_the_page_and_in_the_report(written):
+    text = written[1].texts['Warnings']
+    report = json.loads((written[0] / 'report.json').read_text())
     kinds = [each['kind'] for each in report['warnings']]
     assert kinds == ['not in the first split', 'few images', 'anchors that fit badly', 'in the first split only']
     for each in report['warnings']:
@@ -148,19 +163,15 @@ def test_warnings_are_on_the_page_and_in_the_report(run, tmp_path):
         assert all(item in text for item in each['items'])
 
 
-def test_splits_without_objects_have_a_page(tmp_path, run):
-    for name in ('one', 'many', 'pair', 'other'):
-        (tmp_path / f'Annotations/{name}.xml').write_text('<annotation></annotation>')
-    found = run(labels=('square', 'bar'), anchors='voc')
-    assert found.rows['Classes'][1] == ['square', '0', '0', '0', '–', '–']
+def test_splits_without_objects_have_a_page(drawings, tmp_path):
+    found = convert_to(tmp_path, drawings, labels=('hexagon', 'bar chart'), anchors='voc')
+    assert found.rows['Classes'][1] == ['hexagon', '0', '0', '0', '–', '–']
     assert not {'One example of each class', 'Anchors', 'The most crowded images'} & found.texts.keys()
 
 
-def test_how_the_page_was_made_does_not_show(run, tmp_path):
-    run()
-    expected = (tmp_path / 'out/report.html').read_bytes()
-    run(num_shards=3)
-    assert (tmp_path / 'out/report.html').read_bytes() == expected
+def test_into_how_many_files_records_go_does_not_show(written, drawings, tmp_path):
+    convert_to(tmp_path, drawings, num_shards=3)
+    assert (tmp_path / 'report.html').read_bytes() == (written[0] / 'report.html').read_bytes()
 
 
 def test_bars_are_logarithmic_where_numbers_differ_much():
