@@ -29,7 +29,7 @@ def warned(tmp_path, caplog):
         lines = [f'{ids[number]} 0.5 1 1 9 9\n' * 2 for number in numbers]
         (tmp_path / 'results/comp4_det_test_cat.txt').write_text(''.join(lines))
         source, list_path = Source(str(tmp_path / 'VOC/Annotations'), ''), str(main / 'test.txt')
-        image_ids, classes, truth = annotations.read_truth(source, list_path)
+        image_ids, classes, truth, _ = annotations.read_truth(source, list_path)
         detections = devkit_files.read_detections(str(tmp_path / 'results'), 'test', classes, image_ids)
         caplog.clear()
         with caplog.at_level(logging.WARNING, 'absl'):
