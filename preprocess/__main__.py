@@ -37,9 +37,12 @@ def read_settings(values: FlagValues) -> Settings:
     """What the flags ask for; ValueError if they do not make sense. Writes the VOC folder that --tfds needs."""
     from preprocess import label_rules
     from preprocess.sources import choose
+    from preprocess.splitting import made_splits
 
     asked, given = flags.read(values, Request), flags.given(values, Settings)
-    found = choose.find(asked, flags.given(values, Request).get('splits'), given['out_dir'])
+    made_splits.check(given.get('make_splits'), given.get('group_by'), flags.given(values, Request))
+    is_pooled = 'make_splits' in given
+    found = choose.find(asked, flags.given(values, Request).get('splits'), given['out_dir'], is_pooled)
     if found.format:
         print(found.format)
     if not found.splits:

@@ -15,6 +15,7 @@ from preprocess import (
     classes_of_records,
     conventions,
     label_rules,
+    planning,
     recorded_settings,
     resume,
     scan,
@@ -29,13 +30,11 @@ from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
-from preprocess.sources.lists import read_lists
+from preprocess.splitting import made_splits
 from yolo import lock
 from yolo.data import index, records
-from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE, NOTED, Problem
+from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE
 from yolo.version import VERSION
-
-Lists = dict[str, list[str]]  # the image ids of each split, each id once
 
 
 def convert(
@@ -60,14 +59,13 @@ def _convert(
     pool: AbstractContextManager[WorkerPool] | None,
     check_lock: Callable[[], None],
 ) -> tuple[records.Description, dict[str, Summary] | None]:
-    lists, problems = read_lists(settings.splits)
-    for split, note in settings.notes:
-        problems[split].append(Problem(split, '', NOTED, note))
-    num_files = sum(shards.num_shards(settings, ids) for ids in lists.values())
-    number = min(settings.workers, max(num_files, 1))
+    plan = planning.read(settings)
+    number = min(settings.workers, max(1, sum(shards.num_shards(settings, ids) for ids in plan.lists.values())))
     if pool is None:
         check_workers(number, settings.image_size, settings.channels)
     with pool or local(number) as workers:
+        plan = planning.complete(settings, plan, workers)
+        lists, problems = plan.lists, plan.problems
         scans = {split: _scan_split(settings, split, ids, workers) for split, ids in lists.items()}
         classes = classes_of_records.choose(settings, scans)
         first, first_scan = next(iter(scans.items()))
@@ -80,6 +78,7 @@ def _convert(
         if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings)):
             resume.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
+        made_splits.write_lists(settings.out_dir, plan.made)
         written, summaries = {}, {}
         for split, ids in lists.items():
             summaries[split] = Summary(problems=problems[split])
@@ -165,7 +164,7 @@ def _describe(
     classes: Sequence[str],
     anchors: np.ndarray,
     sizes: np.ndarray,
-    lists: Lists,
+    lists: planning.Lists,
     summaries: Mapping[str, Summary],
 ) -> records.Description:
     splits = {

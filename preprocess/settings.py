@@ -17,7 +17,7 @@ MOST_SHARDS = 99_999  # names of shards have five digits
 MOST_LEAK_DISTANCE = 11
 MOST_WORKERS = max(1024, os.cpu_count() or 1)
 VOC, XML, COCO, YOLO = FORMATS_OF_FOLDERS = ('voc', 'xml', 'coco', 'yolo')
-LEAKS = WARN, OFF = ('warn', 'off')
+LEAKS = WARN, FAIL, DROP, OFF = ('warn', 'fail', 'drop', 'off')
 NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
 SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
 
@@ -85,8 +85,9 @@ class Settings:
     )
     leaks: str = setting(
         WARN,
-        'Images that are the same or nearly so, also mirrored or slightly cropped: warn of those in two splits and '
-        'count the others, or off: do not look for them.',
+        'Images that are the same or nearly so, also mirrored or slightly cropped, are counted. If they are in two '
+        'splits: warn of them, fail before anything is written, or drop them from the split that comes first. off: do '
+        'not look for them.',
         group=RECORDS,
         choices=LEAKS,
     )
@@ -126,6 +127,22 @@ class Settings:
         ascending=True,
         unset='the upper 8 of the 16 bits are taken, and faint contrast is lost',
     )
+    make_splits: tuple[str, ...] = setting(
+        (),
+        'Give out the images of all lists and folders anew, as train=0.8,val=0.1,test=0.1: near-duplicates and groups '
+        'on one side, each class in these shares. The lists are written to the folder splits in --out_dir, and '
+        'later runs keep them.',
+        group=SOURCE,
+        unset='the splits that are there',
+    )
+    group_by: str = setting(
+        '',
+        'Regular expression on image ids for --make_splits: images of which its first group, or all that it matches, '
+        'is the same stay together, as the frames of a video: ^(.*)_frame.',
+        group=SOURCE,
+        unset='none',
+    )
+    seed: int = setting(0, 'Seed of --make_splits.', group=SOURCE, low=0, high=settings.MOST_SEED)
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,10 @@ from preprocess.leaks.near_duplicates import Pairs
 
 EXAMPLES = 3  # ids in a sentence
 TITLE = 'Images of one split are also in another: what is measured on them is better than the truth'
-ADVICE = 'report.html shows them side by side, report.json names them all: keep them in one of the splits'
+ADVICE = (
+    'report.html shows them side by side, report.json names them all. --leaks=drop leaves them out of the split that '
+    'comes first, --leaks=fail ends before anything is written'
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,8 @@ LISTS = 'ImageSets/Main'
 UNLABELLED = {VOC: LEAVE_OUT, XML: LEAVE_OUT, COCO: BACKGROUND, YOLO: BACKGROUND}  # as each format means it
 
 
-def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str) -> Found:
-    """What a request asks for; given_splits: the splits that it names itself.
+def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str, is_pooled: bool = False) -> Found:
+    """What a request asks for; given_splits: the splits that it names itself; is_pooled: lists do not matter.
 
     Writes the VOC folder that --tfds needs, in `out_dir` if nothing else is said. ValueError if the flags do not go
     together, or what they name is not there.
@@ -25,6 +25,7 @@ def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str) -> Fo
     if asked.tfds:
         voc_dir = voc_dir or posixpath.join(out_dir, 'voc')
         tfds.export(asked.tfds, asked.splits, voc_dir, asked.tfds_data_dir)
+        given_splits = None if is_pooled else given_splits
     _check(asked, voc_dir)
     if asked.coco:
         given = voc.by_name(asked.coco, '--coco')
@@ -32,7 +33,7 @@ def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str) -> Fo
     if asked.yolo:
         return yolo.find(asked.yolo, given_splits, asked.unlabelled or UNLABELLED[YOLO])
     if voc_dir:
-        return _find_voc(voc_dir, asked, given_splits)
+        return _find_voc(voc_dir, asked, given_splits, is_pooled)
     annotations_dir = asked.annotations_dir or asked.images_dir
     if asked.split_files:
         unlabelled = asked.unlabelled or UNLABELLED[VOC]
@@ -40,7 +41,7 @@ def find(asked: Request, given_splits: Sequence[str] | None, out_dir: str) -> Fo
         return lists.understand(source, splits)
     if asked.annotations_dir:
         return folder.find(annotations_dir, asked.images_dir, given_splits, asked.unlabelled or UNLABELLED[XML])
-    return _find_images_dir(asked, given_splits)
+    return _find_images_dir(asked, given_splits, is_pooled)
 
 
 def _check(asked: Request, voc_dir: str) -> None:
@@ -56,26 +57,26 @@ def _check(asked: Request, voc_dir: str) -> None:
         raise ValueError(f'--format={asked.format} says what --images_dir alone is')
 
 
-def _find_voc(voc_dir: str, asked: Request, given_splits: Sequence[str] | None) -> Found:
+def _find_voc(voc_dir: str, asked: Request, given_splits: Sequence[str] | None, is_pooled: bool) -> Found:
     """A VOC folder, with its own lists, with other ones, or without."""
     unlabelled = asked.unlabelled or UNLABELLED[VOC]
     if asked.split_files:
         source, splits = voc.separate_folders(*voc.folders_of(voc_dir), asked.split_files, unlabelled)
         return lists.understand(source, splits)
-    if storage.is_folder(posixpath.join(voc_dir, LISTS)):
+    if storage.is_folder(posixpath.join(voc_dir, LISTS)) and not is_pooled:
         source, splits = voc.voc_folder(voc_dir, asked.splits, unlabelled)
         return lists.understand(source, splits)
     return folder.find(*voc.folders_of(voc_dir), given_splits, unlabelled)
 
 
-def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Found:
+def _find_images_dir(asked: Request, given_splits: Sequence[str] | None, is_pooled: bool) -> Found:
     """A folder without lists: in the format that is asked for, or that it seems to have."""
     place, reason = asked.images_dir, f'--format={asked.format}'
     if not storage.is_folder(place):
         raise ValueError(f'{place} is not a folder')
     kind, reason = (asked.format, reason) if asked.format != 'auto' else detect(place)
     unlabelled = asked.unlabelled or UNLABELLED[kind]
-    if kind == VOC:
+    if kind == VOC and not is_pooled:
         found = lists.understand(*voc.voc_folder(place, asked.splits, unlabelled))
     elif kind == COCO:
         found = coco.find(_roboflow_files(place), place, given_splits, unlabelled)
@@ -83,9 +84,10 @@ def _find_images_dir(asked: Request, given_splits: Sequence[str] | None) -> Foun
         found = yolo.find(place, given_splits, unlabelled)
     else:
         found = folder.find(*voc.folders_of(place), given_splits, unlabelled)
-    said = f'{place} was taken for {NAMES[kind]}: {reason}. Splits: {", ".join(found.splits)}'
-    if ALL in found.splits:
-        said += ' (no folders train, valid or test divide it; keep some images for a test by --split_files)'
+    said = f'{place} was taken for {NAMES[kind]}: {reason}. '
+    said += 'All of its images are given out by --make_splits' if is_pooled else f'Splits: {", ".join(found.splits)}'
+    if ALL in found.splits and not is_pooled:
+        said += ' (no folders train, valid or test divide it; keep some images for a test by --make_splits)'
     return Found(found.source, found.splits, found.notes, said)
 
 

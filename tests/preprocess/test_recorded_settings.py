@@ -25,6 +25,9 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'damaged': (lambda folder: 'keep', 'damaged'),
     'leaks': (lambda folder: 'off', 'leaks'),
     'leak_distance': (lambda folder: 0, 'leak_distance'),
+    'make_splits': (lambda folder: ('train=0.5', 'test=0.5'), 'make_splits'),
+    'group_by': (lambda folder: '^.', 'group_by'),
+    'seed': (lambda folder: 1, 'seed'),
     'max_pixels': (lambda folder: 10**6, 'max_pixels'),
     'label_map': (lambda folder: (('ring', 'circle'),), 'label_map'),
     'channels': (lambda folder: 1, 'channels'),
@@ -112,5 +115,8 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'channels',
         'ignore_labels',
         'grey_range',
+        'make_splits',
+        'group_by',
+        'seed',
         'tool_version',
     ]

@@ -34,7 +34,7 @@ def test_labelimg_beside_the_images(capfd, tmp_path):
     assert status == 0, text
     assert f'{raw} was taken for images with VOC XML: it has 6 XML files, such as ' in text
     assert (
-        'Splits: all (no folders train, valid or test divide it; keep some images for a test by --split_files)' in text
+        'Splits: all (no folders train, valid or test divide it; keep some images for a test by --make_splits)' in text
     )
     ids = ['IMG_1', 'IMG 2', 'deep/er/c.v1', 'Photo', 'other/e', 'moved']
     check(read_objects(out)['all'], dict(zip(ids, photos, strict=True)))
