@@ -45,8 +45,7 @@ def read_map(text: str) -> Pairs:
     of a file's name.
     """
     if storage.is_file(text):
-        lines = storage.read(text, MOST_BYTES).decode('utf-8-sig').splitlines()
-        pairs = [_pair(line, f'{FLAG}={text}, line {i}') for i, line in enumerate(lines, 1) if line.strip()]
+        pairs = [_pair(line, f'{FLAG}={text}, line {i}') for i, line in enumerate(_lines(text), 1) if line.strip()]
     elif '=' in text:
         pairs = [_pair(part, f'{FLAG}={text}') for part in text.split(',') if part.strip()]
     else:
@@ -58,6 +57,13 @@ def read_map(text: str) -> Pairs:
         raise ValueError(f'{FLAG}={text}: {twice[0]!r} is mapped twice')
     check_file_names([new for _, new in pairs if new], f'{FLAG}={text}')
     return tuple(sorted(pairs))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return storage.read(path, MOST_BYTES).decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{FLAG}={path} is not text in UTF-8 ({error}); save it as that') from error
 
 
 def _pair(text: str, place: str) -> tuple[str, str]:

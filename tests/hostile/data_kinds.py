@@ -10,7 +10,7 @@ import numpy as np
 from case import Case, FaultError, SilentError, captured
 from mutations import ODD_TEXTS, choose, damage, damage_json, replace_by_something_else
 
-from preprocess import resume, scan, shards, verify
+from preprocess import label_rules, resume, scan, shards, verify
 from preprocess.settings import Settings
 from yolo.data import labels, records, tfrecord, voc_folder
 from yolo.detection import best_f1
@@ -375,7 +375,7 @@ def _other_arrays(case: Case, path: pathlib.Path) -> None:
 
 
 def lists(case: Case) -> None:
-    """Damaged lists of images, class names and files of detections."""
+    """Damaged lists of images, class names, label maps and files of detections."""
     voc = case.copy('VOC')
     how = int(case.rng.integers(4))
     if how == 0:
@@ -383,6 +383,9 @@ def lists(case: Case) -> None:
         ids = voc_folder.read_split(str(path))
         for image_id in ids[:3]:
             _preprocess(case, voc, image_id)
+    elif how == 1 and case.rng.integers(2):
+        path = _damaged_text(case, case.copy('label_map.txt'))
+        label_rules.read_map(str(path))
     elif how == 1:
         path = _damaged_text(case, case.copy('labels.txt'))
         labels.read(str(path))

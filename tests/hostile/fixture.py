@@ -36,6 +36,7 @@ def make(folder: pathlib.Path) -> None:
     """Makes all of it in an empty folder; RuntimeError if a command fails."""
     voc, data, run = folder / 'VOC', folder / 'records', folder / 'run'
     (folder / 'labels.txt').write_text('circle\nring\nsquare\nstar\ntriangle\n')
+    (folder / 'label_map.txt').write_text('ring=circle\nstar=\nmoon\tsun\n')
     _call('shapes', f'--out_dir={voc}', '--num_train=6', '--num_test=4')
     _call(
         'preprocess',

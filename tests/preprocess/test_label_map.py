@@ -104,3 +104,6 @@ def test_a_line_of_a_file_is_named(tmp_path):
     (tmp_path / 'map').write_text('a=b\nc\n')
     with pytest.raises(ValueError, match="map, line 2: 'c' is not old=new"):
         label_rules.read_map(str(tmp_path / 'map'))
+    (tmp_path / 'map').write_bytes(b'a=\xff')
+    with pytest.raises(ValueError, match=r'--label_map=.*map is not text in UTF-8'):
+        label_rules.read_map(str(tmp_path / 'map'))

@@ -61,7 +61,9 @@ def tables(metrics: dict) -> dict[str, Any]:
 
 def _intro(metrics: dict) -> str:
     area, eleven = format_number(metrics['map_area']), format_number(metrics['map_11pt'])
-    return f'mAP {area} (area), {eleven} (11-point) on {metrics["num_images"]:,} images of {metrics["split"]}.'
+    text = f'mAP {area} (area), {eleven} (11-point) on {metrics["num_images"]:,} images of {metrics["split"]}.'
+    number = metrics.get('num_ignore_regions')
+    return f'{text} Hatched in the pictures: some of the {number:,} ignore regions.' if number else text
 
 
 def _verdict(metrics: dict) -> str:

@@ -14,7 +14,7 @@ from regions import add_regions, random_regions
 
 from preprocess.report.contact_sheet import read_records
 from yolo.data import records, voc_folder
-from yolo.evaluation import annotations, coco_ap, inference, report, result, summary
+from yolo.evaluation import annotations, coco_ap, inference, report, result, summary, tables
 from yolo.evaluation.breakdowns import confusion
 from yolo.evaluation.error_analysis import NO_ERROR, classify
 from yolo.evaluation.ignore_regions import ANY_CLASS, IgnoreRegions, inside, mark, no_regions
@@ -328,4 +328,7 @@ def test_pictures_of_the_report_hatch_them(monkeypatch):
     assert 0.1 < changed[:half, :half].mean() < 0.6
     assert not changed[half:].any()
     given = case_with_regions()
+    metrics = {**summary.evaluate(given, 0.5).metrics, 'split': 'test'}
+    assert 'some of the 40 ignore regions' in report.report_tables.tables(metrics)['intro']
+    assert '40 ignore regions: detections' in tables.format_metrics({**metrics, 'checkpoint': 'x'})
     assert len(report._regions_of(given, 3)) == (given.regions.images == 3).sum()
