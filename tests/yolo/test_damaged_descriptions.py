@@ -7,10 +7,11 @@ import random
 import shutil
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from conftest import DATA
 
-from preprocess import resume
+from preprocess import resume, statistics
 from yolo.data import records
 from yolo.data.problems import LEFT_OUT_BOX, NOTED, Problem
 from yolo.models import model_folder
@@ -45,6 +46,7 @@ def damaged(request, tmp_path) -> tuple[pathlib.Path, Callable]:
         shard, summary = records.ShardFile(3, 1000, 7), resume.Summary(3, 1, 1, 2, lengths=[300, 300, 352])
         summary.objects.update({'cat': 2, 'é': 1})
         summary.objects_per_image.update({0: 1, 1: 1, 2: 1})
+        summary.statistics = statistics.gather(three_images(), ('cat', 'é'), np.ones((2, 2)), (64, 64))
         summary.problems += [Problem('a', 'x', NOTED, 'why'), Problem('a', 'y', LEFT_OUT_BOX, 'so')]
         resume.note(str(tmp_path / 'a.tfrecord-00000-of-00001'), shard, summary)
         assert resume.read_note(str(tmp_path / 'a.tfrecord-00000-of-00001')) == resume.Note(shard, summary)
@@ -52,6 +54,14 @@ def damaged(request, tmp_path) -> tuple[pathlib.Path, Callable]:
         shutil.copy(OLD / request.param, tmp_path / name)
     read(str(tmp_path))
     return tmp_path / name, lambda: read(str(tmp_path))
+
+
+def three_images() -> list[records.Record]:
+    """Without an object, with a cat, and with both classes."""
+    boxes, places = np.array([[0.1, 0.1, 0.4, 0.3], [0.5, 0.5, 0.9, 0.8]], np.float32), np.array([[0, 0, 0], [1, 1, 1]])
+    return [
+        records.Record(f'{n}', b'', (64, 64), boxes[:n], np.arange(n), np.zeros(n, bool), places[:n]) for n in range(3)
+    ]
 
 
 def check_refused(path: pathlib.Path, read: Callable, must_fail: bool) -> bool:
