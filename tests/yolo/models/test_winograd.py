@@ -55,6 +55,7 @@ def test_outputs_and_gradients(shape, filters):
 
 
 @pytest.mark.parametrize(('shape', 'filters'), SHAPES[1:2])
+@pytest.mark.slow
 def test_compiled_by_xla_twice_the_same_bits(shape, filters):
     arrays = draw(shape, filters)
     expected = with_gradients(plain, *arrays)

@@ -215,6 +215,7 @@ def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(records_
         loop.train(config, one_device())
 
 
+@pytest.mark.slow
 def test_killed_in_its_first_save_it_begins_again(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, num_steps=2)
     (tmp_path / 'checkpoints').mkdir()

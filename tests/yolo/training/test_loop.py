@@ -79,6 +79,7 @@ def test_a_step_is_darknets(records_dir, tmp_path):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_with_evaluation_leaves_what_it_promises(records_dir, tmp_path, caplog):
     config = make_small_config(records_dir, tmp_path, eval_split='test', eval_every=2, num_steps=5, checkpoint_every=2)
     with caplog.at_level(logging.INFO, 'absl'):
@@ -156,6 +157,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_images(records_dir, tmp_p
         model_folder.find_checkpoint(str(tmp_path), 'latest')
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_finite_is_neither_saved_nor_loaded(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, num_steps=1)
     with pytest.raises(ValueError, match='learning_rate=nan'):

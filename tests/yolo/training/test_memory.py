@@ -132,6 +132,7 @@ def test_control_groups_limit_it(tmp_path):
     assert memory._group_limits(f'{tmp_path}/nowhere') == []
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_needs_and_refuses_what_cannot_be(call, machine, records_dir, tmp_path):  # noqa: F811
     words = (f'--data_dir={records_dir}', f'--model_dir={tmp_path}/run', *SMALL_RUN)
     machine(4)

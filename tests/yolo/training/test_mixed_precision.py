@@ -71,6 +71,7 @@ def spoil_images(monkeypatch, is_spoiled, is_last) -> None:
 
 @pytest.mark.parametrize('spoil', [spoil_gradient, spoil_images])
 @pytest.mark.parametrize('make_strategy', [one_device, pytest.param(two_devices, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_step_not_finite_anywhere_is_skipped_everywhere(records_dir, tmp_path, monkeypatch, make_strategy, spoil):
     """What the last replica computes is spoiled, once: no weight changes, nor moving statistics nor averages."""
     config = make_small_config(records_dir, tmp_path, precision='mixed_float16', burn_in=0, ema=0.5)

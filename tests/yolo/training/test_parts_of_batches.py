@@ -277,7 +277,12 @@ def test_subdivisions_that_do_not_divide_are_refused(records_dir, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('eval_split', 'strategy', 'steps_per_loop'), [('', one_device, 1), ('test', one_device, 1), ('', two_devices, 2)]
+    ('eval_split', 'strategy', 'steps_per_loop'),
+    [
+        ('', one_device, 1),
+        pytest.param('test', one_device, 1, marks=pytest.mark.slow),
+        pytest.param('', two_devices, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_is_read_from_a_device_between_steps_that_are_due(
     records_dir, tmp_path, monkeypatch, eval_split, strategy, steps_per_loop

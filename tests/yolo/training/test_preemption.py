@@ -83,6 +83,7 @@ def test_a_continued_run_keeps_its_step_and_metrics(command, tmp_path):
     assert model_folder.find_checkpoint(str(tmp_path), 'latest').endswith(f'ckpt-{before["step"]}')
 
 
+@pytest.mark.slow
 def test_after_the_first_step_the_command_saves(records_dir, tmp_path, capfd):
     with pytest.MonkeyPatch.context() as patch:
         end_at(patch, 2)

@@ -219,6 +219,7 @@ def test_tensorboards_curve_counts_by_score():
     assert not true_negatives.any()
 
 
+@pytest.mark.slow
 def test_time_spent_waiting_for_input_is_measured(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path)
     run_state = state.make_state(config, one_device())
