@@ -185,8 +185,9 @@ class Request:
     )
     splits: tuple[str, ...] = setting(
         ('trainval', 'test'),
-        'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the first. Without lists: which of the splits '
-        'that are there, by default all.',
+        'Lists in ImageSets/Main of --voc_dir; anchors are fitted to the first. Where nothing is said and these are '
+        'not there: those that have names of splits. Without lists: which of the splits that are there, by default '
+        'all.',
         group=SOURCE,
     )
     split_files: tuple[str, ...] = setting(

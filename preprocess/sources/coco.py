@@ -35,7 +35,8 @@ def find(
         folder = images_dir or _images_folder(path)
         if folder not in walked:
             walked[folder] = files.images_of(files.walk(folder))
-        places = _locate(list(read.annotations), walked[folder], [split, files.stem(posixpath.basename(path))])
+        near = [split, files.stem(posixpath.basename(path)), posixpath.basename(posixpath.dirname(path))]
+        places = _locate(list(read.annotations), walked[folder], near)
         missing = [name for name in read.annotations if name not in places]
         if missing and not places:
             raise ValueError(_describe_missing(path, missing, folder, walked[folder], bool(images_dir)))

@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Sequence
 
+from preprocess.sources.split_folders import SPLIT_FOLDERS
 from yolo import storage
 from yolo.data.voc_folder import LEAVE_OUT, Source, checked
 from yolo.names import check_file_names
@@ -18,6 +19,29 @@ def voc_folder(voc_dir: str, splits: Sequence[str], unlabelled: str = LEAVE_OUT)
     annotations_dir, images_dir = (posixpath.join(voc_dir, name) for name in ('Annotations', 'JPEGImages'))
     source = Source(annotations_dir, images_dir, unlabelled=unlabelled)
     return checked(source), {name: posixpath.join(lists, f'{name}.txt') for name in splits}
+
+
+def list_names(voc_dir: str) -> list[str]:
+    """The lists of a VOC folder; none if it has no folder for them."""
+    folder = posixpath.join(voc_dir, 'ImageSets', 'Main')
+    names = storage.names(folder) if storage.is_folder(folder) else []
+    return [name.removesuffix('.txt') for name in names if name.endswith('.txt')]
+
+
+def usual_lists(voc_dir: str, names: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+    """The lists that are the splits, of those with these names, where nobody says it: the usual ones if they are there.
+
+    Else those with names of splits, each image in one only, or the only list. ValueError if there are others.
+    """
+    if set(usual) <= set(names):
+        return tuple(usual)
+    splits = [name for name in SPLIT_FOLDERS if name in names]
+    if 'trainval' in splits:
+        splits = [name for name in splits if name not in ('train', 'val')]
+    splits = splits or (list(names) if len(names) == 1 else [])
+    if not splits:
+        raise ValueError(f'{voc_dir} has the lists {", ".join(names[:20])}: say by --splits=NAME,... which to take')
+    return tuple(splits)
 
 
 def separate_folders(

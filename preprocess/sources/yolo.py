@@ -20,18 +20,33 @@ def find(path: str, wanted: Sequence[str] | None, unlabelled: str, paths: Sequen
     """
     if not storage.is_folder(path):
         return yolo_yaml.find(path, wanted, unlabelled)
-    there = storage.names(path)
-    described = [name for name in there if files.suffix(name) in ('.yaml', '.yml')]
-    if len(described) > 1 and 'data.yaml' in described:
-        described = ['data.yaml']
-    if len(described) == 1:
-        return yolo_yaml.find(posixpath.join(path, described[0]), wanted, unlabelled)
-    if described:
-        raise ValueError(f'{path} has {", ".join(described)}: give one of them by --yolo')
-    named = next((name for name in NAMES_FILES if name in there), None)
-    if named is None:
+    described = descriptions_in(storage.names(path))
+    if not described:
+        paths = list(files.walk(path)) if paths is None else paths
+        described = descriptions_in(paths)
+    files_of_names = [each for each in described if files.suffix(each) == files.TEXT or each.endswith('.names')]
+    if not described:
         raise ValueError(f'{path} has neither a data.yaml nor names of classes ({", ".join(NAMES_FILES)})')
-    return _find_texts(path, named, wanted, unlabelled, paths)
+    if not files_of_names and len(described) == 1:
+        return yolo_yaml.find(posixpath.join(path, described[0]), wanted, unlabelled)
+    contents = {yolo_yaml.read_text(posixpath.join(path, each)).strip() for each in files_of_names}
+    if len(contents) != 1:
+        raise ValueError(f'{path} has {", ".join(described[:6])}: give one of them, or of their folders, by --yolo')
+    return _find_texts(path, described[0], wanted, unlabelled, paths)
+
+
+def descriptions_in(paths: Sequence[str]) -> list[str]:
+    """What names the classes of the texts among some paths: a data.yaml, or else a file of names.
+
+    Those on top come before all others. More than one, if it is not clear which is meant.
+    """
+    top = [path for path in paths if '/' not in path]
+    yamls = [path for path in top if files.suffix(path) in ('.yaml', '.yml')]
+    named = [path for name in NAMES_FILES for path in top if path == name]
+    if yamls or named:
+        return [path for path in yamls if path == 'data.yaml'] or yamls or named[:1]
+    deep = [path for path in paths if posixpath.basename(path) == 'data.yaml']
+    return deep or [path for name in NAMES_FILES for path in paths if posixpath.basename(path) == name]
 
 
 def _find_texts(

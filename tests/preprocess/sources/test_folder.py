@@ -9,7 +9,7 @@ import pytest
 from annotated_sets import check, draw, is_said, notes, preprocess, read_objects, voc_xml, write
 from conftest import ROOT
 
-from preprocess.sources import choose, files, found, lists, pairing, split_folders
+from preprocess.sources import detect, files, found, lists, pairing, split_folders
 from yolo.data.voc_folder import Source
 
 
@@ -308,11 +308,11 @@ def test_what_does_not_fit_is_one_line(capfd, tmp_path, words, message):
 def test_what_a_folder_is_taken_for(tmp_path):
     write_roboflow(tmp_path, draw(5))
     write(tmp_path / 'compose.yaml', 'services: none')
-    assert choose.detect(str(tmp_path))[0] == 'xml'  # no text is of an image
+    assert detect.look(str(tmp_path)).kind == 'xml'  # no text is of an image
     write(tmp_path / 'train/photo-0_jpg.rf.0ab.txt', '0 .5 .5 .5 .5')
     both = r'more than one thing; say which it is by --format=xml: it has 5 XML files.*; --format=yolo: it has compose'
     with pytest.raises(ValueError, match=both):
-        choose.detect(str(tmp_path))
+        detect.look(str(tmp_path))
 
 
 @pytest.mark.slow

@@ -199,5 +199,5 @@ def test_folders_that_do_not_fit(tmp_path):
         yolo.find(str(tmp_path), None, 'background')
     write(tmp_path / 'one.yaml', '')
     write(tmp_path / 'two.yaml', '')
-    with pytest.raises(ValueError, match=r'has one\.yaml, two\.yaml: give one of them by --yolo'):
+    with pytest.raises(ValueError, match=r'has one\.yaml, two\.yaml: give one of them, or of their folders, by --yolo'):
         yolo.find(str(tmp_path), None, 'background')
