@@ -242,8 +242,7 @@ def big_page(tmp_path, monkeypatch) -> str:
         ]
         per_image = collections.Counter({int(n): 100 for n in range(300)})
         numbers = {name: each.num_objects for name, each in classes.items()}
-        summaries[split] = Summary(10_000 * share, 0, 0, 900, collections.Counter(numbers), per_image, problems)
-        summaries[split].statistics = made
+        summaries[split] = Summary(objects_per_image=per_image, problems=problems, statistics=made)
         splits[split] = records.Split(10_000 * share, 9, sum(numbers.values()), 0, numbers, 900, 0, 0)
     description = records.Description(
         names, (416, 416), tuple((i, i) for i in range(1, 6)), 'voc', 0.6, 95, splits, '1', image_format='raw'
