@@ -12,6 +12,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable
 
+import grey_deployed
 import pytest
 from conftest import ROOT
 from deployed import assert_same, describe_again, draw_photos, expected, export
@@ -129,6 +130,15 @@ def test_the_page_finds_what_the_network_finds(open_page: Open, site, output, re
     assert message.startswith(f'{len(found)} objects')
     assert len(found) > 4
     assert_same(found, expected(str(site / photo), resize), pixels=1, score=0.01)
+
+
+@pytest.mark.parametrize('photo', ['wide.png', 'tall.png'])
+def test_the_page_turns_photos_to_grey_for_a_grey_network(open_page: Open, site, photo):
+    path = grey_deployed.export(site / 'grey', 'onnx', 'boxes')
+    describe_again(path, resize='letterbox')
+    _, found = open_page(model='grey/model.onnx', photo=photo)
+    assert len(found) > 4
+    assert_same(found, grey_deployed.expected(str(site / photo), 'letterbox'), pixels=1, score=0.01)
 
 
 def test_a_missing_model_is_said(open_page: Open):

@@ -1,22 +1,11 @@
 """Exports of a grey network: what our detectors and the programs of examples/ find in colour photos with them."""
 
-import dataclasses
-import functools
-
-import numpy as np
 import pytest
-import random_networks
-from deployed import CLASSES, LIMITS, SIZE, assert_same, describe_again, draw_photos, load_example
+from deployed import LIMITS, SIZE, assert_same, describe_again, draw_photos, load_example
+from grey_deployed import expected, export
 
 import yolo
-from yolo.data import grey
 from yolo.detection import exported
-from yolo.detection.detector import Backend, Detector
-from yolo.export import calibration, draft, exporting
-from yolo.models import weights
-from yolo.models.build import DarknetModel
-from yolo.models.folding import fold
-from yolo.models.model_folder import ModelInfo
 
 SLOW = pytest.mark.slow
 CASES = [
@@ -27,31 +16,6 @@ CASES = [
     pytest.param('detect_tflite', exported.TFLITE_FP16, 'boxes', 'litert', marks=SLOW),
     pytest.param('', exported.SAVED_MODEL, 'detections', 'tensorflow', marks=SLOW),
 ]
-
-
-@functools.cache
-def network() -> DarknetModel:
-    """The network of the other tests of examples, for grey images."""
-    colour = random_networks.randomized('yolov2-tiny')
-    one = DarknetModel(dataclasses.replace(colour.network, channels=1), seen=77)
-    weights.copy(colour, one)
-    return one
-
-
-def images_of(number: int) -> np.ndarray:
-    return np.stack([grey.to_channels(each, 1) for each in random_networks.images(SIZE, number)])
-
-
-def export(folder, kind: str, output: str) -> str:
-    options = draft.Options(output, SIZE, 1, LIMITS.score, LIMITS.suppression_iou, LIMITS.max_detections)
-    shown = calibration.Calibration(images_of(16)) if kind == exported.TFLITE_INT8 else None
-    exporting.export(fold(network()), ModelInfo(CLASSES, 'stretch'), {kind: options}, str(folder), None, shown)
-    return str(folder / exported.FILES[kind])
-
-
-def expected(photo: str, resize: str):
-    computed = Backend(lambda batch: {'raw': network()(batch).numpy()}, 'tensorflow')
-    return Detector(computed, CLASSES, random_networks.ANCHORS, SIZE, resize, limits=LIMITS, channels=1)(photo)
 
 
 def load(path: str, backend: str = ''):

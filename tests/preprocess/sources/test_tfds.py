@@ -49,7 +49,8 @@ def compare(folder, split: str) -> None:
                 np.testing.assert_array_equal(objects['difficult'], record.difficult)
                 np.testing.assert_array_equal(objects['place'], record.places)
                 np.testing.assert_array_equal(example['image/size'], record.size)
-                pixels = images.decode_stored(record.image, description.image_format, description.image_size)
+                stored = description.image_format, description.image_size, description.channels
+                pixels = images.decode_stored(record.image, *stored)
                 difference = np.abs(example['image'].astype(int) - pixels).mean()
                 # TFDS decodes JPEG the fast way
                 assert difference < (2 if description.image_format == 'jpeg' else 1e-9)
@@ -67,10 +68,12 @@ def test_bccd_is_a_tfds_dataset(tmp_path):
         compare(tmp_path / 'out', split)
 
 
-@pytest.mark.parametrize('image_format', images.FORMATS)
-def test_a_folder_of_records_is_a_tfds_dataset(tmp_path, image_format):
+@pytest.mark.parametrize(
+    ('image_format', 'channels'), [*((each, 3) for each in images.FORMATS), ('jpeg', 1), ('raw', 1)]
+)
+def test_a_folder_of_records_is_a_tfds_dataset(tmp_path, image_format, channels):
     write_shapes(str(tmp_path / 'VOC'), 7, 4, 0)
-    description, _ = convert.convert(settings(tmp_path, image_format=image_format))
+    description, _ = convert.convert(settings(tmp_path, image_format=image_format, channels=channels))
     builder = tfds.builder_from_directory(str(tmp_path / 'out'))
     assert {name: split.num_examples for name, split in builder.info.splits.items()} == {'trainval': 7, 'test': 4}
     assert builder.info.features['objects']['label'].names == list(description.classes)
