@@ -3,14 +3,16 @@
 import dataclasses
 import json
 import pathlib
+from collections import Counter
 
 import numpy as np
 import pytest
 from annotated_sets import CLASSES, Photo, coco_json, draw, is_said, notes, preprocess, write
 from sources.test_same_objects import write_all
 
-from preprocess import verify
+from preprocess import resume, verify
 from preprocess.report import contact_sheet, page
+from preprocess.resume import Summary
 from preprocess.settings import Settings
 from yolo.data import damage, records, tfrecord
 from yolo.data.records import ANY_CLASS
@@ -214,3 +216,14 @@ def test_tensorflow_datasets_reads_them(written):
         np.testing.assert_array_equal(example['regions']['label'], record.region_labels)
         seen += len(record.regions)
     assert seen == records.read_description(str(written)).split('train').num_regions
+
+
+def test_a_killed_run_goes_on_with_the_counts_of_finished_shards(tmp_path):
+    summary = Summary(num_regions=3, max_regions=2, dropped=Counter({'a': 4, 'é': 1}))
+    path = str(tmp_path / 'train.tfrecord-00000-of-00001')
+    resume.note(path, records.ShardFile(0, 0, 0), summary)
+    noted = resume.read_note(path).summary
+    total = Summary(num_regions=1, max_regions=1, dropped=Counter({'a': 1}))
+    total.add(noted)
+    assert (total.num_regions, total.max_regions) == (4, 2)
+    assert total.dropped == {'a': 5, 'é': 1}
