@@ -6,9 +6,12 @@ from random_case import iou, random_result
 from spoiled_case import NAMES, made, place_of, without
 
 from yolo.evaluation import evidence, suspects
+from yolo.evaluation.ignore_regions import IgnoreRegions
+from yolo.evaluation.result import pool
 from yolo.evaluation.suspects import BOX, CLASS, KINDS, MISSING, NOTHING, TWICE
 from yolo.evaluation.voc_matching import Detections, GroundTruth, select
 
+WHOLE = np.array([[1, 1, 200, 200]], float)  # of an image
 NO_TRUTH = GroundTruth(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, bool))
 NO_DETECTIONS = Detections(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 4)))
 
@@ -142,3 +145,39 @@ def test_evidence_is_that_of_a_slow_loop(monkeypatch):
     t, k = np.nonzero(support)
     np.testing.assert_array_equal(result.detections.scores[found.supporter[t, k]], support[t, k])
     assert (found.supporter[support == 0] == -1).all()
+
+
+def test_what_lies_in_an_ignore_region_is_not_missing():
+    result, _spoiled = made()
+    ignored = IgnoreRegions(
+        np.arange(len(result.image_ids)), np.full(len(result.image_ids), -1), np.tile(WHOLE, (len(result.image_ids), 1))
+    )
+    found = suspects.find(dataclasses.replace(result, regions=ignored), 1000)
+    assert KINDS.index(MISSING) in suspects.find(result, 1000).kinds
+    assert KINDS.index(MISSING) not in found.kinds
+
+
+def test_pooled_parts_are_the_whole():
+    result, _ = made()
+    numbers = [np.arange(1, 120, 2), np.arange(0, 120, 2)]
+    parts = []
+    for own in numbers:
+        number_of = np.full(120, -1)
+        number_of[own] = np.arange(len(own))
+        truth, detections = (select(items, np.isin(items.images, own)) for items in (result.truth, result.detections))
+        parts.append(
+            dataclasses.replace(
+                result,
+                image_ids=tuple(result.image_ids[number] for number in own),
+                truth=dataclasses.replace(truth, images=number_of[truth.images]),
+                detections=dataclasses.replace(detections, images=number_of[detections.images]),
+            )
+        )
+    pooled = pool(parts, numbers)
+    assert pooled.image_ids == result.image_ids
+    for items, whole in ((pooled.truth, result.truth), (pooled.detections, result.detections)):
+        order = np.argsort(items.images, kind='stable')
+        np.testing.assert_array_equal(items.images[order], whole.images)
+        np.testing.assert_array_equal(items.boxes[order], whole.boxes)
+    with pytest.raises(ValueError, match='not all of a split'):
+        pool(parts, [numbers[0], numbers[0]])
