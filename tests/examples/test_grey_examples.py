@@ -9,7 +9,7 @@ from yolo.detection import exported
 
 SLOW = pytest.mark.slow
 CASES = [
-    ('detect_onnx', exported.ONNX, 'boxes', 'onnxruntime'),
+    pytest.param('detect_onnx', exported.ONNX, 'boxes', 'onnxruntime', marks=SLOW),
     pytest.param('detect_onnx', exported.ONNX, 'detections', 'onnxruntime', marks=SLOW),
     pytest.param('detect_opencv', exported.ONNX, 'raw', 'opencv', marks=SLOW),
     pytest.param('detect_tflite', exported.TFLITE, 'raw', 'litert', marks=SLOW),

@@ -41,7 +41,14 @@ def read(folder: str) -> list[records.Record]:
     return found
 
 
-@pytest.mark.parametrize(('image_format', 'resize'), [('png', 'letterbox'), ('raw', 'stretch'), ('jpeg', 'stretch')])
+@pytest.mark.parametrize(
+    ('image_format', 'resize'),
+    [
+        ('png', 'letterbox'),
+        pytest.param('raw', 'stretch', marks=pytest.mark.slow),
+        pytest.param('jpeg', 'stretch', marks=pytest.mark.slow),
+    ],
+)
 def test_records_hold_grey_images_that_are_resized_as_in_prediction(voc, tmp_path, image_format, resize):
     folder = str(tmp_path / 'out')
     description, _ = convert.convert(settings(voc, folder, image_format=image_format, resize=resize))
@@ -70,6 +77,7 @@ def test_records_hold_grey_images_that_are_resized_as_in_prediction(voc, tmp_pat
     assert image['tensor' if image_format == 'raw' else 'image']['shape'] == {'dimensions': ['96', '128', '1']}
 
 
+@pytest.mark.slow
 def test_objects_are_those_of_the_records_in_colour(voc, tmp_path):
     for channels in (1, 3):
         convert.convert(settings(voc, tmp_path / str(channels), channels=channels))

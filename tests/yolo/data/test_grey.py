@@ -99,6 +99,7 @@ def test_mosaics_of_grey_images_are_those_of_three_equal_channels():
     np.testing.assert_array_equal(in_colour, np.repeat(found, 3, -1))
 
 
+@pytest.mark.slow
 def test_batches_of_grey_records_have_one_channel_in_training_and_evaluation(tmp_path):
     folder = write_records(tmp_path / 'grey', channels=1)
     in_colour = write_records(tmp_path / 'colour')

@@ -90,6 +90,7 @@ def test_first_weights_come_from_any_file_of_a_colour_network(kind, tmp_path):
     np.testing.assert_allclose(grey(images), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_a_backbone_and_a_file_with_other_classes_are_read_as_far_as_they_go(tmp_path):
     colour = random_networks.randomized('yolov2-tiny')
     yolo.save_darknet(colour, str(tmp_path / 'm.cfg'), str(tmp_path / 'backbone.weights'), num_convolutions=7)

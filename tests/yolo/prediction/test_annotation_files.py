@@ -31,6 +31,7 @@ def preprocessed(tmp_path, ids) -> tuple[dict[str, records.Record], dict[str, li
     (tmp_path / 'list.txt').write_text('\n'.join(ids))
     source = voc_folder.Source(str(tmp_path / 'xml'), str(tmp_path / 'photos'))
     given = {'image_size': (160, 160), 'anchors': 'voc', 'image_format': 'png', 'workers': 1, 'labels': CLASSES}
+    given['leaks'] = 'off'  # the photos are all black
     settings = Settings(source, {'all': str(tmp_path / 'list.txt')}, str(tmp_path / 'out'), **given)
     _, summaries = conversion.convert(settings, overwrite=True)
     path = records.shard_path(settings.out_dir, 'all', 0, 1)
