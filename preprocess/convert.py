@@ -72,10 +72,10 @@ def _convert(
         problems[first] += classes_of_records.note_unknown(settings, first, scans)
         sizes = first_scan.sizes  # (N, 2) of the first split
         anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
-        recorded = recorded_settings.record(settings, lists, classes, anchors)
+        recorded = recorded_settings.record(settings, lists, classes, anchors, scans)
         if overwrite:
             resume.clear(settings.out_dir, list(lists))
-        if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings)):
+        if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings, recorded)):
             resume.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
         made_splits.write_lists(settings.out_dir, plan.made)

@@ -8,16 +8,25 @@ import google_crc32c
 import numpy as np
 
 from preprocess import shards
+from preprocess.scan import Scan
 from preprocess.settings import Settings
 from preprocess.sources import found
 from yolo.settings import of
 from yolo.version import VERSION
 
+ANNOTATIONS = 'annotations'
 
-def record(settings: Settings, lists: Mapping[str, Sequence[str]], classes: Sequence[str], anchors: np.ndarray) -> dict:
+
+def record(
+    settings: Settings,
+    lists: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    anchors: np.ndarray,
+    scans: Mapping[str, Scan],
+) -> dict:
     """What the records depend on, for the manifest, as JSON gives it back: all settings but those with may_change.
 
-    Settings that stand for something in the data are recorded as what they came to.
+    Settings that stand for something in the data are recorded as what they came to, and of the annotations a checksum.
     """
     resolved = {
         'source': found.describe(settings.source),
@@ -35,11 +44,15 @@ def record(settings: Settings, lists: Mapping[str, Sequence[str]], classes: Sequ
     for field in dataclasses.fields(settings):
         if not of(field).may_change:
             recorded |= resolved.get(field.name, {field.name: getattr(settings, field.name)})
-    return json.loads(json.dumps(recorded | {'tool_version': VERSION}))
+    checksums = {split: f'{each.checksum:08x}' for split, each in scans.items()}
+    return json.loads(json.dumps(recorded | {ANNOTATIONS: checksums, 'tool_version': VERSION}))
 
 
-def defaults(settings: Settings) -> dict:
-    """The defaults of the settings that are recorded as they are, as JSON gives them back."""
+def defaults(settings: Settings, now: Mapping) -> dict:
+    """What stands for what an older manifest does not have: the defaults of the settings that are recorded as they are.
+
+    now: what is recorded now. Records without a checksum of their annotations are taken to be of those that there are.
+    """
     fields = [field for field in dataclasses.fields(settings) if not of(field).may_change]
     defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    return json.loads(json.dumps(defaults))
+    return json.loads(json.dumps(defaults | {ANNOTATIONS: now[ANNOTATIONS]}))

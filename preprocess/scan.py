@@ -7,6 +7,7 @@ import math
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 
+import google_crc32c
 import numpy as np
 
 from preprocess import example
@@ -54,6 +55,12 @@ class Scan:
     reasons: tuple[str, ...]  # of the first of them
     wrong_names: dict[str, str] = dataclasses.field(default_factory=dict)  # of objects -> first image: no file's name
     annotated: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    checksums: tuple[int, ...] = ()  # of the annotations, of each chunk in order
+
+    @property
+    def checksum(self) -> int:
+        """Of all annotations."""
+        return google_crc32c.value(repr(self.checksums).encode())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +105,9 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     counts = collections.Counter(name for objects in usable for name in objects.names)
     counts.update({name: 0 for objects in usable for name in objects.region_names if name})  # a class of crowds alone
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(objects.boxes for objects in usable)])
-    owners = np.repeat(np.array(sizes, int).reshape(-1, 2), [len(objects.names) for objects in usable], 0)
+    of_images = np.array(sizes, int).reshape(-1, 2)
+    checksums = (_checksum(reasons, usable, [boxes, of_images]),)
+    owners = np.repeat(of_images, [len(objects.names) for objects in usable], 0)
     boxes = to_canvas(boxes, owners, job.image_size, job.resize)
     unread = [reason for reason in reasons if reason]
     box_sizes = boxes[:, 2:] - boxes[:, :2]
@@ -108,8 +117,26 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     if job.rules != AS_ANNOTATED:
         annotated.update(name for annotation in annotations for name in annotation.names if name)
     some = tuple(unread[:MOST_REASONS])
-    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), some, wrong, annotated)
+    result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), some, wrong, annotated, checksums)
     return result, [reason or next(good) for reason in reasons]
+
+
+def _checksum(reasons: Sequence[str], usable: Sequence[Objects], numbers: Sequence[np.ndarray]) -> int:
+    """CRC-32C of what the records take from some annotations; numbers: boxes and sizes of all of them.
+
+    It is of few large pieces, since it must cost little.
+    """
+    texts = list(reasons)
+    for each in usable:
+        texts += each.names
+        texts.append('')
+        texts += each.region_names
+    flags = [each.difficult for each in usable] + [each.truncated for each in usable]
+    regions = [each.regions for each in usable if each.region_names]
+    crc = google_crc32c.value('\0'.join(texts).encode(errors='surrogatepass'))
+    for array in (*numbers, np.concatenate([np.zeros(0, bool), *flags]), *regions):
+        crc = google_crc32c.extend(crc, array.tobytes())
+    return crc
 
 
 def _first(name: str, ids: Sequence[str], usable: Sequence[Objects]) -> str:
@@ -140,7 +167,9 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
     reasons: tuple[str, ...] = ()
     wrong_names: dict[str, str] = {}
     annotated: collections.Counter = collections.Counter()
+    checksums: list[int] = []
     for each in scans:
+        checksums += each.checksums
         counts.update(each.counts)
         annotated.update(each.annotated)
         size_counts += each.size_counts
@@ -152,4 +181,6 @@ def join(scans: Iterable[Scan], most_sizes: float = MOST_SIZES) -> Scan:
         num_unread += each.num_unread
         reasons = (*reasons, *each.reasons)[:MOST_REASONS]
         wrong_names = each.wrong_names | wrong_names
-    return Scan(counts, np.concatenate(sizes), size_counts, num_unread, reasons, wrong_names, annotated)
+    return Scan(
+        counts, np.concatenate(sizes), size_counts, num_unread, reasons, wrong_names, annotated, tuple(checksums)
+    )

@@ -1,6 +1,7 @@
 """Records made with other settings are refused: every setting is compared, or marked with may_change."""
 
 import dataclasses
+import re
 import shutil
 
 import pytest
@@ -118,5 +119,26 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'make_splits',
         'group_by',
         'seed',
+        'annotations',
         'tool_version',
     ]
+
+
+def test_edited_annotations_are_other_records(tmp_path):
+    """Of records of before, which have no checksum, nothing is known."""
+    folder, out = tmp_path / 'VOC', str(tmp_path / 'out')
+    write_shapes(str(folder), num_train=70, num_test=1, seed=0)  # more than the scan takes at once
+    source = voc_folder.Source(f'{folder}/Annotations', f'{folder}/JPEGImages')
+    splits = {'train': f'{folder}/ImageSets/Main/trainval.txt'}
+    settings = Settings(source, splits, out, image_size=(32, 32), anchors='voc', workers=1)
+    assert convert.convert(settings)[1] is not None
+    assert convert.convert(settings)[1] is None
+    last = folder / f'Annotations/{voc_folder.read_split(splits["train"])[-1]}.xml'
+    text = last.read_text()
+    last.write_text(re.sub(r'<xmin>(\d+)', lambda number: f'<xmin>{int(number[1]) + 1}', text))
+    with pytest.raises(ValueError, match=r'other settings: annotations: .*train.* there, .*train.* now; --overwrite'):
+        convert.convert(settings)
+    manifest = records.read_manifest(out)
+    del manifest.settings['annotations']
+    records.write_manifest(out, manifest)
+    assert convert.convert(settings)[1] is None
