@@ -8,13 +8,12 @@ import google_crc32c
 import numpy as np
 
 from preprocess import shards
+from preprocess.resume import ANNOTATIONS
 from preprocess.scan import Scan
 from preprocess.settings import Settings
 from preprocess.sources import found
 from yolo.settings import of
 from yolo.version import VERSION
-
-ANNOTATIONS = 'annotations'
 
 
 def record(

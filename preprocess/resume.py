@@ -25,6 +25,7 @@ from yolo.data.problems import Problem
 from yolo.settings import recorded
 
 FOLDER = 'progress'
+ANNOTATIONS = 'annotations'  # the name of their checksum among the settings
 OTHERS = (records.MANIFEST, 'report.json', 'report.html', *tfds_metadata.NAMES)
 
 
@@ -95,13 +96,13 @@ class Note:
 
 
 def differences(before: Mapping, now: Mapping) -> str:
-    """The differences of two manifests' settings as text; empty if there are none."""
-    names = dict.fromkeys([*before, *now])
-    return '; '.join(
-        f'{name}: {_short(before.get(name))} there, {_short(now.get(name))} now'
-        for name in names
-        if before.get(name) != now.get(name)
-    )
+    """The differences of two manifests' settings as text; empty if there are none.
+
+    The checksum of the annotations is of what these settings take from them: it is named where it alone differs.
+    """
+    names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    names = [name for name in names if name != ANNOTATIONS] or names
+    return '; '.join(f'{name}: {_short(before.get(name))} there, {_short(now.get(name))} now' for name in names)
 
 
 def _short(value) -> str:
