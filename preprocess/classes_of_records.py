@@ -29,6 +29,7 @@ def choose(settings: Settings, scans: Mapping[str, Scan]) -> tuple[str, ...]:
     num = sum(each.num_unread for each in scans.values())
     reasons = '; '.join(reason for each in scans.values() for reason in each.reasons)
     unread = f' ({num} annotations could not be read: {reasons}{"; ..." if num > 1 else ""})' if num else ''
+    unread = unread or (f' (what is in them: {reasons})' if reasons else '')
     noted = ''.join(f'; {split}: {note}' for split, note in settings.notes)
     raise ValueError(
         f'no objects were found in any annotation; check the folders and lists, or give --labels{unread}{noted}'

@@ -52,7 +52,7 @@ class Scan:
     sizes: np.ndarray
     size_counts: SizeCounts
     num_unread: int  # annotations
-    reasons: tuple[str, ...]  # of the first of them
+    reasons: tuple[str, ...]  # of the first of them; or else of the first boxes left out, where no object is left
     wrong_names: dict[str, str] = dataclasses.field(default_factory=dict)  # of objects -> first image: no file's name
     annotated: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     checksums: tuple[int, ...] = ()  # of the annotations, of each chunk in order
@@ -116,7 +116,8 @@ def _scan_chunk(job: ScanJob, ids: Sequence[str]) -> tuple[Scan, list[Scanned | 
     annotated: collections.Counter = collections.Counter()
     if job.rules != AS_ANNOTATED:
         annotated.update(name for annotation in annotations for name in annotation.names if name)
-    some = tuple(unread[:MOST_REASONS])
+    left_out = [] if counts else [reason for objects in usable for _, reason in objects.problems]
+    some = tuple((unread or left_out)[:MOST_REASONS])
     result = Scan(counts, box_sizes, count_sizes(box_sizes), len(unread), some, wrong, annotated, checksums)
     return result, [reason or next(good) for reason in reasons]
 

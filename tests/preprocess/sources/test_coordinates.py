@@ -80,6 +80,16 @@ def test_numbers_that_are_pixels_are_said_aloud(capfd, tmp_path):
     )
 
 
+def test_numbers_that_are_all_pixels_are_an_error_that_says_so(capfd, tmp_path):
+    write(tmp_path / 'images/a.jpg', draw(1)[0].data)
+    write(tmp_path / 'labels/a.txt', '0 40 30 20 20')
+    write(tmp_path / 'data.yaml', YAML)
+    status, text = preprocess(capfd, tmp_path / 'out', f'--yolo={tmp_path}/data.yaml')
+    assert status == 1
+    assert 'no objects were found in any annotation' in text
+    assert '(what is in them: line 1: its numbers are no shares of the image, 0..1; are they pixels?)' in text
+
+
 def test_boxes_of_other_classes_are_left_out_on_purpose(capfd, tmp_path):
     for i, photo in enumerate(draw(9)):
         write(tmp_path / f'images/{i}.jpg', photo.data)
