@@ -12,6 +12,7 @@ from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, OTHER_CLASS, REPA
 
 MIN_SIDE = 1e-6  # relative width or height of a box in its image
 ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
+NO_REGIONS = np.zeros((0, 4), np.float32)  # one for all images: it is written once to a cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Objects:
     truncated: np.ndarray
     problems: tuple[tuple[str, str], ...]
     dropped: tuple[str, ...] = ()
-    regions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    regions: np.ndarray = dataclasses.field(default_factory=lambda: NO_REGIONS)
     region_names: tuple[str, ...] = ()
 
 

@@ -37,7 +37,7 @@ def understand(source: Source, splits: Mapping[str, str]) -> Found:
     notes, samples = [], dict(source.samples)
     for split, path in splits.items():
         ids = voc_folder.read_split(path)
-        odd = [image_id for image_id in dict.fromkeys(ids) if not index.is_plain(image_id)]
+        odd = [image_id for image_id in dict.fromkeys(ids) if image_id not in index.plain]
         meant = {image_id: found for image_id in odd if (found := index.find(image_id))}
         samples |= {image_id: sample for image_id, sample in meant.values() if sample}
         changed = {image_id: found for image_id, (found, _) in meant.items() if found != image_id}
@@ -54,17 +54,10 @@ class _Index:
 
     def __init__(self, source: Source):
         self.source = source
-        self.annotations = _top(source.annotations_dir)
-        self.images = self.annotations
-        if source.images_dir != source.annotations_dir:
-            self.images = _top(source.images_dir)
+        annotations = _stems(source.annotations_dir, ('.xml',))
+        # The ids whose XML and image lie where VOC has them.
+        self.plain = annotations & _stems(source.images_dir, voc_folder.IMAGE_SUFFIXES)
         self.deep: tuple[_Names, _Names] | None = None
-
-    def is_plain(self, image_id: str) -> bool:
-        """Whether the XML and the image lie where VOC has them."""
-        return f'{image_id}.xml' in self.annotations and any(
-            image_id + suffix in self.images for suffix in voc_folder.IMAGE_SUFFIXES
-        )
 
     def find(self, text: str) -> tuple[str, Sample | None] | None:
         """The id that a line of a list means, and where its files are if not where VOC has them; None if there is none.
@@ -91,8 +84,9 @@ def _sample(source: Source, image: str, annotation: str) -> Sample | None:
     return Sample(image_path, annotation_path) if image_path or annotation_path else None
 
 
-def _top(folder: str) -> frozenset[str]:
-    return frozenset(storage.names(folder))
+def _stems(folder: str, suffixes: tuple[str, ...]) -> set[str]:
+    """The names in a folder that have one of the suffixes, without it."""
+    return {name[: name.rindex('.')] for name in storage.names(folder) if name.endswith(suffixes)}
 
 
 class _Names:
