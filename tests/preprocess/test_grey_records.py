@@ -97,10 +97,10 @@ def test_a_folder_is_not_continued_with_other_channels(voc, tmp_path):
 
 def test_a_folder_that_was_written_before_there_were_channels_is_one_in_colour(voc, tmp_path):
     convert.convert(settings(voc, tmp_path, channels=3))
-    for name in ('dataset.json', 'manifest.json'):
-        fields = json.loads((tmp_path / name).read_text())
-        del (fields if name == 'dataset.json' else fields['settings'])['channels']
-        (tmp_path / name).write_text(json.dumps(fields))
+    assert 'channels' not in json.loads((tmp_path / 'dataset.json').read_text())
+    fields = json.loads((tmp_path / 'manifest.json').read_text())
+    del fields['settings']['channels']
+    (tmp_path / 'manifest.json').write_text(json.dumps(fields))
     assert records.read_description(str(tmp_path)).channels == 3
     assert convert.convert(settings(voc, tmp_path, channels=3))[1] is None
 

@@ -28,6 +28,8 @@ BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficul
 # that the image stays first (`label_reading` skips it).
 REGION, REGION_LABEL = 'regions/box', 'regions/label'
 ANY_CLASS = -1
+# Fields of the description that version 0.1 does not have.
+LATER = ('channels', 'grey_range', 'num_regions', 'max_regions')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,9 +54,19 @@ class Record:
 
 
 def write_description(data_dir: str, description: Description) -> None:
-    """Writes `dataset.json`, atomically."""
-    text = json.dumps(dataclasses.asdict(description), indent=1) + '\n'
-    storage.write(posixpath.join(data_dir, DESCRIPTION), text)
+    """Writes `dataset.json`, atomically.
+
+    Fields of LATER are left out at their defaults: the same records have the same text, and so `data_checksum`, as when
+    they were made before there were these fields.
+    """
+    fields = _without_defaults(description)
+    fields['splits'] = {name: _without_defaults(split) for name, split in description.splits.items()}
+    storage.write(posixpath.join(data_dir, DESCRIPTION), json.dumps(fields, indent=1) + '\n')
+
+
+def _without_defaults(value: Description | Split) -> dict:
+    unset = [f.name for f in dataclasses.fields(value) if f.name in LATER and getattr(value, f.name) == f.default]
+    return {name: given for name, given in dataclasses.asdict(value).items() if name not in unset}
 
 
 def read_description(data_dir: str) -> Description:

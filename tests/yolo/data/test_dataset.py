@@ -1,5 +1,6 @@
 """What cannot be true of a folder of records is refused where its description or its manifest is read."""
 
+import dataclasses
 import json
 import shutil
 
@@ -113,3 +114,20 @@ def test_what_is_written_is_read_back(tmp_path):
     records.write_description(folder, description)
     records.write_manifest(folder, manifest)
     assert (records.read_description(folder), records.read_manifest(folder)) == (description, manifest)
+
+
+def test_the_same_records_have_the_same_description_as_in_version_0_1_and_so_its_checksum(tmp_path):
+    shutil.copytree(OLD, tmp_path / 'data')
+    description = records.read_description(str(OLD))
+    records.write_description(str(tmp_path / 'data'), description)
+    assert (tmp_path / 'data' / 'dataset.json').read_bytes() == (OLD / 'dataset.json').read_bytes()
+    assert records.data_checksum(str(tmp_path / 'data')) == records.data_checksum(str(OLD))
+
+
+def test_what_version_0_1_did_not_have_is_written_where_it_is_not_the_default(tmp_path):
+    description = records.read_description(str(OLD))
+    counted = dataclasses.replace(description.split('test'), num_regions=5, max_regions=2)
+    splits = description.splits | {'test': counted}
+    changed = dataclasses.replace(description, splits=splits, channels=1, grey_range=(7, 9))
+    records.write_description(str(tmp_path), changed)
+    assert records.read_description(str(tmp_path)) == changed
