@@ -11,6 +11,7 @@ from yolo.data import voc_xml
 from yolo.data.problems import FROM_ZERO, LEFT_OUT_BOX, NOTED, OTHER_CLASS, REPAIRED
 
 MIN_SIDE = 1e-6  # relative width or height of a box in its image
+LOST_REGION = 'an ignore region that is left out: '
 ROUNDING = 1e-6  # relative; a box that is clipped by less was only rounded
 NO_REGIONS = np.zeros((0, 4), np.float32)  # one for all images: it is written once to a cache
 
@@ -37,8 +38,8 @@ class Objects:
 class _All(NamedTuple):
     """The objects of some images behind one another: names, after the rules (N,), boxes (N, 4); all others (N,) bool.
 
-    is_object, is_region: those that are usable; is_dropped: by the rules; is_any: a region of any class. is_plain:
-    there is nothing but objects, and no rule.
+    is_object, is_region: those that are usable; is_dropped: by the rules; is_special: meant as a region, usable or not;
+    is_any: as one of any class. is_plain: there is nothing but objects, and no rule.
     """
 
     names: np.ndarray
@@ -46,6 +47,7 @@ class _All(NamedTuple):
     is_object: np.ndarray
     is_region: np.ndarray
     is_dropped: np.ndarray
+    is_special: np.ndarray
     is_any: np.ndarray
     is_plain: bool
 
@@ -86,8 +88,8 @@ def usable_objects_of(
     from_edge = np.array([annotation.from_edge for annotation in annotations], bool)[owners]  # (N,)
     checks += _repairs(pixels, np.abs(clipped - relative) > ROUNDING, from_edge)
     if not every.is_plain:
-        checks = [(kind, text, mask & ~every.is_dropped) for kind, text, mask in checks]
-    problems = _describe(annotations, sizes, owners, checks)
+        checks = _by_rules(checks, every)
+    problems = _describe(annotations, names, sizes, owners, checks)
     ends = np.cumsum(counts).tolist()
     parts = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
     return [
@@ -108,22 +110,34 @@ def _sort(
     none = np.zeros(len(names), bool)
     has_crowds = any(annotation.crowds is not None for annotation in annotations)
     if not (rules.label_map or rules.ignored or has_crowds):
-        return _All(names, boxes, ~fails, none, none, none, True)
+        return _All(names, boxes, ~fails, none, none, none, none, True)
     is_dropped = np.array([bool(old) and not new for old, new in zip(annotated, names, strict=True)], bool)
     is_any = np.array([name in rules.ignored for name in names], bool)
     crowds = [annotation.is_crowd for annotation in annotations] if has_crowds else [none]
     is_special = is_any | np.concatenate([none[:0], *crowds])
     kept = ~(fails | is_dropped)
-    return _All(names, boxes, kept & ~is_special, kept & is_special, is_dropped, is_any, False)
+    return _All(names, boxes, kept & ~is_special, kept & is_special, is_dropped, is_special, is_any, False)
+
+
+def _by_rules(checks: Sequence[tuple[str, str, np.ndarray]], every: _All) -> list[tuple[str, str, np.ndarray]]:
+    """The checks where not all are objects: nothing is said of what is dropped, and of regions only which are left out.
+
+    They are drawn roughly, past the edge too: clipping repairs nothing, and one that is left out is no lost object.
+    """
+    is_object, is_region = ~(every.is_dropped | every.is_special), every.is_special & ~every.is_dropped
+    of_objects = [(kind, text, mask & is_object) for kind, text, mask in checks]
+    lost = [(NOTED, LOST_REGION + text, mask & is_region) for kind, text, mask in checks if kind == LEFT_OUT_BOX]
+    return of_objects + lost
 
 
 def _describe(
     annotations: Sequence[voc_xml.Annotation],
+    names: np.ndarray,
     sizes: Sequence[tuple[int, int]],
     owners: np.ndarray,
     checks: Sequence[tuple[str, str, np.ndarray]],
 ) -> list[list[tuple[str, str]]]:
-    """Kind and reason of the problems of each image; owners (N,): the image of each object."""
+    """Kind and reason of the problems of each image; names, owners (N,): new name and image of each object."""
     problems = [list(annotation.problems) for annotation in annotations]
     starts = np.searchsorted(owners, np.arange(len(annotations))).tolist()
     fails = np.stack([mask for _, _, mask in checks])  # (checks, N)
@@ -132,8 +146,11 @@ def _describe(
         kind, reason, _ = checks[int(fails[:, i].argmax())]  # the first that it fails
         height, width = sizes[image]
         annotation = annotations[image]
-        name = voc_xml.describe_object(annotation.names, annotation.boxes, i - starts[image])
-        problems[image].append((kind, f'{name}: {reason.format(width=width, height=height)}'))
+        own = i - starts[image]
+        described = voc_xml.describe_object(annotation.names, annotation.boxes, own)
+        if reason.endswith(OTHER_CLASS) and names[i] != annotation.names[own]:
+            described += f': {str(names[i])!r} by --label_map'
+        problems[image].append((kind, f'{described}: {reason.format(width=width, height=height)}'))
     return problems
 
 

@@ -124,6 +124,28 @@ def test_a_name_is_a_class_or_ignored():
         Settings(Source('a', 'b'), {'train': 'x'}, 'out', labels=('cat', 'dog'), ignore_labels=('cat',))
 
 
+def test_strict_keeps_an_image_whose_region_is_drawn_past_the_edge(capfd, tmp_path, photos):
+    height, width = photos['p0'].size
+    one = Photo(photos['p0'].data, (height, width), ('cat', 'no'), np.array([[2, 2, 30, 30], [-9, 0, width + 5, 40]]))
+    words = [*write_all(tmp_path, {'p0': one}, {'train': ['p0']})['voc'], '--strict']
+    status, text = preprocess(capfd, tmp_path / 'out', *words, '--ignore_labels=no')
+    assert status == 0, text
+    np.testing.assert_allclose(read(tmp_path / 'out', 'train')['p0'].regions, [[0, 0, 1, 40 / height]], atol=1e-6)
+    assert not is_said([text], 'clipped|begins at 0')
+    assert preprocess(capfd, tmp_path / 'objects', *words)[0] != 0  # an object is another matter
+
+
+def test_a_region_that_is_left_out_is_said_and_is_no_box_that_is_lost(capfd, tmp_path, photos):
+    boxes = np.array([[2, 2, 30, 30], [9, 9, 9, 9], [500, 2, 520, 9]])
+    one = Photo(photos['p0'].data, photos['p0'].size, ('cat', 'no', 'cat'), boxes)
+    words = write_all(tmp_path, {'p0': one}, {'train': ['p0']})['voc']
+    status, text = preprocess(capfd, tmp_path / 'out', *words, '--ignore_labels=no')
+    assert status == 0, text
+    described = records.read_description(str(tmp_path / 'out')).split('train')
+    assert (described.num_objects, described.num_regions, described.boxes_left_out) == (1, 0, 1)
+    assert is_said([text], r"noted: object 2 'no' \(9, 9, 9, 9\): an ignore region that is left out: it has no area")
+
+
 def test_they_are_settings_of_the_records(capfd, tmp_path, photos):
     words = write_all(tmp_path, photos, SPLITS)['voc']
     assert preprocess(capfd, tmp_path / 'out', *words, '--ignore_labels=no')[0] == 0

@@ -61,6 +61,17 @@ def test_names_that_do_not_occur_are_said_with_those_that_do(capfd, tmp_path):
     assert "'dog'," not in text
 
 
+def test_an_object_that_another_name_leaves_out_is_said_with_both(capfd, tmp_path):
+    photo = draw(1)[0]
+    photo = Photo(photo.data, photo.size, ('dog', 'cat'), np.array([[2, 2, 30, 30], [9, 9, 40, 40]]))
+    words = write_all(tmp_path, {'p0': photo}, {'train': ['p0']})['voc']
+    given = '--label_map=dog=animal', '--labels=cat,dog'
+    status, text = preprocess(capfd, tmp_path / 'out', *words, *given)
+    assert status == 0, text
+    said = r"object 1 'dog' \(2, 2, 30, 30\): 'animal' by --label_map: its name is not among the labels"
+    assert is_said([text], said)
+
+
 def test_the_map_is_a_setting_of_the_records(capfd, tmp_path):
     words = write_all(tmp_path, {'p0': draw(1)[0]}, {'train': ['p0']})['voc']
     first, same = '--label_map=cat=pet,dog=pet', '--label_map=dog=pet, cat=pet'
