@@ -196,6 +196,7 @@ def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int
 
 def _read(asked: EvalSettings, values: FlagValues) -> tuple:
     """What the devkit's result files hold, in the same form as `_detect` returns it."""
+    from yolo.data import labels
     from yolo.data.voc_folder import Source
     from yolo.evaluation import annotations, coverage, devkit_files
     from yolo.evaluation.result import EvaluationResult
@@ -205,7 +206,8 @@ def _read(asked: EvalSettings, values: FlagValues) -> tuple:
         raise ValueError(f'{", ".join(idle)}: only for evaluating a model; --detections_dir holds detections already')
     source = Source(f'{asked.voc_dir}/Annotations', f'{asked.voc_dir}/JPEGImages')
     list_path = f'{asked.voc_dir}/ImageSets/Main/{asked.split}.txt'
-    image_ids, classes, objects, regions = annotations.read_truth(source, list_path, asked.labels, asked.ignore_labels)
+    ignored = labels.read(asked.ignore_labels, '--ignore_labels') if asked.ignore_labels else ()
+    image_ids, classes, objects, regions = annotations.read_truth(source, list_path, asked.labels, ignored)
     detections = devkit_files.read_detections(asked.detections_dir, asked.split, classes, image_ids)
     coverage.warn_of_another_list(asked.detections_dir, list_path, image_ids, objects, detections)
     about = {

@@ -24,17 +24,16 @@ def read_truth(
     ignore regions of any class. Warns of classes without an object, of objects without a name, which are left out, of
     boxes without area, which count and cannot be detected, and of elements that are there twice or cannot be read.
     ValueError, with the file, for an annotation that is missing or malformed, or a box that is not finite; for a class
-    that is given twice, and if there is no image or no class.
+    that is given twice, an ignored name that no object has, and if there is no image or no class.
     """
     if len(set(labels)) < len(labels):
         raise ValueError(f'--labels={",".join(labels)} names a class twice; name each once')
-    if set(labels) & set(ignored):
-        raise ValueError(f'--ignore_labels={",".join(ignored)} names one of --labels; a name is a class or ignored')
     image_ids = list(dict.fromkeys(voc_folder.read_split(list_path)))
     if not image_ids:
         raise ValueError(f'{list_path} names no image; write one image id a line')
     annotated = [_read(source, image_id) for image_id in image_ids]
     names = [name for annotation in annotated for name in annotation.names]
+    _check_ignored(names, labels, ignored)
     classes = list(labels) or sorted({name for name in names if name} - set(ignored))
     if not classes:
         raise ValueError(
@@ -50,11 +49,27 @@ def read_truth(
     truth = select(everything, everything.classes >= 0)
     regions = select(everything, np.array([name in ignored for name in names], bool))
     paths = [voc_folder.annotation_path(source, image_id) for image_id in image_ids]
-    _warn_of_names(names, [*classes, *ignored], [paths[image] for image in everything.images])
+    _warn_of_names(names, classes, [paths[image] for image in everything.images])
     _check_boxes(truth, classes, paths)
     _check_boxes(dataclasses.replace(regions, classes=np.zeros_like(regions.classes)), [' or '.join(ignored)], paths)
     _warn_of_problems(annotated, paths)
     return image_ids, classes, truth, IgnoreRegions(regions.images, regions.classes, regions.boxes)
+
+
+def _check_ignored(names: Sequence[str], labels: Sequence[str], ignored: Sequence[str]) -> None:
+    """ValueError for an ignored name that is a class too, or that no object has; names: of every object.
+
+    Because of a slip in a name, its regions would count as objects of a class.
+    """
+    if set(labels) & set(ignored):
+        raise ValueError(f'--ignore_labels={",".join(ignored)} names one of --labels; a name is a class or ignored')
+    unknown = [name for name in ignored if name not in names]
+    if unknown:
+        there = ', '.join(map(repr, sorted({name for name in names if name}))) or 'none'
+        raise ValueError(
+            f'--ignore_labels names {unknown[0]!r}, which no annotation of the list has; leave it out, or write it as '
+            f'there: {there}'
+        )
 
 
 def _warn_of_names(names: Sequence[str], classes: Sequence[str], paths: Sequence[str]) -> None:

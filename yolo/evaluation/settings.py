@@ -74,10 +74,10 @@ class EvalSettings:
     labels: tuple[str, ...] = setting(
         (), 'Classes to evaluate.', group=FILES, unset='all that the annotations of the split have'
     )
-    ignore_labels: tuple[str, ...] = setting(
-        (),
+    ignore_labels: str = setting(
+        '',
         'Names in the annotations that are no classes but ignore regions: what is detected there is neither right nor '
-        'wrong. (Records have theirs already.)',
+        'wrong. A comma list, or a file with one a line. (Records have theirs already.)',
         group=FILES,
         unset='none',
     )

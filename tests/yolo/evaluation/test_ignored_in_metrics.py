@@ -6,19 +6,23 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from annotated_sets import write
 from conftest import write_records
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from random_case import CLASS_NAMES, CLASSES, IMAGE_IDS, random_case
 from regions import add_regions, random_regions
 
+import eval
 from preprocess.report.contact_sheet import read_records
+from yolo.cli import flags
 from yolo.data import records, voc_folder
 from yolo.evaluation import annotations, coco_ap, inference, report, result, summary, tables
 from yolo.evaluation.breakdowns import confusion
 from yolo.evaluation.error_analysis import NO_ERROR, classify
 from yolo.evaluation.ignore_regions import ANY_CLASS, IgnoreRegions, inside, mark, no_regions
 from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.settings import EvalSettings
 from yolo.evaluation.voc_ap import voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, match
 
@@ -316,6 +320,26 @@ def test_names_in_voc_xml_are_regions_for_detections_in_files(tmp_path):
     assert (regions.classes.tolist(), regions.boxes[:, 0].tolist()) == ([ANY_CLASS] * 2, [2, 4])
     with pytest.raises(ValueError, match='--ignore_labels=blur names one of --labels'):
         annotations.read_truth(source, str(folder / 'list.txt'), ['blur'], ['blur'])
+    with pytest.raises(ValueError, match=r"--ignore_labels names 'Blur', which no annotation .* there: 'blur', 'cat', "):
+        annotations.read_truth(source, str(folder / 'list.txt'), ignored=['Blur'])
+
+
+def test_the_command_takes_their_names_from_a_file_as_preprocessing_does(tmp_path):
+    row = '<object><name>{}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>50</xmax><ymax>50</ymax></bndbox></object>'
+    for name, text in (
+        ('Annotations/x.xml', f'<annotation>{row.format("cat")}{row.format("blur")}</annotation>'),
+        ('ImageSets/Main/test.txt', 'x'),
+        ('JPEGImages/x.jpg', ''),
+        ('names.txt', 'blur\n'),
+        ('comp4_det_test_cat.txt', 'x 0.9 2 2 50 50\n'),
+    ):
+        write(tmp_path / name, text)
+    values = flags.define(eval.COMMAND.settings)
+    given = f'--detections_dir={tmp_path}', f'--voc_dir={tmp_path}', f'--ignore_labels={tmp_path}/names.txt'
+    values(['eval', *given])
+    found, _, _ = eval._read(flags.read(values, EvalSettings), values)
+    assert found.classes == ('cat',)
+    assert len(found.regions.images) == 1
 
 
 def test_pictures_of_the_report_hatch_them(monkeypatch):
