@@ -26,6 +26,7 @@ def choose(settings: Settings, scans: Mapping[str, Scan]) -> tuple[str, ...]:
     classes = tuple(sorted({name for each in scans.values() for name in each.counts}))
     if classes:
         return classes
+    _check_rules(settings, _annotated(scans))
     num = sum(each.num_unread for each in scans.values())
     reasons = '; '.join(reason for each in scans.values() for reason in each.reasons)
     unread = f' ({num} annotations could not be read: {reasons}{"; ..." if num > 1 else ""})' if num else ''
@@ -41,12 +42,30 @@ def note_unknown(settings: Settings, split: str, scans: Mapping[str, Scan]) -> l
     rules = settings.label_rules
     if not rules.label_map and not rules.ignored:
         return []
-    annotated: Counter[str] = sum((each.annotated for each in scans.values()), Counter())
+    annotated = _annotated(scans)
     renamed: Counter[str] = Counter()
     for name, number in annotated.items():
         renamed[rules.rename(name)] += number
+    del renamed['']  # what is dropped
     said = [
         label_rules.say_unknown(sorted(rules.label_map), annotated, label_rules.FLAG),
-        label_rules.say_unknown(sorted(rules.ignored), renamed, '--ignore_labels'),
+        label_rules.say_unknown(sorted(rules.ignored), renamed, '--ignore_labels', rules.label_map),
     ]
     return [Problem(split, '', NOTED, text) for text in said if text]
+
+
+def _annotated(scans: Mapping[str, Scan]) -> Counter[str]:
+    """Objects of all splits by their name in the annotations, where there are rules for names."""
+    return sum((each.annotated for each in scans.values()), Counter())
+
+
+def _check_rules(settings: Settings, annotated: Mapping[str, int]) -> None:
+    """ValueError if no object is left because its rules drop or ignore every name."""
+    rules = settings.label_rules
+    renamed = {rules.rename(name) for name in annotated}
+    if annotated and renamed <= rules.ignored | {''}:
+        flags = [label_rules.FLAG] * ('' in renamed) + ['--ignore_labels'] * bool(renamed & rules.ignored)
+        raise ValueError(
+            f'{" and ".join(flags)}: no object is left, {label_rules.say_counts(annotated)} are all dropped or ignored; '
+            'name fewer, so that a class is left'
+        )

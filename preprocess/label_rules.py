@@ -76,16 +76,32 @@ def _pair(text: str, place: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def say_unknown(names: Iterable[str], occurring: Mapping[str, int], flag: str) -> str:
-    """What to say of names that a flag gives and no annotation has, '' if all occur; occurring: objects by name."""
+def say_counts(occurring: Mapping[str, int]) -> str:
+    """Names with their numbers of objects, most frequent first: 'cat' (1,234), 'dog' (5)."""
+    there = sorted(occurring, key=lambda name: (-occurring[name], name))
+    more = f' and {len(there) - MOST_SHOWN:,} more' if len(there) > MOST_SHOWN else ''
+    return ', '.join(f'{name!r} ({occurring[name]:,})' for name in there[:MOST_SHOWN]) + more
+
+
+def say_unknown(
+    names: Iterable[str], occurring: Mapping[str, int], flag: str, label_map: Mapping[str, str] = AS_ANNOTATED.label_map
+) -> str:
+    """What to say of names that a flag gives and no annotation has, '' if all occur; occurring: objects by name.
+
+    label_map: what was applied before, to say what became of a name.
+    """
     unknown = [name for name in names if name not in occurring]
     if not unknown:
         return ''
-    there = sorted(occurring, key=lambda name: (-occurring[name], name))
-    shown = ', '.join(f'{name!r} ({occurring[name]:,})' for name in there[:MOST_SHOWN])
-    more = f' and {len(there) - MOST_SHOWN:,} more' if len(there) > MOST_SHOWN else ''
-    said = ', '.join(map(repr, unknown[:MOST_SHOWN]))
-    return f'{flag} names {said}, which no annotation has; there are {shown or "none"}{more}'
+    said = ', '.join(_say_name(name, label_map) for name in unknown[:MOST_SHOWN])
+    after = f' after {FLAG}' if label_map else ''
+    return f'{flag} names {said}, which no annotation has{after}; there are {say_counts(occurring) or "none"}'
+
+
+def _say_name(name: str, label_map: Mapping[str, str]) -> str:
+    if name not in label_map:
+        return repr(name)
+    return f'{name!r} ({repr(label_map[name]) if label_map[name] else "dropped"} by {FLAG})'
 
 
 def say_dropped(split: str, dropped: Mapping[str, int]) -> list[Problem]:

@@ -1,5 +1,7 @@
 """--label_map: names of annotations are renamed, merged and dropped, for every source, before --labels."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from annotated_sets import Photo, draw, is_said, notes, preprocess, read_objects
@@ -59,6 +61,33 @@ def test_names_that_do_not_occur_are_said_with_those_that_do(capfd, tmp_path):
     number = sum(photo.names.count('cat') for photo in photos.values())
     assert is_said([text], rf"--label_map names 'catt', which no annotation has; there are .*'cat' \({number}\)")
     assert "'dog'," not in text
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--label_map=cat=,dog='], '--label_map: no object is left'),
+        (['--ignore_labels=cat,dog'], '--ignore_labels: no object is left'),
+        (['--label_map=dog=', '--ignore_labels=cat'], '--label_map and --ignore_labels: no object is left'),
+    ],
+)
+def test_rules_that_leave_no_object_are_named_with_the_counts(capfd, tmp_path, words, said):
+    photo = dataclasses.replace(draw(1)[0], names=('cat', 'dog', 'cat'), boxes=np.array([[2, 2, 30, 30]] * 3))
+    given = write_all(tmp_path, {'p0': photo}, {'train': ['p0']})['voc']
+    status, text = preprocess(capfd, tmp_path / 'out', *given, *words)
+    assert status == 1
+    assert is_said([text], rf"{said}, 'cat' \(2\), 'dog' \(1\) are all dropped or ignored")
+
+
+@pytest.mark.parametrize(('rule', 'became'), [('dog=', 'dropped'), ('dog=animal', "'animal'")])
+def test_an_ignored_name_that_the_map_takes_away_is_said_with_what_became_of_it(capfd, tmp_path, rule, became):
+    photo = dataclasses.replace(draw(1)[0], names=('cat', 'dog'), boxes=np.array([[2, 2, 30, 30]] * 2))
+    given = write_all(tmp_path, {'p0': photo}, {'train': ['p0']})['voc']
+    status, text = preprocess(capfd, tmp_path / 'out', *given, f'--label_map={rule}', '--ignore_labels=dog')
+    assert status == 0, text
+    there = "'cat' (1)" if became == 'dropped' else "'animal' (1), 'cat' (1)"
+    said = f"--ignore_labels names 'dog' ({became} by --label_map), which no annotation has after --label_map"
+    assert f'{said}; there are {there}' in text
 
 
 def test_an_object_that_another_name_leaves_out_is_said_with_both(capfd, tmp_path):

@@ -320,7 +320,7 @@ def test_names_in_voc_xml_are_regions_for_detections_in_files(tmp_path):
     assert (regions.classes.tolist(), regions.boxes[:, 0].tolist()) == ([ANY_CLASS] * 2, [2, 4])
     with pytest.raises(ValueError, match='--ignore_labels=blur names one of --labels'):
         annotations.read_truth(source, str(folder / 'list.txt'), ['blur'], ['blur'])
-    with pytest.raises(ValueError, match=r"--ignore_labels names 'Blur', which no annotation .* there: 'blur', 'cat', "):
+    with pytest.raises(ValueError, match=r"--ignore_labels names 'Blur', which no annotation .* there: 'blur', 'cat'"):
         annotations.read_truth(source, str(folder / 'list.txt'), ignored=['Blur'])
 
 
