@@ -31,22 +31,52 @@ def pair(images: Sequence[str], annotations: Iterable[str], across_splits: bool 
 def match(
     images: Sequence[str], annotations: Sequence[str], same: Callable[[str], str], across_splits: bool = False
 ) -> dict[str, str]:
-    """The one annotation for which `same` gives what it gives for the image, in the most similar folder."""
+    """The one annotation for which `same` gives what it gives for the image, in the most similar folder.
+
+    Folders that differ only in names for images and annotations are one, whatever lies elsewhere: that settles most
+    of a thousand files of one name without comparing each with each.
+    """
+    pairs = _match_in_folders(images, annotations, same) if images else {}
+    taken = set(pairs.values())
     by_name = collections.defaultdict(list)
-    for path in annotations if images else ():
-        by_name[same(path)].append(path)
-    candidates = {image: _nearest(image, by_name.get(same(image), ()), across_splits) for image in images}
+    left = [image for image in images if image not in pairs]
+    for path in annotations if left else ():
+        if path not in taken:
+            by_name[same(path)].append((path, _folders(path)))
+    candidates = {image: _nearest(image, by_name.get(same(image), ()), across_splits) for image in left}
     times = collections.Counter(path for found in candidates.values() for path in found)
-    return {image: found[0] for image, found in candidates.items() if len(found) == 1 and times[found[0]] == 1}
+    return pairs | {image: found[0] for image, found in candidates.items() if len(found) == 1 and times[found[0]] == 1}
 
 
-def _nearest(image: str, paths: Sequence[str], across_splits: bool) -> list[str]:
-    """Those of some paths with most folders in common with an image; none of another split unless that may be."""
+def _match_in_folders(images: Sequence[str], annotations: Sequence[str], same: Callable[[str], str]) -> dict[str, str]:
+    """The pairs of which both are the only ones of their name in folders of the same names."""
+    by_key: tuple[dict, dict] = {}, {}
+    for paths, keys in zip((images, annotations), by_key, strict=True):
+        for path in paths:
+            keys.setdefault((same(path), *_plain_folders(path)), []).append(path)
+    return {
+        found[0]: by_key[1][key][0]
+        for key, found in by_key[0].items()
+        if len(found) == 1 and len(by_key[1].get(key, ())) == 1
+    }
+
+
+def _folders(path: str) -> frozenset[str]:
+    return frozenset(path.split('/')[:-1])
+
+
+def _nearest(image: str, paths: Sequence[tuple[str, frozenset[str]]], across_splits: bool) -> list[str]:
+    """Those of some paths, with their folders, that have most folders in common with an image.
+
+    None is of another split unless that may be.
+    """
     own = split_of(image) if paths and not across_splits else frozenset()
-    paths = [path for path in paths if not own or split_of(path) in (own, frozenset())]
-    folders = set(image.split('/')[:-1])
-    common = [len(folders.intersection(path.split('/')[:-1])) for path in paths]
-    return [path for path, number in zip(paths, common, strict=True) if number == max(common)]
+    if own:
+        paths = [(path, folders) for path, folders in paths if split_of(path) in (own, frozenset())]
+    image_folders = _folders(image)
+    common = [len(image_folders & folders) for _, folders in paths]
+    most = max(common, default=0)
+    return [path for (path, _), number in zip(paths, common, strict=True) if number == most]
 
 
 def _name_without_suffixes(path: str) -> str:
