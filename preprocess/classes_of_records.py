@@ -66,6 +66,6 @@ def _check_rules(settings: Settings, annotated: Mapping[str, int]) -> None:
     if annotated and renamed <= rules.ignored | {''}:
         flags = [label_rules.FLAG] * ('' in renamed) + ['--ignore_labels'] * bool(renamed & rules.ignored)
         raise ValueError(
-            f'{" and ".join(flags)}: no object is left, {label_rules.say_counts(annotated)} are all dropped or ignored; '
-            'name fewer, so that a class is left'
+            f'{" and ".join(flags)}: no object is left, {label_rules.say_counts(annotated)} are all dropped or '
+            'ignored; name fewer, so that a class is left'
         )

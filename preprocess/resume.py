@@ -48,6 +48,7 @@ class Summary:
     dropped: collections.Counter[str] = dataclasses.field(
         default_factory=collections.Counter
     )  # by --label_map, by name
+    crowds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # regions of one class
     statistics: Statistics = dataclasses.field(default_factory=Statistics)
 
     @property
@@ -79,6 +80,7 @@ class Summary:
         self.problems += other.problems
         self.lengths += other.lengths
         self.dropped.update(other.dropped)
+        self.crowds.update(other.crowds)
         self.fingerprints |= other.fingerprints
         self.leak_warnings += other.leak_warnings
 

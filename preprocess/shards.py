@@ -132,6 +132,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
         summary.fingerprints[image_id] = fingerprint.of_stored(resized, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)
+    summary.crowds.update(name for name in objects.region_names if name)
     summary.problems += [Problem(shard.split, image_id, kind, reason) for kind, reason in problems]
     labels = _numbers(shard.classes, objects.names)
     of_regions = _numbers(('', *shard.classes), objects.region_names) - 1  # -1: of any class

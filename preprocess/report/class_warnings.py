@@ -2,9 +2,10 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from preprocess.report.data_warning import DataWarning, counted
+from preprocess.resume import Summary
 from preprocess.statistics import Statistics
 from yolo.data.records import Description
 from yolo.names import plain
@@ -13,7 +14,7 @@ from yolo.names import plain
 FEW_IMAGES = 10
 
 
-def not_learnt(description: Description, first: str) -> Iterator[DataWarning]:
+def not_learnt(description: Description, first: str, summaries: Mapping[str, Summary]) -> Iterator[DataWarning]:
     """Classes without an object in the split that is trained on."""
     missing = [name for name in description.classes if not _objects(description, name)[first]]
     totals = {name: sum(_objects(description, name).values()) for name in missing}
@@ -22,7 +23,12 @@ def not_learnt(description: Description, first: str) -> Iterator[DataWarning]:
         text = f'{counted(len(elsewhere), "class")} without any object in {first}, so that nothing can learn them'
         items = tuple(_where(description, name) for name in elsewhere)
         yield DataWarning('not in the first split', text, items, f'move some of their images to {first}')
-    nowhere = tuple(repr(name) for name in missing if not totals[name])
+    crowds = {name: sum(each.crowds[name] for each in summaries.values()) for name in missing if not totals[name]}
+    only = tuple(f'{name!r} ({counted(number, "crowd")})' for name, number in crowds.items() if number)
+    if only:
+        text = f'{counted(len(only), "class")} of crowds only, without any object, so that nothing can learn them'
+        yield DataWarning('only crowds', text, only, '--ignore_labels makes them regions of any class')
+    nowhere = tuple(repr(name) for name, number in crowds.items() if not number)
     if nowhere:
         text = f'{counted(len(nowhere), "class")} of --labels without any object'
         yield DataWarning('without objects', text, nowhere, 'are the names written as in the annotations?')

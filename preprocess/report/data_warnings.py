@@ -16,7 +16,7 @@ def find(description: Description, summaries: Mapping[str, Summary]) -> list[Dat
         return []
     return [
         *left_out_warnings.left_out(description, summaries),
-        *class_warnings.not_learnt(description, first),
+        *class_warnings.not_learnt(description, first, summaries),
         *class_warnings.alike(description),
         *class_warnings.few(first, statistics),
         *object_warnings.lost(first, statistics),

@@ -107,6 +107,8 @@ def test_a_class_that_only_crowds_have_is_a_class(capfd, tmp_path, photos):
     assert description.classes == ('cat', 'dog')
     assert description.split('train').objects_per_class['dog'] == 0
     assert read(tmp_path / 'out', 'train')['p0'].region_labels.tolist() == [1]
+    assert is_said([text], r"1 class of crowds only, .*'dog' \(1 crowd\); --ignore_labels makes")
+    assert not is_said([text], 'of --labels without')
 
 
 def test_a_crowd_of_an_ignored_name_is_of_any_class_and_a_map_comes_first(capfd, tmp_path, photos):
@@ -241,11 +243,12 @@ def test_tensorflow_datasets_reads_them(written):
 
 
 def test_a_killed_run_goes_on_with_the_counts_of_finished_shards(tmp_path):
-    summary = Summary(num_regions=3, max_regions=2, dropped=Counter({'a': 4, 'é': 1}))
+    summary = Summary(num_regions=3, max_regions=2, dropped=Counter({'a': 4, 'é': 1}), crowds=Counter({'b': 2}))
     path = str(tmp_path / 'train.tfrecord-00000-of-00001')
     resume.note(path, records.ShardFile(0, 0, 0), summary)
     noted = resume.read_note(path).summary
-    total = Summary(num_regions=1, max_regions=1, dropped=Counter({'a': 1}))
+    total = Summary(num_regions=1, max_regions=1, dropped=Counter({'a': 1}), crowds=Counter({'b': 3}))
     total.add(noted)
     assert (total.num_regions, total.max_regions) == (4, 2)
     assert total.dropped == {'a': 5, 'é': 1}
+    assert total.crowds == {'b': 5}
