@@ -51,7 +51,8 @@ def defaults(settings: Settings, now: Mapping) -> dict:
     """What stands for what an older manifest does not have: the defaults of the settings that are recorded as they are.
 
     now: what is recorded now. Records without a checksum of their annotations are taken to be of those that there are.
+    COCO's crowds were left out before they were regions.
     """
     fields = [field for field in dataclasses.fields(settings) if not of(field).may_change]
     defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-    return json.loads(json.dumps(defaults | {ANNOTATIONS: now[ANNOTATIONS]}))
+    return json.loads(json.dumps(defaults | {ANNOTATIONS: now[ANNOTATIONS], 'crowds': 'left out'}))

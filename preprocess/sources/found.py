@@ -76,10 +76,19 @@ def make_sample(folder: str, image: str, annotations_dir: str, annotation: str) 
 
 
 def describe(source: Source) -> dict:
-    """A source as the manifest has it: its folders, and what is not as in a VOC folder; not the annotations."""
+    """A source as the manifest has it: its folders, and what is not as in a VOC folder; not the annotations.
+
+    That crowds are regions is said where there are some: records that were made before do not have them.
+    """
     described: dict = {'annotations_dir': source.annotations_dir, 'images_dir': source.images_dir}
     others = {
         'yolo_classes': source.classes,
         'unlabelled': source.unlabelled if source.unlabelled != LEAVE_OUT else '',
+        'crowds': 'regions' if _has_crowds(source) else '',
     }
     return described | {name: value for name, value in others.items() if value}
+
+
+def _has_crowds(source: Source) -> bool:
+    annotations = (sample.annotation for sample in source.samples.values())
+    return any(annotation.crowds is not None for annotation in annotations if annotation)

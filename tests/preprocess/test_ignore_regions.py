@@ -99,6 +99,22 @@ def test_crowds_are_regions_of_their_class(capfd, tmp_path, photos):
         assert len(found[name].boxes) == len(photo.names) - len(of_crowds)
 
 
+@pytest.mark.parametrize('crowds', [{('p0', 0)}, set()])
+def test_records_of_before_without_the_crowds_are_not_taken_for_these(capfd, tmp_path, photos, crowds):
+    word = coco(tmp_path, photos, crowds)
+    assert preprocess(capfd, tmp_path / 'out', word)[0] == 0
+    manifest = records.read_manifest(str(tmp_path / 'out'))
+    for name in {'crowds', 'annotations', 'ignore_labels'} & set(manifest.settings):  # before, there were none of these
+        del manifest.settings[name]
+    records.write_manifest(str(tmp_path / 'out'), manifest)
+    status, text = preprocess(capfd, tmp_path / 'out', word)
+    if crowds:
+        assert status == 1
+        assert is_said([text], 'crowds: "left out" there, "regions" now; --overwrite')
+    else:
+        assert (status, 'holds these records already' in text) == (0, True)
+
+
 def test_a_class_that_only_crowds_have_is_a_class(capfd, tmp_path, photos):
     one = {'p0': dataclasses.replace(photos['p0'], names=('dog', *['cat'] * (len(photos['p0'].names) - 1)))}
     status, text = preprocess(capfd, tmp_path / 'out', coco(tmp_path, one, {('p0', 0)}))
