@@ -67,6 +67,12 @@ def test_the_page_holds_the_annotations_and_the_proposals(written):
             np.testing.assert_array_equal(suspect['box'], np.rint(result.detections.boxes[d]))
 
 
+def test_the_page_says_what_the_corrected_files_do_not_hold(written):
+    text = ' '.join(written[2].split())
+    assert 'objects that preprocessing left out or dropped, and ignore regions are not in the corrected files' in text
+    assert 'Names are those that <code>--label_map</code> made' in text
+
+
 def test_the_table_has_a_row_for_each_suspect(written):
     result, found, _, table = written
     rows = list(csv.DictReader(io.StringIO(table)))
