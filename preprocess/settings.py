@@ -147,7 +147,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         settings.check(self)
-        grey.check(self.channels, self.grey_range)
+        grey.check(self.channels, self.grey_range, '--')
         both = sorted(set(self.labels or ()) & set(self.ignore_labels or ()))
         if both:
             raise ValueError(f'--ignore_labels: {both[0]!r} is among the labels too; it is a class or it is ignored')

@@ -37,7 +37,7 @@ Models in files:
 
 | what | shape | unit and order |
 | --- | --- | --- |
-| image batch | (B, H, W, 3) float32 or uint8 | RGB, 0..1 or 0..255 |
+| image batch | (B, H, W, 3 or 1) float32 or uint8 | RGB or grey, 0..1 or 0..255 |
 | boxes in a record | (N, 4) float32 | xmin, ymin, xmax, ymax, relative 0..1 |
 | boxes of a detector | (N, 4) float64 | xmin, ymin, xmax, ymax in pixels of the photo, from its top left corner 0, 0 |
 | VOC boxes | (N, 4) | pixels, 1-based, inclusive |

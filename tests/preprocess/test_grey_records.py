@@ -106,7 +106,7 @@ def test_a_folder_that_was_written_before_there_were_channels_is_one_in_colour(v
 
 
 def test_two_channels_are_refused(voc, tmp_path):
-    with pytest.raises(ValueError, match=r'channels=2: 1 \(grey\) or 3 \(colour\)'):
+    with pytest.raises(ValueError, match=r'^--channels=2: 1 \(grey\) or 3 \(colour\)'):
         settings(voc, tmp_path, channels=2)
     convert.convert(settings(voc, tmp_path))
     records.write_description(str(tmp_path), dataclasses.replace(records.read_description(str(tmp_path)), channels=2))

@@ -46,14 +46,14 @@ def export(values: FlagValues) -> None:
         info, classes=labels.read(asked.labels) if asked.labels else info.classes, resize=asked.resize or info.resize
     )
     conversion.check_classes(model, info.classes)
-    images = read_calibration(asked, plan, model.network, info.resize, size)
+    images = read_calibration(asked, plan, model.network, info, size)
     paths = exporting.export(folding.fold(model), info, plan, asked.out_dir, source, images)
     for path in paths:
         print(path)
 
 
-def read_calibration(asked: ExportSettings, plan, network, resize: str, size: tuple[int, int] | None):
-    """The images that int8 needs, where it is asked for; size: height, width, None for the network's."""
+def read_calibration(asked: ExportSettings, plan, network, info, size: tuple[int, int] | None):
+    """The images that int8 needs, where it is asked for; info: a ModelInfo; size: height, width, None for its own."""
     from yolo.detection import exported
     from yolo.export import calibration
 
@@ -64,8 +64,9 @@ def read_calibration(asked: ExportSettings, plan, network, resize: str, size: tu
         asked.calibration_split,
         asked.calibration_images,
         (*(size or network.image_size), network.channels),
-        resize,
+        info.resize,
         network.region.classes,
+        info.grey_range if asked.model_dir else None,  # files of Darknet and Keras do not say it
     )
     return calibration.Calibration(images, asked.int8_input)
 

@@ -12,19 +12,48 @@ from yolo.geometry.letterbox import CHANNELS, COLOUR, GREY
 
 RED, GREEN, BLUE, BITS = 9798, 19235, 3735, 15
 MOST_VALUE = (1 << 16) - 1  # of 16 bits
+Kind = tuple[int, tuple[int, ...] | None]  # of images: channels, grey_range
 
 
-def check(channels: int, grey_range: tuple[int, ...] = ()) -> None:
+def check(channels: int, grey_range: tuple[int, ...] = (), dashes: str = '') -> None:
     """ValueError for a number of channels that neither records nor networks have, or a range that is none.
 
-    grey_range: the values of 16 bits that become 0 and 255; () for none.
+    grey_range: the values of 16 bits that become 0 and 255; () for none; dashes: before the names in the error, if
+    these are flags.
     """
     if channels not in CHANNELS:
-        raise ValueError(f'channels={channels}: 1 (grey) or 3 (colour)')
+        raise ValueError(f'{dashes}channels={channels}: 1 (grey) or 3 (colour)')
     if grey_range and channels != GREY:
-        raise ValueError(f'grey_range={_text(grey_range)} goes with channels=1, not with {channels}')
+        raise ValueError(f'{dashes}grey_range={_text(grey_range)} goes with {dashes}channels=1, not with {channels}')
+    check_range(grey_range, dashes)
+
+
+def check_range(grey_range: tuple[int, ...], dashes: str = '') -> None:
+    """ValueError for a range that is none; () is right, too; dashes: as in `check`."""
     if grey_range and not (len(grey_range) == 2 and grey_range[0] < grey_range[1]):
-        raise ValueError(f'grey_range={_text(grey_range)}: two numbers are needed, the lower one first')
+        raise ValueError(f'{dashes}grey_range={_text(grey_range)}: two numbers are needed, the lower one first')
+
+
+def check_same(data_dir: str, of_data: Kind, model: str, of_model: Kind) -> None:
+    """ValueError if the records of a folder are of another kind than the images of a model, which has a name or path.
+
+    Each kind: channels and grey_range; a grey_range of None is not known, and fits every other.
+    """
+    (channels, grey_range), (wanted, wanted_range) = of_data, of_model
+    if channels != wanted:
+        raise ValueError(
+            f'the images of {data_dir!r} were made with --channels={channels}, those of {model} with '
+            f'--channels={wanted}; preprocess with --channels={wanted}'
+        )
+    if None not in (grey_range, wanted_range) and grey_range != wanted_range:
+        raise ValueError(
+            f'the images of {data_dir!r} were made {_flag(grey_range)}, those of {model} {_flag(wanted_range)}; '
+            f'preprocess {_flag(wanted_range)}'
+        )
+
+
+def _flag(grey_range: tuple[int, ...] | None) -> str:
+    return f'with --grey_range={_text(grey_range)}' if grey_range else 'without --grey_range'
 
 
 def _text(grey_range: tuple[int, ...]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from yolo.backends import loading
 from yolo.backends.model import Model
 from yolo.backends.runtimes import TENSORFLOW
+from yolo.data import grey
 from yolo.data.records import Description
 from yolo.detection import host
 from yolo.detection.detector import Backend
@@ -40,17 +41,9 @@ def _check_classes(asked: EvalSettings, description: Description, trained_on: tu
 
 
 def _check_channels(asked: EvalSettings, description: Description, model: Model) -> None:
-    if model.channels != description.channels:
-        raise ValueError(
-            f'the images of {asked.data_dir!r} have channels={description.channels}, those of {model.path} '
-            f'channels={model.channels}; preprocess with --channels={model.channels}'
-        )
     is_known = model.resize != ''  # of Darknet's and .keras files it is not
-    if is_known and model.grey_range != description.grey_range:
-        raise ValueError(
-            f'the images of {asked.data_dir!r} have grey_range={description.grey_range}, those of {model.path} '
-            f'grey_range={model.grey_range}; preprocess with the same --grey_range'
-        )
+    of_data = description.channels, description.grey_range
+    grey.check_same(asked.data_dir, of_data, model.path, (model.channels, model.grey_range if is_known else None))
 
 
 def _check_resize(asked: EvalSettings, description: Description, trained_with: str) -> None:

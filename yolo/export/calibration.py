@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 
 from yolo import storage
-from yolo.data import images, records, tfrecord
+from yolo.data import grey, images, records, tfrecord
 
 INPUT_TYPES = ('uint8', 'int8')
 
@@ -33,13 +33,19 @@ def check(calibration: Calibration, shape: tuple[int, int, int]) -> None:
 
 
 def read_images(
-    data_dir: str, split: str, number: int, shape: tuple[int, int, int], resize: str, num_classes: int
+    data_dir: str,
+    split: str,
+    number: int,
+    shape: tuple[int, int, int],
+    resize: str,
+    num_classes: int,
+    grey_range: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     """Images (N, *shape) uint8 of a split of records, in order and evenly spread over it; the same each time.
 
-    number: how many, fewer with a warning if the split has fewer; shape: height, width, channels; resize, num_classes:
-    of the model, which the records must have. ValueError, in one line, for records that do not fit it, and for damaged
-    ones.
+    number: how many, fewer with a warning if the split has fewer; shape: height, width, channels; resize, num_classes,
+    grey_range: of the model, which the records must have; a grey_range of None is not known. ValueError, in one line,
+    for records that do not fit it, and for damaged ones.
     """
     description = records.read_description(data_dir)
     available = description.split(split).num_images
@@ -56,11 +62,8 @@ def read_images(
             f'{num_classes}: calibrate with the data that it was trained on'
         )
     *size, channels = shape
-    if description.channels != channels:
-        raise ValueError(
-            f'the images of {data_dir!r} have channels={description.channels}, those of the network '
-            f'channels={channels}: calibrate with the data that it was trained on'
-        )
+    of_data = description.channels, description.grey_range
+    grey.check_same(data_dir, of_data, 'the network', (channels, grey_range))
     if available < number:
         logging.warning('calibration: split %r of %r has only %d of %d images', split, data_dir, available, number)
     count = min(available, number)

@@ -16,6 +16,7 @@ from yolo.detection.exported import Exported, Tensor
 from yolo.export import quantization, tflite_graph
 from yolo.export.calibration import Calibration, check
 from yolo.export.quiet import quiet
+from yolo.geometry.letterbox import COLOUR
 from yolo.models.folding import FoldedNetwork
 from yolo.models.spec import num_weights
 
@@ -23,7 +24,7 @@ IMAGE = 'image'
 MOST_BYTES = 1_900_000_000  # of weights: a file has at most 2 GB, of which TensorFlow's own takes a little more
 DTYPES = {schema.TensorType.FLOAT32: 'float32', schema.TensorType.UINT8: 'uint8', schema.TensorType.INT8: 'int8'}
 MEANINGS = {
-    IMAGE: '0..1, rows from the top: image, row, column, channel',
+    IMAGE: '{colours}, 0..1, rows from the top: image, row, column, channel',
     exported.RAW: 'image, row, column, anchor x (t_x, t_y, t_w, t_h, t_o, class logits)',
     exported.BOXES: 'image, place = (row x columns + column) x anchors + anchor, xmin, ymin, xmax, ymax relative 0..1',
     'scores': 'image, place as in boxes, class; objectness x class probability',
@@ -105,8 +106,9 @@ def describe(data: bytes, about: Exported) -> Exported:
 def _tensor(graph: schema.SubGraph, entry: schema.TensorMap) -> Tensor:
     name, tensor = entry.Name().decode(), graph.Tensors(entry.TensorIndex())
     shape = tuple(int(side) for side in tensor.ShapeAsNumpy())
+    meaning = MEANINGS[name].replace('{colours}', 'RGB' if shape[-1] == COLOUR else 'grey')
     quantization = tensor.Quantization()
     if quantization is None or not quantization.ScaleLength():
-        return Tensor(name, shape, DTYPES[tensor.Type()], MEANINGS[name])
+        return Tensor(name, shape, DTYPES[tensor.Type()], meaning)
     scale = float(np.float32(quantization.Scale(0)))
-    return Tensor(name, shape, DTYPES[tensor.Type()], MEANINGS[name], scale, int(quantization.ZeroPoint(0)))
+    return Tensor(name, shape, DTYPES[tensor.Type()], meaning, scale, int(quantization.ZeroPoint(0)))

@@ -21,6 +21,7 @@ import tensorflow as tf
 from absl import logging
 
 from yolo import descriptions, storage
+from yolo.data import grey
 from yolo.geometry.letterbox import RESIZES
 from yolo.models import cfg, checkpoint_files, weights
 from yolo.models.build import DarknetModel
@@ -40,7 +41,7 @@ class ModelInfo:
 
     classes: tuple[str, ...]
     resize: str = recorded(choices=RESIZES)
-    grey_range: tuple[int, ...] = recorded((), low=0, high=(1 << 16) - 1)
+    grey_range: tuple[int, ...] = recorded((), low=0, high=grey.MOST_VALUE)
 
 
 def best_folder(model_dir: str) -> str:
@@ -76,8 +77,7 @@ def read_info(model_dir: str) -> ModelInfo:
 
     def check(info: ModelInfo) -> None:
         descriptions.check_names(info.classes, 'classes')
-        if info.grey_range and not (len(info.grey_range) == 2 and info.grey_range[0] < info.grey_range[1]):
-            raise ValueError(f'grey_range is {info.grey_range}: not two numbers, the lower one first')
+        grey.check_range(info.grey_range)
 
     return descriptions.read(path, ModelInfo, 'a description', advice, check)
 

@@ -104,7 +104,7 @@ class TiledDetector(Detector):
         self._plain, self._tiling = detector, tiling
 
     def prepare(self, photo: np.ndarray) -> Prepared:
-        """The tiles of a photo (H, W, 3) uint8 RGB, and all of it, each at the network's size."""
+        """The tiles of a photo (H, W, 3 or 1) uint8 RGB or grey, and all of it, each at the network's size."""
         places = _places(photo.shape[:2], self._tiling).tolist()
         crops = [photo[top:bottom, left:right] for left, top, right, bottom in places]
         inputs = np.concatenate([self._plain.prepare(crop).inputs for crop in crops])

@@ -77,7 +77,7 @@ def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, in
     variables = weights_of(model)
 
     def gradients(values: Values, batch: Batch, seen: tf.Tensor, loss_scale) -> Gradients:
-        images = pipeline.augment_images(batch, size)  # (B, H, W, 3) float32
+        images = pipeline.augment_images(batch, size)  # (B, H, W, 3 or 1) float32
         places = _stored_places(batch, size)
         with tf.GradientTape() as tape:
             tape.watch(values.weights)

@@ -117,7 +117,7 @@ def test_a_model_keeps_the_range_of_its_data(tmp_path):
     assert yolo.load_detector(folder).grey_range == RANGE
     fields = json.loads((tmp_path / 'model/model.json').read_text())
     (tmp_path / 'model/model.json').write_text(json.dumps({**fields, 'grey_range': [9, 9]}))
-    with pytest.raises(ValueError, match=r'grey_range is \(9, 9\): not two numbers, the lower one first'):
+    with pytest.raises(ValueError, match=r'model.json.*grey_range=9,9: two numbers are needed, the lower one first'):
         model_folder.read_info(folder)
     del fields['grey_range']  # as older versions wrote it
     (tmp_path / 'model/model.json').write_text(json.dumps(fields))
@@ -127,11 +127,24 @@ def test_a_model_keeps_the_range_of_its_data(tmp_path):
 @pytest.mark.parametrize(
     ('channels', 'grey_range', 'message'),
     [
-        (3, RANGE, r'grey_range=7000,9000 goes with channels=1, not with 3'),
-        (1, (9, 9), r'grey_range=9,9: two numbers are needed, the lower one first'),
+        (3, RANGE, r'^--grey_range=7000,9000 goes with --channels=1, not with 3'),
+        (1, (9, 9), r'^--grey_range=9,9: two numbers are needed, the lower one first'),
     ],
 )
 def test_ranges_that_make_no_sense_are_refused(channels, grey_range, message):
     source = voc_folder.Source('annotations', 'images')
     with pytest.raises(ValueError, match=message):
         Settings(source, {}, 'out', channels=channels, grey_range=grey_range)
+
+
+def test_data_of_another_kind_than_the_models_are_refused_by_flags_that_can_be_typed():
+    grey.check_same('d', (1, RANGE), 'the network', (1, RANGE))
+    grey.check_same('d', (1, RANGE), 'the network', (1, None))
+    for data, model, message in (
+        ((3, ()), (1, RANGE), 'with --channels=3, those of m with --channels=1; preprocess with --channels=1'),
+        ((1, RANGE), (1, ()), 'with --grey_range=7000,9000, those of m without --grey_range; preprocess without'),
+        ((1, ()), (1, RANGE), 'without --grey_range, those of m with --grey_range=7000,9000; preprocess with --grey'),
+        ((1, (0, 9)), (1, RANGE), 'with --grey_range=0,9, those of m with --grey_range=7000,9000; preprocess with'),
+    ):
+        with pytest.raises(ValueError, match=f"^the images of 'd' were made {message}"):
+            grey.check_same('d', data, 'm', model)

@@ -42,7 +42,11 @@ def test_images_are_resized_to_the_size_of_the_model(records_dir, stored):
     [
         ({'split': 'val'}, r"no split 'val' in this folder; it has test, train"),
         ({'resize': 'letterbox'}, r'was made with --resize=stretch, .* are resized by letterbox'),
-        ({'shape': (96, 96, 1)}, r'have channels=3, those of the network channels=1'),
+        (
+            {'shape': (96, 96, 1)},
+            r'made with --channels=3, those of the network with --channels=1; preprocess with --channels=1',
+        ),
+        ({'grey_range': (7, 9)}, r'without --grey_range, those of the network with --grey_range=7,9; preprocess with'),
         ({'num_classes': 20}, r'has 2 classes \(bright,dark\), the network 20'),
         ({'data_dir': 'nowhere'}, r"'nowhere' has no dataset\.json"),
     ],

@@ -34,6 +34,7 @@ def test_float_files_compute_what_the_model_with_batch_norm_does(name):
     data, about = export(model, exported.TFLITE, exported.RAW)
     assert relative_difference(litert_backend.load(data, about)(images)['raw'], expected) <= 1e-5
     assert about.inputs == (exported.Tensor('image', (1, *SIZE, 3), 'float32', about.inputs[0].meaning),)
+    assert about.inputs[0].meaning == 'RGB, 0..1, rows from the top: image, row, column, channel'
     shape = (1, ROWS, COLUMNS, len(ANCHORS) * (5 + len(CLASSES)))
     assert about.outputs == (exported.Tensor('raw', shape, 'float32', about.outputs[0].meaning),)
 
@@ -170,3 +171,11 @@ def test_what_cannot_be_exported_is_said():
     odd = dataclasses.replace(folded, network=dataclasses.replace(folded.network, sections=sections, image_size=SIZE))
     with pytest.raises(ValueError, match=r'section 15: a \[softmax\]'):
         tflite.build(odd, draft_of(folded, exported.TFLITE, exported.RAW))
+
+
+@pytest.mark.slow
+def test_the_description_of_a_grey_model_says_so():
+    network = dataclasses.replace(random_networks.randomized('yolov2-tiny').network, channels=1)
+    _, about = export(DarknetModel(network), exported.TFLITE, exported.RAW)
+    assert about.inputs[0].shape == (1, *SIZE, 1)
+    assert about.inputs[0].meaning == 'grey, 0..1, rows from the top: image, row, column, channel'

@@ -117,6 +117,6 @@ def test_records_and_networks_of_different_channels_are_refused(tmp_path, of_rec
     model = network.make_model(configured(write_records(tmp_path / 'other', channels=of_model)))
     yolo.save_darknet(model, f'{tmp_path}/m.cfg', f'{tmp_path}/m.weights')
     asked = EvalSettings(data_dir=folder, cfg=f'{tmp_path}/m.cfg', weights=f'{tmp_path}/m.weights')
-    said = f'have channels={of_records}, those of .*m.weights channels={of_model}; .* --channels={of_model}'
+    said = f'with --channels={of_records}, those of .*m.weights with --channels={of_model}; .* --channels={of_model}'
     with pytest.raises(ValueError, match=said):
         models.load(asked, records.read_description(folder), Thresholds())
