@@ -18,8 +18,8 @@ def check(
     """The lists without what --leaks=drop leaves out, and a problem for each such image, by split.
 
     seen: fingerprints by image id, if all images were looked at already. Of two splits the one that comes first loses
-    its image: the training data, not the test. ValueError for --leaks=fail if there is any such image, and if there are
-    too many pairs for the search.
+    its image: the training data, not the test. ValueError for --leaks=fail if there is any such image, and for
+    --leaks=drop if it leaves nothing of a split.
     """
     if settings.leaks not in (FAIL, DROP):
         return lists, {}
@@ -28,9 +28,9 @@ def check(
         seen = first_look.fingerprints(first_look.look_at(settings, ids, workers))
     leaks = leak_tools.find(lists, first_look.by_split(lists, seen), settings.leak_distance)
     said = leak_tools.warnings(leaks)
-    if said and (settings.leaks == FAIL or not leaks.pairs.is_complete):
-        way_out = f'--leaks={DROP} leaves them out of the split that comes first' if settings.leaks == FAIL else ''
-        raise ValueError('; '.join(filter(None, [f'--leaks={settings.leaks}: {said[0]}', *said[1:], way_out])))
+    if said and settings.leaks == FAIL:
+        way_out = f'--leaks={DROP} leaves them out of the split that comes first'
+        raise ValueError('; '.join([f'--leaks={FAIL}: {said[0]}', *said[1:], way_out]))
     reasons = _reasons(leaks)
     kept = {split: [each for each in ids if each not in reasons[split]] for split, ids in lists.items()}
     for split, ids in kept.items():
@@ -44,14 +44,22 @@ def check(
 
 
 def _reasons(leaks: Leaks) -> dict[str, dict[str, str]]:
-    """Why images are left out, by split and id."""
+    """Why images are left out, by split and id.
+
+    From the last split to the first: what is left out of a later split itself is no reason.
+    """
     reasons: dict[str, dict[str, str]] = {split: {} for split in leaks.splits}
-    for (first, second), ids in leaks.in_both.items():
-        for image_id in ids:
-            reasons[first].setdefault(image_id, f'it is in the list of {second} too')
-    between = leaks.pairs.where(leaks.is_between)
-    for i, j in zip(between.first.tolist(), between.second.tolist(), strict=True):
-        first, second = sorted((i, j), key=lambda k: leaks.split_of[k])
-        split, other = (leaks.splits[leaks.split_of[k]] for k in (first, second))
-        reasons[split].setdefault(leaks.ids[first], f'it is nearly the same as {leaks.ids[second]!r} of {other}')
+    for number in reversed(range(len(leaks.splits))):
+        split, later = leaks.splits[number], leaks.splits[number + 1 :]
+        for other in later:
+            for image_id in leaks.in_both.get((split, other), ()):
+                if image_id not in reasons[other]:
+                    reasons[split].setdefault(image_id, f'it is in the list of {other} too')
+        pairs = leaks.pairs.where(leaks.is_between & (leaks.split_of[leaks.pairs.first] == number))
+        for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+            other = leaks.splits[leaks.split_of[j]]
+            if leaks.ids[j] not in reasons[other]:
+                reasons[split].setdefault(
+                    leaks.ids[i], f'it is nearly the same as an image of {other}: {leaks.ids[j]!r}'
+                )
     return reasons

@@ -10,9 +10,10 @@ from preprocess.leaks import fingerprint, near_duplicates
 from preprocess.leaks.near_duplicates import Pairs
 
 EXAMPLES = 3  # ids in a sentence
+MOST_LISTED = 10_000  # pairs in report.json
 TITLE = 'Images of one split are also in another: what is measured on them is better than the truth'
 ADVICE = (
-    'report.html shows them side by side, report.json names them all. --leaks=drop leaves them out of the split that '
+    'report.html shows pairs side by side, report.json names them. --leaks=drop leaves them out of the split that '
     'comes first, --leaks=fail ends before anything is written'
 )
 
@@ -57,7 +58,7 @@ def find(lists: Mapping[str, Sequence[str]], fingerprints: Mapping[str, Mapping[
     ids = tuple(image_id for _, image_id, _ in compared)
     names = list(lists)
     split_of = np.array([names.index(split) for split, _, _ in compared], np.int64)
-    pairs = near_duplicates.find(fingerprint.unpack([text for _, _, text in compared]), bits)
+    pairs = near_duplicates.find(fingerprint.unpack([text for _, _, text in compared]), bits, split_of)
     is_other = [ids[i] != ids[j] for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
     return Leaks(
         tuple(names),
@@ -84,17 +85,18 @@ def find_in_both(lists: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], tu
 def warnings(leaks: Leaks) -> list[str]:
     """A sentence for whatever two splits have in common; none if that is nothing."""
     lines = [
-        f'{len(ids):,} images are in the lists of both {first} and {second}: {_such_as(ids)}'
+        f'{_count(len(ids))} {_be(len(ids))} in the lists of both {first} and {second}: {_such_as(ids)}'
         for (first, second), ids in leaks.in_both.items()
     ]
     for first, second in itertools.combinations(leaks.splits, 2):
         pairs = leaks.of_splits(first, second)
         if len(pairs):
+            number = len(np.unique(pairs.first))
             lines.append(
-                f'{len(np.unique(pairs.first)):,} images of {first} are nearly the same as '
+                f'{_count(number)} of {first} {_be(number)} nearly the same as '
                 f'{len(np.unique(pairs.second)):,} of {second}: {_example(leaks, pairs)}'
             )
-    return lines if leaks.pairs.is_complete else [*lines, _describe_end(leaks.pairs)]
+    return lines
 
 
 def notes(leaks: Leaks) -> dict[str, list[str]]:
@@ -105,18 +107,36 @@ def notes(leaks: Leaks) -> dict[str, list[str]]:
         if len(pairs):
             number = len(np.unique([pairs.first, pairs.second]))
             example = _example(leaks, pairs)
-            lines[name].append(f'{number:,} images are nearly the same as another of the split: {example}')
+            lines[name].append(f'{_count(number)} {_be(number)} nearly the same as another of the split: {example}')
     if leaks.num_flat:
-        text = f'{leaks.num_flat:,} images of almost one colour were not compared with others (--leaks)'
+        text = f'{_count(leaks.num_flat)} of almost one colour, not compared with others (--leaks)'
         lines[leaks.splits[0]].append(text)
+    lines[leaks.splits[0]] += _describe_gaps(leaks.pairs)
     return lines
 
 
-def _describe_end(pairs: Pairs) -> str:
-    return (
-        f'the search for images that are alike ended at {len(pairs):,} pairs, with more to come: nearly all are alike; '
-        'a smaller --leak_distance finds fewer, --leaks=off looks for none'
-    )
+def _describe_gaps(pairs: Pairs) -> list[str]:
+    """What was not looked at: no alarm, since that says nothing of images of two splits."""
+    lines = []
+    if not pairs.is_complete:
+        lines.append(
+            f'the search for images that are alike ended at {len(pairs):,} pairs, with more to come: many are alike, '
+            'as those of a fixed camera; a smaller --leak_distance finds fewer, --leaks=off looks for none'
+        )
+    if not pairs.has_all_crops:
+        lines.append(
+            'not all images that may be cropped copies were compared: the hashes of too many are near, as those of a '
+            'fixed camera; with a smaller --leak_distance there are fewer'
+        )
+    return lines
+
+
+def _count(number: int) -> str:
+    return f'{number:,} image' + ('s' if number != 1 else '')
+
+
+def _be(number: int) -> str:
+    return 'are' if number != 1 else 'is'
 
 
 def _such_as(ids: Sequence[str]) -> str:
@@ -125,16 +145,17 @@ def _such_as(ids: Sequence[str]) -> str:
 
 def _example(leaks: Leaks, pairs: Pairs) -> str:
     """The first pairs in words."""
+    shown = pairs.where(np.arange(min(len(pairs), EXAMPLES)))
     texts = [
         f'{leaks.ids[i]!r} and {leaks.ids[j]!r}' + (' (mirrored)' if mirrored else '')
-        for i, j, mirrored in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.mirrored.tolist(), strict=True)
+        for i, j, mirrored in zip(shown.first.tolist(), shown.second.tolist(), shown.mirrored.tolist(), strict=True)
     ]
-    return '; '.join(texts[:EXAMPLES]) + ('; ...' if len(texts) > EXAMPLES else '')
+    return '; '.join(texts) + ('; ...' if len(pairs) > EXAMPLES else '')
 
 
 def as_json(leaks: Leaks) -> dict:
-    """All of it for report.json: the ids in two lists, and every pair, those between splits first."""
-    order = np.argsort(~leaks.is_between, kind='stable')
+    """All of it for report.json: the ids in two lists, and MOST_LISTED pairs, those between splits first."""
+    order = np.argsort(~leaks.is_between, kind='stable')[:MOST_LISTED]
     pairs = leaks.pairs.where(order)
     columns = (pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), pairs.mirrored.tolist())
     return {
@@ -148,7 +169,8 @@ def as_json(leaks: Leaks) -> dict:
             }
             for i, j, similarity, mirrored in zip(*columns, strict=True)
         ],
-        'has_all_pairs': leaks.pairs.is_complete,
+        'num_pairs': len(leaks.pairs),
+        'has_all_pairs': len(pairs) == len(leaks.pairs) and leaks.pairs.is_complete and leaks.pairs.has_all_crops,
         'images_of_one_colour': leaks.num_flat,
         'images_not_compared': leaks.num_unseen,
     }

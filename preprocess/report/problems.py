@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from yolo.data import images, voc_folder
-from yolo.data.problems import NOTED, Problem
+from yolo.data.problems import LEAK, NOTED, Problem
 from yolo.pages import page
 
 OBJECT = re.compile(r"object \d+ (?P<name>'.*'|\".*\") \((?P<box>[^()]*)\): (?P<reason>.*)", re.DOTALL)
@@ -40,17 +40,18 @@ def members(problems: Iterable[Problem]) -> list[tuple[tuple[str, str, str], lis
 
 
 def _without_details(reason: str, image_id: str) -> str:
-    """A reason without what differs from image to image: its id, its size, a line or the id of an annotation."""
+    """A reason without what differs from image to image: its id, its size, a line, another's id."""
     reason = re.sub(r'^(line|annotation) .{1,40}?: ', '', reason)
+    reason = re.sub(r'^(it is nearly the same as an image of .*?): .*', r'\1', reason)
     reason = reason.replace(image_id, '…') if image_id else reason
     return re.sub(r'\d+ x \d+', '… x …', re.sub(r' of \d+ x \d+', '', reason))
 
 
 def by_image(problems: Iterable[Problem]) -> dict[tuple[str, str], list[Problem]]:
-    """Problems by split and image id; those that were only noted are left out."""
+    """Problems by split and image id; without those that were only noted, and leaks."""
     grouped: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        if problem.kind != NOTED:
+        if problem.kind not in (NOTED, LEAK):
             grouped.setdefault((problem.split, problem.image_id), []).append(problem)
     return grouped
 

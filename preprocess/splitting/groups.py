@@ -1,26 +1,9 @@
-"""Images that must not be parted: the frames of one video, and near-duplicates of them."""
+"""Images that must not be parted because of their names: the frames of one video."""
 
 import re
 from collections.abc import Sequence
 
 import numpy as np
-
-
-def connect(number: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The group (N,) of each of `number` items, if the pairs first, second (P,) are together: its smallest item.
-
-    Each item takes the smallest group of its pairs, then that of its group, until nothing changes.
-    """
-    group = np.arange(number)
-    while True:
-        before = group.copy()
-        lower = np.minimum(group[first], group[second])
-        for side in (first, second):
-            np.minimum.at(group, group[side], lower)
-            np.minimum.at(group, side, lower)
-        group = group[group]
-        if np.array_equal(group, before):
-            return group
 
 
 def pairs_by_name(ids: Sequence[str], pattern: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from preprocess.leaks import fingerprint, first_look, near_duplicates
+from preprocess.leaks import fingerprint, first_look, grouping
 from preprocess.leaks.first_look import Look
 from preprocess.pool import WorkerPool
 from preprocess.settings import OFF, Settings
@@ -90,15 +90,14 @@ def _group(settings: Settings, looks: Sequence[Look]) -> np.ndarray:
     if settings.leaks != OFF:
         seen = np.array([i for i, look in enumerate(looks) if look.fingerprint], np.int64)
         texts = [look.fingerprint for look in looks if look.fingerprint]
-        pairs = near_duplicates.find(fingerprint.unpack(texts), settings.leak_distance)
-        if not pairs.is_complete:
+        group, is_complete = grouping.group(fingerprint.unpack(texts), settings.leak_distance)
+        if not is_complete:
             raise ValueError(
-                f'--make_splits: more than {len(pairs):,} pairs of images are alike at --leak_distance='
-                f'{settings.leak_distance}: give a smaller one, or --leaks={OFF} and --group_by'
+                f'--make_splits: too many images are alike at --leak_distance={settings.leak_distance}: '
+                f'give a smaller one, or --leaks={OFF} and --group_by'
             )
-        first = np.concatenate([first, seen[pairs.first]])
-        second = np.concatenate([second, seen[pairs.second]])
-    return groups.connect(len(looks), first, second)
+        first, second = np.concatenate([first, seen[group]]), np.concatenate([second, seen])
+    return grouping.connect(len(looks), first, second)
 
 
 def _count(looks: Sequence[Look]) -> np.ndarray:

@@ -6,16 +6,20 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from preprocess import convert
 from preprocess.demo.shapes import write_shapes
-from preprocess.leaks import first_look
+from preprocess.leaks import drop, fingerprint, first_look, near_duplicates
+from preprocess.leaks.leaks import Leaks
+from preprocess.leaks.near_duplicates import Pairs
+from preprocess.report import problems
 from preprocess.report import summary as report_summary
 from preprocess.settings import Settings
 from yolo.data import records, tfrecord, voc_folder
-from yolo.data.problems import LEAK
+from yolo.data.problems import LEAK, Problem
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +57,7 @@ def test_dropped_images_are_those_of_the_first_split_and_each_is_said(folder, tm
     assert len(ids_of(tmp_path / 'out', 'test')) == 4
     dropped = {problem.image_id: problem.reason for problem in summaries['train'].problems if problem.kind == LEAK}
     assert dropped == {
-        train[0]: "it is nearly the same as 'mirrored' of test",
+        train[0]: "it is nearly the same as an image of test: 'mirrored'",
         train[3]: 'it is in the list of test too',
     }
     assert description.splits['train'].images_left_out == 1  # the missing one: what was asked for is no error
@@ -74,7 +78,7 @@ def test_of_two_other_splits_the_order_decides(folder, tmp_path):
 
 
 def test_fail_names_them_and_writes_nothing(folder, tmp_path):
-    with pytest.raises(ValueError, match='--leaks=fail: 1 images are in the lists of both train and test') as error:
+    with pytest.raises(ValueError, match='--leaks=fail: 1 image is in the lists of both train and test') as error:
         convert.convert(settings_of(folder, tmp_path / 'out', leaks='fail'))
     assert "and 'mirrored' (mirrored)" in str(error.value)
     assert '--leaks=drop leaves them out' in str(error.value)
@@ -98,11 +102,38 @@ def test_the_look_before_sees_what_the_conversion_sees(folder, tmp_path):
     assert all(look.classes for look in looks[:-1])
 
 
+def test_images_are_left_out_for_the_sake_of_those_that_are_kept():
+    """In a chain each is like the next one only; the second is left out, so the first need not be."""
+    columns = np.array([0, 1]), np.array([1, 2]), np.ones(2), np.zeros(2, bool)
+    leaks = Leaks(('a', 'b', 'c'), ('x', 'y', 'z'), np.arange(3), Pairs(*columns), {('a', 'b'): ('u', 'y')})
+    assert drop._reasons(leaks) == {
+        'a': {'u': 'it is in the list of b too'},
+        'b': {'y': "it is nearly the same as an image of c: 'z'"},
+        'c': {},
+    }
+
+
+def test_leaks_are_one_row_and_no_pictures():
+    reasons = [f"it is nearly the same as an image of test: '{i}: {i}'" for i in range(9)]
+    found = [Problem('train', f'image {i}', LEAK, reason) for i, reason in enumerate(reasons)]
+    assert len(problems.members(found)) == 1
+    assert problems.by_image(found) == {}
+
+
+@pytest.mark.parametrize('leaks', ['fail', 'drop'])
+def test_a_search_that_ends_early_is_no_leak(folder, tmp_path, monkeypatch, leaks):
+    monkeypatch.setattr(near_duplicates, 'MOST_COMPARED', 0)
+    lists = {'train': ['a', 'b']}
+    text = fingerprint.of_image(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
+    settings = settings_of(folder, tmp_path / 'out', ('train',), leaks=leaks)
+    assert drop.check(settings, lists, dict.fromkeys(lists['train'], text), None) == (lists, {'train': []})
+
+
 @pytest.mark.slow
 def test_status_of_the_command(folder, tmp_path):
     lists = folder / 'ImageSets/Main'
     (lists / 'good.txt').write_text((lists / 'train.txt').read_text().replace('missing', ''))
-    expected = {'fail': (1, '--leaks=fail: 1 images'), 'drop': (0, 'left out as a leak'), 'warn': (0, 'WARNING: ')}
+    expected = {'fail': (1, '--leaks=fail: 1 image '), 'drop': (0, 'left out as a leak'), 'warn': (0, 'WARNING: ')}
     for leaks, (status, said) in expected.items():
         done = subprocess.run(
             [

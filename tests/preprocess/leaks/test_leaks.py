@@ -4,11 +4,13 @@ import json
 import pathlib
 
 import cv2
+import numpy as np
 import pytest
 
 from preprocess import convert, resume
 from preprocess.demo.shapes import write_shapes
 from preprocess.leaks import leaks as leak_tools
+from preprocess.leaks.near_duplicates import Pairs
 from preprocess.report import summary as report_summary
 from preprocess.settings import Settings
 from yolo.data import voc_folder
@@ -64,7 +66,7 @@ def test_pairs_within_a_split_and_images_of_one_colour_are_noted(ran):
     texts = [(problem.split, problem.reason) for problem in ran[0]['train'].problems if not problem.image_id]
     assert [split for split, _ in texts] == ['train', 'train']
     assert texts[0][1].startswith('2 images are nearly the same as another of the split: ')
-    assert texts[1][1].startswith('1 images of almost one colour were not compared')
+    assert texts[1][1].startswith('1 image of almost one colour, not compared')
     assert not [problem for problem in ran[0]['test'].problems if not problem.image_id]
 
 
@@ -77,6 +79,7 @@ def test_report_json_has_every_pair_those_between_splits_first(ran):
     assert [pair['splits'] for pair in pairs] == [['train', 'test']] * 2 + [['train', 'train']]
     assert {pair['image_ids'][1] for pair in pairs[:2]} == {'mirrored'}
     assert [pair['mirrored'] for pair in pairs] == [True, True, False]
+    assert leaks['num_pairs'] == 3
     assert all(0.95 < pair['similarity'] <= 1 for pair in pairs)
     assert (leaks['has_all_pairs'], leaks['images_of_one_colour'], leaks['images_not_compared']) == (True, 1, 0)
 
@@ -127,8 +130,28 @@ def test_a_note_keeps_the_fingerprints_and_refuses_what_is_none(ran, tmp_path):
 def test_an_incomplete_search_is_said(ran, folder, tmp_path, monkeypatch):
     monkeypatch.setattr('preprocess.leaks.near_duplicates.MOST_PAIRS', 0)
     summaries, report, _ = run(folder, tmp_path / 'out')
-    assert summaries['train'].leak_warnings[-1].startswith('the search for images that are alike ended at ')
+    reasons = [problem.reason for problem in summaries['train'].problems]
+    assert any(each.startswith('the search for images that are alike ended at ') for each in reasons)
+    assert not any('ended at' in each for each in summaries['train'].leak_warnings)  # no alarm
     assert not report['leaks']['has_all_pairs']
+
+
+def test_report_json_has_so_many_pairs_and_their_number(monkeypatch):
+    monkeypatch.setattr(leak_tools, 'MOST_LISTED', 2)
+    first, second = np.triu_indices(4, 1)
+    pairs = Pairs(first, second, np.ones(6), np.zeros(6, bool))
+    leaks = leak_tools.Leaks(('a', 'b'), ('p', 'q', 'r', 's'), np.array([0, 0, 0, 1]), pairs, {})
+    report = leak_tools.as_json(leaks)
+    assert [pair['image_ids'] for pair in report['pairs']] == [['p', 's'], ['q', 's']]
+    assert (report['num_pairs'], report['has_all_pairs']) == (6, False)
+
+
+def test_crops_that_were_not_tried_are_said():
+    none = np.zeros(0, np.int64)
+    leaks = leak_tools.Leaks(('a',), (), none, Pairs(none, none, none, none, has_all_crops=False), {})
+    assert leak_tools.warnings(leaks) == []
+    (text,) = leak_tools.notes(leaks)['a']
+    assert text.startswith('not all images that may be cropped copies were compared')
 
 
 def test_a_page_without_other_problems_does_not_say_that_there_are_none(folder, tmp_path):

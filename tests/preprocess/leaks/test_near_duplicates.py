@@ -118,3 +118,45 @@ def test_too_many_pairs_end_the_search_and_are_said(monkeypatch):
     monkeypatch.setattr(near_duplicates, 'MOST_PAIRS', 10**6)
     monkeypatch.setattr(near_duplicates, 'MOST_COMPARED', 1000)
     assert not near_duplicates.find(same, BITS).is_complete
+
+
+def test_few_pairs_are_in_memory_and_the_limit_is_looked_at_after_each_few(monkeypatch):
+    monkeypatch.setattr(near_duplicates, 'AT_ONCE', 100)
+    monkeypatch.setattr(near_duplicates, 'MOST_PAIRS', 1000)
+    found = near_duplicates.find(np.repeat(fingerprints([picture(0)]), 200, 0), BITS)
+    assert not found.is_complete
+    assert 1000 < len(found) <= 1100
+
+
+def test_pairs_within_a_split_do_not_hide_those_of_two(monkeypatch):
+    monkeypatch.setattr(near_duplicates, 'MOST_PAIRS', 100)
+    same = np.repeat(fingerprints([picture(0)]), 41, 0)
+    split_of = np.array([0] * 40 + [1])
+    found = near_duplicates.find(same, BITS, split_of)
+    assert np.count_nonzero(split_of[found.first] != split_of[found.second]) == 40
+    assert not found.is_complete
+
+
+def camera(number):
+    """Fingerprints whose hashes are near and which have little else in common, as pictures of a fixed camera."""
+    rng = np.random.default_rng(0)
+    signs = np.where(rng.random((number, 256)) < 0.01, -1, 1) * rng.choice([-1, 1], 256)
+    return fingerprint.normalize(
+        (signs * rng.exponential(1, (number, 256)) ** 2).astype(np.float32).reshape(-1, 16, 16)
+    )
+
+
+def test_crops_are_tried_where_the_middle_is_alike_and_not_without_end(monkeypatch):
+    tried = []
+    best_crop = near_duplicates.best_crop
+    monkeypatch.setattr(
+        near_duplicates, 'best_crop', lambda whole, other: (tried.append(len(whole)), best_crop(whole, other))[1]
+    )
+    assert near_duplicates.find(camera(100), BITS).has_all_crops
+    assert sum(tried) < 100 * 99 / 2 / 10
+    monkeypatch.setattr(near_duplicates, 'MOST_CROPPED', (3, 0))
+    pictures = [picture(seed) for seed in range(10)]
+    tried.clear()
+    found = near_duplicates.find(fingerprints([*pictures, *map(CHANGES['cropped'], pictures)]), BITS)
+    assert (found.is_complete, found.has_all_crops) == (True, False)
+    assert sum(tried) == 2 * 3

@@ -156,8 +156,8 @@ def test_lists_of_other_splits_are_named(folder, tmp_path):
 
 
 def test_too_many_pairs_are_an_error(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr('preprocess.leaks.near_duplicates.MOST_PAIRS', 2)
-    with pytest.raises(ValueError, match=r'--make_splits: more than .* pairs of images are alike at --leak_distance=7'):
+    monkeypatch.setattr('preprocess.leaks.near_duplicates.MOST_COMPARED', 2)
+    with pytest.raises(ValueError, match=r'--make_splits: too many images are alike at --leak_distance=7'):
         run(folder, tmp_path / 'out')
     assert not (tmp_path / 'out/splits').exists()
 
