@@ -30,7 +30,7 @@ from preprocess.report import page
 from preprocess.report import summary as report_summary
 from preprocess.resume import Summary
 from preprocess.settings import Settings
-from preprocess.splitting import made_splits
+from preprocess.splitting import kept_lists
 from yolo import lock
 from yolo.data import index, records
 from yolo.data.problems import LEFT_OUT_BOX, LEFT_OUT_IMAGE
@@ -75,10 +75,10 @@ def _convert(
         recorded = recorded_settings.record(settings, lists, classes, anchors, scans)
         if overwrite:
             resume.clear(settings.out_dir, list(lists))
-        if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings, recorded)):
+        if resume.begin(settings.out_dir, recorded, recorded_settings.defaults(settings, recorded), plan.keep):
             resume.end(settings.out_dir)
             return records.read_description(settings.out_dir), None
-        made_splits.write_lists(settings.out_dir, plan.made)
+        kept_lists.write_texts(settings.out_dir, plan.made)
         written, summaries = {}, {}
         for split, ids in lists.items():
             summaries[split] = Summary(problems=problems[split])

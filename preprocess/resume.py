@@ -12,7 +12,7 @@ import json
 import posixpath
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -112,11 +112,14 @@ def _short(value) -> str:
     return text if len(text) <= 100 else f'{text[:97]}...'
 
 
-def begin(out_dir: str, settings: Mapping, defaults: Mapping) -> bool:
+def begin(
+    out_dir: str, settings: Mapping, defaults: Mapping, prepare: Callable[[str], object] = lambda _: None
+) -> bool:
     """Prepares a folder for records with these settings; returns whether it holds all of them already.
 
-    defaults: what settings were before they could be set, for records that were made then. ValueError, with the
-    differences, if it holds records, whole or not, that were made with other settings.
+    defaults: what settings were before they could be set, for records that were made then; prepare: is called with
+    the folder before the manifest is written, for what that depends on. ValueError, with the differences, if it holds
+    records, whole or not, that were made with other settings.
     """
     there = records.read_manifest(out_dir)
     described = storage.exists(posixpath.join(out_dir, records.DESCRIPTION))
@@ -125,6 +128,7 @@ def begin(out_dir: str, settings: Mapping, defaults: Mapping) -> bool:
     if there is None:
         storage.make_folder(out_dir)
         end(out_dir)  # the settings of notes without a manifest are unknown
+        prepare(out_dir)
         records.write_manifest(out_dir, records.Manifest(dict(settings), {}))
         return False
     before = {name: defaults[name] for name in settings if name in defaults} | there.settings

@@ -1,6 +1,6 @@
-"""--make_splits: shares, the lists beside the records, and who goes where."""
+"""--make_splits: shares, who goes where, and what is to note of it."""
 
-import posixpath
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,16 +10,28 @@ from preprocess.leaks.first_look import Look
 from preprocess.pool import WorkerPool
 from preprocess.settings import OFF, Settings
 from preprocess.sources import voc
-from preprocess.splitting import groups, stratify
+from preprocess.splitting import groups, kept_lists, stratify
+from preprocess.splitting.kept_lists import FOLDER, KeptLists
 from yolo import settings as setting_tools
-from yolo import storage
-from yolo.data import voc_folder
 from yolo.data.problems import NOTED, Problem
 from yolo.names import check_file_names
 
-FOLDER = 'splits'  # in the folder of records
 OFF_BY = 0.02  # of all images: a share that is missed by more, and by more than one image, is said
+MOST_NAMED = 3  # classes in a note
 Lists = dict[str, list[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """The images of each split, what is to note, and what is kept for later runs.
+
+    seen: fingerprints by image id; None if nobody had to look, since all images had a split.
+    """
+
+    lists: Lists
+    problems: list[Problem]
+    kept: KeptLists | None
+    seen: dict[str, str] | None = None
 
 
 def parse(texts: Sequence[str]) -> dict[str, float]:
@@ -48,34 +60,39 @@ def check(made: Sequence[str] | None, group_by: str | None, given: Mapping[str, 
             raise ValueError(f'--{name} names splits, --make_splits={",".join(made)} makes others: give one of them')
 
 
-def make(settings: Settings, lists: Lists, workers: WorkerPool) -> tuple[Lists, list[Problem], dict[str, str] | None]:
-    """The images of all lists in splits with the shares of the settings, what there is to note, and the fingerprints.
+def make(settings: Settings, lists: Lists, workers: WorkerPool) -> Made:
+    """The images of all lists in splits with the shares of the settings.
 
     Images that are in the lists of an earlier run keep their split. Groups, by name and by likeness, stay together;
-    a group of which some images have a split follows them. No fingerprints (None): there was nobody to give out.
-    ValueError for settings that do not go together.
+    a group of which some images have a split follows them. ValueError for settings that do not go together.
     """
     shares = parse(settings.make_splits)
     names, ids = list(shares), list(dict.fromkeys(image_id for listed in lists.values() for image_id in listed))
-    before = read_lists(settings.out_dir, names)
-    old = np.array([names.index(before[each]) if each in before else -1 for each in ids], np.int64)
-    if len(ids) and (old >= 0).all():
-        return _lists_of(names, ids, old), [], None
+    before = kept_lists.read(settings.out_dir, names)
+    split_of = before.split_of if before else {}
+    old = np.array([names.index(split_of[each]) if each in split_of else -1 for each in ids], np.int64)
+    if before and len(ids) and (old >= 0).all():
+        texts = _notes_again(kept_lists.asked_for(settings), shares, ids, old, before)
+        return Made(_lists_of(names, ids, old), _problems(names, texts), before)
     looks = first_look.look_at(settings, ids, workers)
     group = _group(settings, looks)
-    counts = _count(looks)  # (N, 1 + C)
+    classes, counts = _count(looks)  # counts (N, 1 + C)
     leaders, index = np.unique(group, return_inverse=True)
-    grouped = np.zeros((len(leaders), counts.shape[1]), np.int64)
-    np.add.at(grouped, index, counts)
+    grouped = stratify.shared_out(counts, index, len(leaders))
     fixed = np.full(len(leaders), -1)
     fixed[index[old >= 0]] = old[old >= 0]
     given = stratify.give_out(grouped, np.array(list(shares.values())), fixed, settings.seed)
     splits = np.where(old >= 0, old, given[index])
-    problems = [
-        Problem(names[0], '', NOTED, text) for text in _notes(shares, ids, index, grouped, splits, bool(before))
-    ]
+    texts = _group_notes(shares, ids, index, grouped[:, 0]) + _share_notes(shares, splits, bool(before))
+    texts += _class_notes(names, classes, stratify.shared_out(counts, splits, len(names)))
     seen = first_look.fingerprints(looks) if settings.leaks != OFF else None
-    return _lists_of(names, ids, splits), problems, seen
+    made, here = _lists_of(names, ids, splits), set(ids)
+    gone = {name: [each for each, split in split_of.items() if split == name and each not in here] for name in names}
+    return Made(made, _problems(names, texts), KeptLists(made, gone, kept_lists.asked_for(settings), texts), seen)
+
+
+def _problems(names: Sequence[str], texts: Sequence[str]) -> list[Problem]:
+    return [Problem(names[0], '', NOTED, text) for text in texts]
 
 
 def _lists_of(names: Sequence[str], ids: Sequence[str], splits: np.ndarray) -> Lists:
@@ -100,71 +117,69 @@ def _group(settings: Settings, looks: Sequence[Look]) -> np.ndarray:
     return grouping.connect(len(looks), first, second)
 
 
-def _count(looks: Sequence[Look]) -> np.ndarray:
-    """1 for each image, and 1 for each class that it has (N, 1 + C)."""
+def _count(looks: Sequence[Look]) -> tuple[list[str], np.ndarray]:
+    """The classes, and (N, 1 + C) 1 for each image, and 1 for each class that it has."""
     classes = sorted({name for look in looks for name in look.classes})
     places = {name: 1 + number for number, name in enumerate(classes)}
     counts = np.zeros((len(looks), 1 + len(classes)), np.int64)
     counts[:, 0] = 1
     for i, look in enumerate(looks):
         counts[i, [places[name] for name in look.classes]] = 1
-    return counts
+    return classes, counts
 
 
-def _notes(
-    shares: Mapping[str, float],
-    ids: Sequence[str],
-    index: np.ndarray,
-    grouped: np.ndarray,
-    splits: np.ndarray,
-    had_lists: bool,
+def _notes_again(
+    asked: Mapping[str, str], shares: Mapping[str, float], ids: Sequence[str], splits: np.ndarray, before: KeptLists
 ) -> list[str]:
-    """What came of it, where it is not what was asked for."""
-    texts, smallest = [], min(shares, key=lambda name: shares[name])
-    most = shares[smallest] * len(ids)
-    for group in np.flatnonzero((grouped[:, 0] > most) & (grouped[:, 0] > 1)):
-        first = ids[int(np.flatnonzero(index == group)[0])]
+    """What is to note where all images have a split: the same as before, if the images and settings are the same."""
+    if asked == before.asked and set(ids) == {image_id for listed in before.splits.values() for image_id in listed}:
+        return before.notes
+    flags = [f'--{name}' for name, value in asked.items() if value != before.asked.get(name, value)]
+    texts = _share_notes(shares, splits, True)
+    if flags:
         texts.append(
-            f'{grouped[group, 0]:,} images that belong together, such as {first!r}, are more than the share of '
-            f'{smallest}: {most:.1f} images'
+            f'all images keep their side in the folder {FOLDER}, which was made with another {", ".join(flags)}: '
+            'without it all are given out anew'
         )
-    for number, (name, share) in enumerate(shares.items()):
-        real, kept = np.count_nonzero(splits == number), ''
-        if had_lists:
-            kept = f', and images keep their side in the folder {FOLDER}: without it all are given out anew'
-        if abs(real - share * len(ids)) > max(1, OFF_BY * len(ids)):
+    return texts
+
+
+def _group_notes(shares: Mapping[str, float], ids: Sequence[str], index: np.ndarray, sizes: np.ndarray) -> list[str]:
+    """Groups that are larger than a share; index (N,): the group of each image, sizes (G,)."""
+    smallest = min(shares, key=lambda name: shares[name])
+    most = shares[smallest] * len(ids)
+    return [
+        f'{sizes[group]:,} images that belong together, such as {ids[int(np.flatnonzero(index == group)[0])]!r}, are '
+        f'more than the share of {smallest}: {most:.1f} images'
+        for group in np.flatnonzero((sizes > most) & (sizes > 1))
+    ]
+
+
+def _share_notes(shares: Mapping[str, float], splits: np.ndarray, had_lists: bool) -> list[str]:
+    """Splits (N,) that have not the share of the images that was asked for."""
+    texts, number = [], len(splits)
+    kept = (
+        f', and images keep their side in the folder {FOLDER}: without it all are given out anew' if had_lists else ''
+    )
+    for i, (name, share) in enumerate(shares.items()):
+        real = np.count_nonzero(splits == i)
+        if abs(real - share * number) > max(1, OFF_BY * number):
             texts.append(
-                f'{name} has {real / len(ids):.1%} of the images, --make_splits asks for {share:.1%}: classes come '
+                f'{name} has {real / number:.1%} of the images, --make_splits asks for {share:.1%}: classes come '
                 f'first, groups are not parted{kept}'
             )
     return texts
 
 
-def read_lists(out_dir: str, names: Sequence[str]) -> dict[str, str]:
-    """The split of each image in the lists of an earlier run; none if there was no such run.
-
-    ValueError if an image is in two of them, or there are lists of other splits.
-    """
-    folder = posixpath.join(out_dir, FOLDER)
-    there = sorted(storage.names(folder)) if storage.is_folder(folder) else []
-    splits: dict[str, str] = {}
-    for file in there:
-        name = file.removesuffix('.txt')
-        if name not in names or name == file:
-            raise ValueError(
-                f'{folder} has {file}, which is no list of --make_splits with {", ".join(names)}: name the same '
-                'splits, or remove that folder to give out all images anew'
+def _class_notes(names: Sequence[str], classes: Sequence[str], counts: np.ndarray) -> list[str]:
+    """Splits without any image of a class; counts (S, 1 + C): images, and images with an object of each class."""
+    texts = []
+    for name, number in zip(names, counts, strict=True):
+        missing = [each for each, has in zip(classes, number[1:].tolist(), strict=True) if not has]
+        if missing and number[0]:
+            more = f' and {len(missing) - MOST_NAMED} more' if len(missing) > MOST_NAMED else ''
+            texts.append(
+                f'{name} has no image with {", ".join(map(repr, missing[:MOST_NAMED]))}{more}: too few images, or '
+                'groups, have such objects to give some to every split'
             )
-        for image_id in voc_folder.read_split(posixpath.join(folder, file)):
-            if splits.setdefault(image_id, name) != name:
-                raise ValueError(f'{folder}: {image_id!r} is in the lists of {splits[image_id]} and {name}')
-    return splits
-
-
-def write_lists(out_dir: str, lists: Mapping[str, Sequence[str]]) -> None:
-    """Writes the lists beside the records; nothing if there are none."""
-    folder = posixpath.join(out_dir, FOLDER)
-    if lists:
-        storage.make_folder(folder)
-    for name, ids in lists.items():
-        storage.write(posixpath.join(folder, f'{name}.txt'), ''.join(f'{image_id}\n' for image_id in ids))
+    return texts

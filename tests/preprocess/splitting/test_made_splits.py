@@ -8,15 +8,17 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 from conftest import ROOT, digests
 
-from preprocess import convert, verify
+from preprocess import convert, pool, verify
 from preprocess.demo.shapes import write_shapes
 from preprocess.leaks import leaks as leak_tools
 from preprocess.report import summary as report_summary
 from preprocess.settings import Settings
-from preprocess.splitting import made_splits
+from preprocess.splitting import kept_lists, made_splits
+from yolo import storage
 from yolo.data import records, voc_folder
 
 SHARES = ('train=0.5', 'val=0.25', 'test=0.25')
@@ -146,13 +148,108 @@ def test_lists_of_other_splits_are_named(folder, tmp_path):
     out = tmp_path / 'out'
     (out / 'splits').mkdir(parents=True)
     (out / 'splits/dev.txt').write_text('x\n')
-    with pytest.raises(ValueError, match=r'has dev.txt, which is no list of --make_splits with train, val, test'):
+    with pytest.raises(ValueError, match=r'has a list dev, which is no split of --make_splits with train, val, test'):
         run(folder, out)
     (out / 'splits/dev.txt').unlink()
     for name in ('train', 'val'):
         (out / f'splits/{name}.txt').write_text('x\n')
     with pytest.raises(ValueError, match="'x' is in the lists of train and val"):
         run(folder, out)
+
+
+def test_all_ids_come_back_from_the_lists_as_they_are(tmp_path):
+    """Also those that look like VOC's flags, end with a blank, have a strange line end, or are no UTF-8."""
+    ids = ['p 0', 'p 1', 'q -1', ' blank ', 'a\u2028b', 'c\x85d', 'e\nf', os.fsdecode(b'caf\xe9')]
+    kept = kept_lists.KeptLists({'train': ids[:5], 'test': ids[5:]}, {'test': ['gone 0']}, {'seed': '0'}, ['a note'])
+    kept_lists.write(str(tmp_path), kept)
+    assert kept_lists.read(str(tmp_path), ['train', 'test']) == kept
+    folder = tmp_path / 'texts/splits'
+    folder.mkdir(parents=True)
+    (folder / 'test.txt').write_bytes('p 0\np 1\r\n\na\u2028b\n'.encode() + b'caf\xe9')
+    read = kept_lists.read(str(tmp_path / 'texts'), ['train', 'test'])
+    assert read.splits == {'test': ['p 0', 'p 1', 'a\u2028b', ids[-1]]}
+
+
+def test_what_is_no_list_is_passed_over_and_a_damaged_one_is_not(tmp_path):
+    folder = tmp_path / 'splits'
+    folder.mkdir()
+    for name in ('.DS_Store', 'val.txt.partial', '._train.txt', 'lists.json.partial', 'notes.md'):
+        (folder / name).write_text('x')
+    assert kept_lists.read(str(tmp_path), ['train', 'val']) is None
+    (folder / 'lists.json').write_text('{"splits": {"train": ["a"]')
+    with pytest.raises(ValueError, match=r'lists\.json: not lists that .* remove that folder to give out all'):
+        kept_lists.read(str(tmp_path), ['train', 'val'])
+
+
+class KillError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize(
+    'file', ['manifest.json', *(pytest.param(name, marks=pytest.mark.slow) for name in ('lists.json', 'val.txt'))]
+)
+def test_killed_around_the_lists_it_ends_with_the_same_bytes(folder, tmp_path, monkeypatch, file):
+    """Also with the same notes, which need a look at all images."""
+    whole, out = tmp_path / 'whole', tmp_path / 'out'
+    given = {'leaks': 'off', 'group_by': '^(copy|trainval_0000)'}
+    run(folder, whole, **given)
+    write = storage.write
+
+    def killed(path, data):
+        if path.endswith(file):
+            raise KillError
+        write(path, data)
+
+    monkeypatch.setattr(storage, 'write', killed)
+    with pytest.raises(KillError):
+        run(folder, out, **given)
+    monkeypatch.undo()
+    (out / 'splits').mkdir(exist_ok=True)
+    (out / f'splits/{file}.partial').write_text('half')
+    run(folder, out, **given)
+    (out / f'splits/{file}.partial').unlink(missing_ok=True)
+    assert digests(out) == digests(whole)
+    assert 'are more than the share of val: 4.0 images' in (out / 'report.json').read_text()
+
+
+def make(folder, out_dir, some, **changes):
+    """The split of each of some images, and what is noted, without looking at the pictures or writing records."""
+    source = voc_folder.Source(f'{folder}/Annotations', f'{folder}/JPEGImages')
+    given = {'make_splits': SHARES, 'leaks': 'off', 'workers': 1, **changes}
+    with pool.local(1) as workers:
+        made = made_splits.make(Settings(source, {}, str(out_dir), **given), {'all': list(some)}, workers)
+    kept_lists.write(str(out_dir), made.kept)
+    return split_of(made.lists), [problem.reason for problem in made.problems]
+
+
+def test_other_shares_where_all_have_a_side_are_noted(template, tmp_path):
+    ids = ids_of(template)
+    splits, noted = make(template, tmp_path, ids)
+    again, texts = make(template, tmp_path, ids, make_splits=('train=0.2', 'val=0.4', 'test=0.4'), seed=1)
+    assert again == splits
+    assert any('train has 50.0% of the images, --make_splits asks for 20.0%' in text for text in texts)
+    assert any('which was made with another --make_splits, --seed: without it all are' in text for text in texts)
+    assert make(template, tmp_path, ids) == (splits, noted)
+
+
+def test_images_that_were_gone_have_their_old_side_when_they_return(template, tmp_path):
+    ids = ids_of(template)
+    first, _ = make(template, tmp_path, ids[:10])
+    make(template, tmp_path, ids[4:], seed=1)  # four are gone, and six are new
+    again, _ = make(template, tmp_path, ids, seed=2)
+    assert {image_id: again[image_id] for image_id in first} == first
+
+
+def test_a_split_without_a_class_is_noted():
+    counts = np.array([[8, 3, 2, 0, 0, 0, 1], [2, 1, 0, 5, 6, 7, 0], [0, 0, 0, 0, 0, 0, 0]])
+    texts = made_splits._class_notes(['train', 'val', 'test'], list('abcdef'), counts)
+    assert [text.partition(':')[0] for text in texts] == [
+        "train has no image with 'c', 'd', 'e'",
+        "val has no image with 'b', 'f'",
+    ]
+    assert made_splits._class_notes(['train'], list('abcdef'), np.array([[1, 0, 0, 0, 0, 0, 1]]))[0].startswith(
+        "train has no image with 'a', 'b', 'c' and 2 more: too few images, or groups, have such objects"
+    )
 
 
 def test_too_many_pairs_are_an_error(folder, tmp_path, monkeypatch):
