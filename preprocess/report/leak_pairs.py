@@ -13,6 +13,7 @@ from yolo.data import voc_folder
 from yolo.pages import page
 
 MOST_SHOWN = 60  # pairs between splits, and as many within
+MOST_OPEN = 8  # of them; a click shows the others, so that they are not in the way of what follows
 
 
 def values(leaks: Leaks, source: voc_folder.Source, size: tuple[int, int]) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def values(leaks: Leaks, source: voc_folder.Source, size: tuple[int, int]) -> di
         'within': _pictures(leaks, within, source, size),
         'num_within': len(within),
         'most_pairs': MOST_SHOWN,
+        'open_pairs': MOST_OPEN,
     }
 
 

@@ -45,7 +45,8 @@ def small(description: Description, first: str, statistics: Statistics) -> Itera
         if items or is_most:
             what = f'a cell of {CELL} pixels' if pixels == CELL else f'{pixels} pixels'
             share = f'{percent(number, total)} of the objects of {first} ({number:,} of {total:,})'
-            advice = _advise_size(description, rest.values(), size_bin, most)
+            said = [rest[name] for name in rest if _worst({name: counts[name]}, most)] or rest.values()
+            advice = _advise_size(description, said, size_bin, most)
             yield DataWarning(kind, f'{share} are under {what} at {size}', items, advice)
         rest = {name: each for name, each in rest.items() if counts[name][0] <= most * counts[name][1]}
 
@@ -62,7 +63,10 @@ def _total(counts: Counts) -> tuple[int, int]:
 
 
 def _advise_size(description: Description, classes: Collection[ClassStatistics], size_bin: int, most: float) -> str:
-    """The size of images at which no class has more than that share below a bin, if it is not too large."""
+    """The size of images at which none of these classes has more than that share below a bin, if it is not too large.
+
+    A few small objects of another class, which may be slips, say nothing of it.
+    """
     height, width = description.image_size
     missing = [size_bin - _bin_of_share(each.sizes, most, size_bin) for each in classes]
     factor = 2 ** (max(missing) / 2)  # two bins are a doubling

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import cv2
+import jinja2
 import numpy as np
 import pytest
 
@@ -91,6 +92,21 @@ def test_the_page_begins_with_the_warning_and_shows_the_pairs(ran):
     between, within = (text.index(f'Images of {name} that are alike') for name in ('two splits', 'one split'))
     assert text.index('class="alarm"') < between < within
     assert text[between : text.index('<h2>Warnings')].count('<img') == 4
+
+
+@pytest.mark.parametrize(
+    ('number', 'num_open', 'said'), [(8, 8, ''), (9, 8, '1 more of 9 pairs'), (70, 8, '52 more of 70 pairs')]
+)
+def test_all_but_the_first_pairs_wait_for_a_click(number, num_open, said):
+    environment = jinja2.Environment(loader=jinja2.PackageLoader('yolo.pages'), autoescape=True)
+    rows = iter([(['data:x', ''], f'a{i} = b{i}', ['line']) for i in range(min(number, 60))])
+    text = str(environment.get_template('leaks.html.jinja').module.pairs(rows, number, 60, num_open))
+    before, _, after = text.partition('<details><summary>')
+    assert (before.count('<figure>'), after.count('<figure>')) == (num_open, min(number, 60) - num_open)
+    assert after.startswith(said)
+    assert text.count('<div') == text.count('</div>') == 1 + bool(said)
+    assert text.count('</details>') == bool(said)
+    assert ('And 10 more pairs, in report.json' in text) == (number > 60)
 
 
 def test_without_leaks_nothing_is_said(folder, tmp_path):

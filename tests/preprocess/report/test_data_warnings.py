@@ -167,6 +167,11 @@ def test_objects_under_8_pixels_are_said_with_the_size_that_helps():
     assert '--image_size=928x480' in wide
 
 
+def test_one_object_of_another_class_does_not_change_the_size_that_helps():
+    plates = of_class(200, bin_5=108)
+    assert '; use --image_size=608, or' in lines({'plate': plates, 'slip': of_class(1, bin_0=1)})['small objects']
+
+
 def test_objects_under_a_cell_are_said_where_they_are_the_most():
     found = lines({'cell': of_class(200, bin_9=101), 'car': of_class(100, bin_9=50)})
     assert found == {
