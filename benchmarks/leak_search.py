@@ -91,7 +91,9 @@ def measure_recall(
     print(f'{len(texts)} images, {len(chosen)} changed ones of each kind; found at --leak_distance')
     print(f'{"":30}' + ''.join(f'{bits:>10}' for bits in FLAGS.distance))
     for kind, copies in changed.items():
-        both = np.concatenate([whole, fingerprint.unpack([text or texts[0] for text in copies])])
+        both = np.concatenate(
+            [whole, fingerprint.unpack([texts[0] if fingerprint.is_flat(text) else text for text in copies])]
+        )
         shares = []
         for bits in FLAGS.distance:
             pairs = near_duplicates.find(both, bits)
@@ -144,7 +146,9 @@ def measure_time(paths: list[pathlib.Path], texts: list[str]) -> None:
 def main(_) -> None:
     cv2.setNumThreads(1)
     paths = sorted(path for path in pathlib.Path(FLAGS.images_dir).iterdir() if path.suffix.lower() in ('.jpg', '.png'))
-    paths = [path for path in paths if (image := read_image(path)) is not None and describe(image)][: FLAGS.num_images]
+    paths = [
+        path for path in paths if (image := read_image(path)) is not None and not fingerprint.is_flat(describe(image))
+    ][: FLAGS.num_images]
     texts, changed, chosen = read_folder(paths)
     measure_recall(texts, changed, chosen, paths)
     measure_time(paths, texts)

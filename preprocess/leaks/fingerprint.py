@@ -7,6 +7,7 @@ fingerprint.
 """
 
 import base64
+import hashlib
 from collections.abc import Sequence
 
 import cv2
@@ -17,6 +18,7 @@ from yolo.geometry.letterbox import GREY, inner_pixels
 
 SIDE = 32  # pixels of the grey image
 NUMBER = 16  # frequencies of each direction
+CHECKSUM = 8  # bytes, in place of a fingerprint
 MIN_CONTRAST = 2.0  # standard deviation of grey values 0..255: below it the frequencies are those of noise
 HASH_BITS = 64
 
@@ -49,14 +51,30 @@ _HASHED = _hashed_places()
 
 
 def of_image(image: np.ndarray) -> str:
-    """The fingerprint of an image (H, W, 3) uint8 BGR, or grey (H, W, 1), as text; empty if it has almost one colour,
-    and so nothing to compare."""
+    """The fingerprint of an image (H, W, 3) uint8 BGR, or grey (H, W, 1), as text.
+
+    Of an image of almost one colour, such as a night, the frequencies say nothing: a checksum of its pixels; of one
+    colour alone: empty, since such images have nothing to compare.
+    """
     pixels = cv2.resize(grey.to_channels(image, GREY, is_bgr=True), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     if pixels.std() < MIN_CONTRAST:
-        return ''
+        return _checksum(image)
     frequencies = _DCT @ pixels.astype(np.float32) @ _DCT.T * FREQUENCY  # (16, 16)
     scaled = np.rint(frequencies * (127 / np.abs(frequencies).max())).astype(np.int8)
     return base64.b64encode(scaled.tobytes()).decode()
+
+
+def _checksum(image: np.ndarray) -> str:
+    """A text that only images with the same pixels share; empty if all pixels are the same."""
+    if (image == image[:1, :1]).all():
+        return ''
+    shape = str(image.shape).encode()
+    return base64.b64encode(hashlib.blake2b(shape + image.tobytes(), digest_size=CHECKSUM).digest()).decode()
+
+
+def is_flat(text: str) -> bool:
+    """Whether a text is that of an image of almost one colour, which has no frequencies to compare."""
+    return len(text) < NUMBER * NUMBER
 
 
 def of_stored(image: np.ndarray, size: tuple[int, int], resize: str) -> str:
@@ -66,15 +84,15 @@ def of_stored(image: np.ndarray, size: tuple[int, int], resize: str) -> str:
 
 
 def unpack(texts: Sequence[str]) -> np.ndarray:
-    """The fingerprints (N, 16, 16) float32 of texts that are not empty, each of length 1."""
+    """The fingerprints (N, 16, 16) float32 of texts that are not flat, each of length 1."""
     data = np.frombuffer(b''.join(map(base64.b64decode, texts)), np.int8)
     return normalize(data.reshape(-1, NUMBER, NUMBER).astype(np.float32))
 
 
 def is_fingerprint(text: str) -> bool:
-    """Whether a text is a fingerprint, empty or not."""
+    """Whether a text is a fingerprint, that of a flat image or not."""
     try:
-        return len(base64.b64decode(text, validate=True)) in (0, NUMBER * NUMBER)
+        return len(base64.b64decode(text, validate=True)) in (0, CHECKSUM, NUMBER * NUMBER)
     except ValueError:
         return False
 

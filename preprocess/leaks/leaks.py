@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from preprocess.leaks import fingerprint, near_duplicates
+from preprocess.leaks import fingerprint, flat, near_duplicates
 from preprocess.leaks.near_duplicates import Pairs
 
 EXAMPLES = 3  # ids in a sentence
@@ -24,8 +24,8 @@ class Leaks:
 
     splits: names, in order; ids and split_of (N,): the images that were compared, and which split each is in; pairs:
     those that are nearly the same, by index, but for an image that stands in two lists; in_both: the ids that two
-    splits have in their lists; num_flat: images of almost one colour, num_unseen: images without fingerprint, which
-    were not compared.
+    splits have in their lists; num_flat: images of almost one colour, of which only those with the same pixels are
+    pairs; num_unseen: images without fingerprint, which were not compared.
     """
 
     splits: tuple[str, ...]
@@ -58,7 +58,8 @@ def find(lists: Mapping[str, Sequence[str]], fingerprints: Mapping[str, Mapping[
     ids = tuple(image_id for _, image_id, _ in compared)
     names = list(lists)
     split_of = np.array([names.index(split) for split, _, _ in compared], np.int64)
-    pairs = near_duplicates.find(fingerprint.unpack([text for _, _, text in compared]), bits, split_of)
+    texts = [text for _, _, text in compared]
+    pairs = _find_pairs(texts, bits, split_of)
     is_other = [ids[i] != ids[j] for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
     return Leaks(
         tuple(names),
@@ -66,8 +67,22 @@ def find(lists: Mapping[str, Sequence[str]], fingerprints: Mapping[str, Mapping[
         split_of,
         pairs.where(np.array(is_other, bool)),
         find_in_both(lists),
-        len(seen) - len(compared),
+        sum(fingerprint.is_flat(text) for _, _, text in seen),
         sum(map(len, lists.values())) - len(seen),
+    )
+
+
+def _find_pairs(texts: Sequence[str], bits: int, split_of: np.ndarray) -> Pairs:
+    """The pairs of images, by their fingerprints; those of almost one colour last."""
+    other = np.array([i for i, text in enumerate(texts) if not fingerprint.is_flat(text)], np.int64)
+    pairs = near_duplicates.find(fingerprint.unpack([texts[i] for i in other.tolist()]), bits, split_of[other])
+    first, second = flat.pairs(texts, split_of.tolist())
+    return dataclasses.replace(
+        pairs,
+        first=np.concatenate([other[pairs.first], first]),
+        second=np.concatenate([other[pairs.second], second]),
+        similarity=np.concatenate([pairs.similarity, np.ones(len(first), np.float32)]),
+        mirrored=np.concatenate([pairs.mirrored, np.zeros(len(first), bool)]),
     )
 
 
@@ -109,7 +124,7 @@ def notes(leaks: Leaks) -> dict[str, list[str]]:
             example = _example(leaks, pairs)
             lines[name].append(f'{_count(number)} {_be(number)} nearly the same as another of the split: {example}')
     if leaks.num_flat:
-        text = f'{_count(leaks.num_flat)} of almost one colour, not compared with others (--leaks)'
+        text = f'{_count(leaks.num_flat)} of almost one colour, alike only if all pixels are the same (--leaks)'
         lines[leaks.splits[0]].append(text)
     lines[leaks.splits[0]] += _describe_gaps(leaks.pairs)
     return lines

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from preprocess.leaks import fingerprint, first_look, grouping
+from preprocess.leaks import fingerprint, first_look, flat, grouping
 from preprocess.leaks.first_look import Look
 from preprocess.pool import WorkerPool
 from preprocess.settings import OFF, Settings
@@ -105,15 +105,18 @@ def _group(settings: Settings, looks: Sequence[Look]) -> np.ndarray:
     if settings.group_by:
         first, second = groups.pairs_by_name([look.image_id for look in looks], settings.group_by)
     if settings.leaks != OFF:
-        seen = np.array([i for i, look in enumerate(looks) if look.fingerprint], np.int64)
-        texts = [look.fingerprint for look in looks if look.fingerprint]
-        group, is_complete = grouping.group(fingerprint.unpack(texts), settings.leak_distance)
+        texts = [look.fingerprint or '' for look in looks]
+        seen = np.array([i for i, text in enumerate(texts) if not fingerprint.is_flat(text)], np.int64)
+        unpacked = fingerprint.unpack([texts[i] for i in seen.tolist()])
+        group, is_complete = grouping.group(unpacked, settings.leak_distance)
         if not is_complete:
             raise ValueError(
                 f'--make_splits: too many images are alike at --leak_distance={settings.leak_distance}: '
                 f'give a smaller one, or --leaks={OFF} and --group_by'
             )
-        first, second = np.concatenate([first, seen[group]]), np.concatenate([second, seen])
+        flat_first, flat_second = flat.pairs(texts, [0] * len(texts))
+        first = np.concatenate([first, seen[group], flat_first])
+        second = np.concatenate([second, seen, flat_second])
     return grouping.connect(len(looks), first, second)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from preprocess import convert, resume
 from preprocess.demo.shapes import write_shapes
+from preprocess.leaks import fingerprint
 from preprocess.leaks import leaks as leak_tools
 from preprocess.leaks.near_duplicates import Pairs
 from preprocess.report import summary as report_summary
@@ -67,7 +68,7 @@ def test_pairs_within_a_split_and_images_of_one_colour_are_noted(ran):
     texts = [(problem.split, problem.reason) for problem in ran[0]['train'].problems if not problem.image_id]
     assert [split for split, _ in texts] == ['train', 'train']
     assert texts[0][1].startswith('2 images are nearly the same as another of the split: ')
-    assert texts[1][1].startswith('1 image of almost one colour, not compared')
+    assert texts[1][1].startswith('1 image of almost one colour, alike only')
     assert not [problem for problem in ran[0]['test'].problems if not problem.image_id]
 
 
@@ -150,6 +151,20 @@ def test_an_incomplete_search_is_said(ran, folder, tmp_path, monkeypatch):
     assert any(each.startswith('the search for images that are alike ended at ') for each in reasons)
     assert not any('ended at' in each for each in summaries['train'].leak_warnings)  # no alarm
     assert not report['leaks']['has_all_pairs']
+
+
+def test_the_same_night_twice_is_a_pair_and_another_night_is_none():
+    rng = np.random.default_rng(0)
+    night, other = (fingerprint.of_image(rng.integers(0, 9, (64, 64, 3), np.uint8)) for _ in range(2))
+    seen = {
+        'train': {'a': night, 'b': night, 'c': night, 'd': other, 'e': ''},
+        'test': {'f': night, 'g': night, 'h': ''},
+    }
+    leaks = leak_tools.find({split: list(texts) for split, texts in seen.items()}, seen, 7)
+    (line,) = leak_tools.warnings(leaks)
+    assert line.startswith("3 images of train are nearly the same as 2 of test: 'a' and 'f'")
+    assert len(leaks.of_splits('train', 'train')) == 2
+    assert leaks.num_flat == 8
 
 
 def test_report_json_has_so_many_pairs_and_their_number(monkeypatch):
