@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from yolo.data.images import UPPER_BITS
 from yolo.data.problems import FROM_ZERO, NO_ANNOTATION, NOTED, Problem
 
 TEXTS = {
@@ -12,6 +13,10 @@ TEXTS = {
     NO_ANNOTATION: (
         '{images} images have no annotation (such as {first!r}): written as images without objects; '
         '--unlabelled=leave_out leaves them out'
+    ),
+    UPPER_BITS: (
+        '{images} images have 16 bits, of which the upper 8 are taken (such as {first!r}: {detail}); where values are '
+        'near each other, --channels=1 --grey_range=LOW,HIGH keeps what is between two of them'
     ),
 }
 
@@ -29,6 +34,11 @@ def say_once(problems: Sequence[Problem]) -> list[Problem]:
     said = []
     for reason, members in same.items():
         images = dict.fromkeys(member.image_id for member in members)
-        text = TEXTS[reason].format(number=f'{len(members):,}', images=f'{len(images):,}', first=next(iter(images)))
+        text = TEXTS[reason].format(
+            number=f'{len(members):,}',
+            images=f'{len(images):,}',
+            first=next(iter(images)),
+            detail=members[0].reason.removesuffix(reason).rstrip(': '),
+        )
         said.append(Problem(members[0].split, '', NOTED, text))
     return said + others

@@ -11,6 +11,7 @@ BAR = 127  # grey of a letterbox's bars; Darknet's is 0.5
 DAMAGED = LEAVE_OUT, KEEP = ('leave_out', 'keep')  # what becomes of a damaged image
 MAX_PIXELS = 100_000_000  # of an image that is decoded: 300 MB
 MOST_NOTES = 3  # of one file
+UPPER_BITS = 'of its 16 bits the upper 8 are taken'
 
 
 class DamagedError(ValueError):
@@ -18,18 +19,22 @@ class DamagedError(ValueError):
 
 
 def read(
-    data: bytes, max_pixels: int = MAX_PIXELS, damaged: str = LEAVE_OUT, grey_range: tuple[int, ...] = ()
+    data: bytes,
+    max_pixels: int = MAX_PIXELS,
+    damaged: str = LEAVE_OUT,
+    grey_range: tuple[int, ...] = (),
+    note_depth: bool = False,
 ) -> tuple[np.ndarray, list[str]]:
     """The image (H, W, 3) uint8 BGR of a file's bytes, as it is stored, and what is odd about the file.
 
     max_pixels: of an image that is decoded; damaged: one of DAMAGED; grey_range: as of `grey.to_8_bits`, for files of
-    16 bits, of which the upper 8 are taken without it. ValueError with the reason if the file is empty,
-    not an image of image_size.FORMATS or has more pixels; DamagedError if it is damaged and not to be kept. That is
-    known from what libjpeg, libpng and the others say. Where a format has no checksum (JPEG, WebP, BMP) they may be
-    silent.
+    16 bits, of which the upper 8 are taken without it; note_depth: whether that is noted, with their values. ValueError
+    with the reason if the file is empty, not an image of image_size.FORMATS or has more pixels; DamagedError if it is
+    damaged and not to be kept. That is known from what libjpeg, libpng and the others say. Where a format has no
+    checksum (JPEG, WebP, BMP) they may be silent.
     """
     _check_size(data, max_pixels)
-    decoded = jpeg.decode(data) if image_size.is_jpeg(data) else _decode_by_opencv(data, grey_range)
+    decoded = jpeg.decode(data) if image_size.is_jpeg(data) else _decode_by_opencv(data, grey_range, note_depth)
     notes = list(dict.fromkeys(decoded.notes))[:MOST_NOTES]
     if not decoded.damage:
         return decoded.image, notes
@@ -50,18 +55,23 @@ def _check_size(data: bytes, max_pixels: int) -> None:
         raise ValueError(f'its header says {pixels}, which is more than --max_pixels={max_pixels}')
 
 
-def _decode_by_opencv(data: bytes, grey_range: tuple[int, ...]) -> jpeg.Decoded:
+def _decode_by_opencv(data: bytes, grey_range: tuple[int, ...], note_depth: bool) -> jpeg.Decoded:
     """Decodes anything but a JPEG; ValueError if OpenCV cannot."""
-    image, said = opencv_decoding.decode(data, any_depth=bool(grey_range))
-    if grey_range and (image is None or image.dtype not in (np.uint8, np.uint16)):  # floats
-        image, said = opencv_decoding.decode(data)
+    any_depth = bool(grey_range) or note_depth
+    image, said = opencv_decoding.decode(data, any_depth)
+    depth_notes: list[str] = []
     if image is not None and image.dtype == np.uint16:
-        image = grey.to_8_bits(image, grey_range)
+        if grey_range:
+            image = grey.to_8_bits(image, grey_range)
+        else:
+            depth_notes = [f'values {image.min()} to {image.max()}: {UPPER_BITS}']
+    if any_depth and (image is None or image.dtype != np.uint8):
+        image, said = opencv_decoding.decode(data)
     if image is None:
         raise ValueError(': '.join(['not an image that OpenCV reads', *said[-1:]]))
-    notes = tuple(each for each in said if opencv_decoding.is_harmless(each))
+    notes = [each for each in said if opencv_decoding.is_harmless(each)]
     damage = next((each for each in said if not opencv_decoding.is_harmless(each)), '')
-    return jpeg.Decoded(image, notes, damage)
+    return jpeg.Decoded(image, (*depth_notes, *notes), damage)
 
 
 def decode(data: bytes, grey_range: tuple[int, ...] = ()) -> np.ndarray:

@@ -187,7 +187,7 @@ def read_image(
     path = find_image(source, image_id, filename)
     try:
         data = read_file(path, 'image', MOST_IMAGE_BYTES)
-        image, odd = images.read(data, max_pixels, damaged, grey_range)
+        image, odd = images.read(data, max_pixels, damaged, grey_range, note_depth=True)
     except images.DamagedError as error:
         raise ValueError(f'{path}: {error}; --damaged={images.KEEP} writes what can be decoded') from error
     except ValueError as error:

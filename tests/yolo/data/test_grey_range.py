@@ -9,10 +9,11 @@ import pytest
 from conftest import SMALL
 
 import yolo
-from preprocess import convert
+from preprocess import conventions, convert
 from preprocess.demo.shapes import write_shapes
 from preprocess.settings import Settings
 from yolo.data import grey, images, records, tfrecord, voc_folder
+from yolo.data.problems import NOTED, Problem
 from yolo.detection.detector import Backend, Detector
 from yolo.models import cfg, conversion, model_folder
 from yolo.models.build import DarknetModel
@@ -51,6 +52,19 @@ def test_files_of_16_bits_are_read_by_their_range_or_their_upper_bits(suffix):
     upper = images.decode(data)[..., 0]
     np.testing.assert_array_equal(upper, RAMP >> 8)
     assert len(np.unique(upper)) == 17  # of 4,000 values
+
+
+def test_the_upper_bits_alone_are_noted_in_preprocessing():
+    data = encoded('.png', RAMP)
+    image, notes = images.read(data, note_depth=True)
+    np.testing.assert_array_equal(image[..., 0], RAMP >> 8)
+    assert notes == ['values 6000 to 9999: of its 16 bits the upper 8 are taken']
+    assert not images.read(data)[1]  # prediction warns of each photo
+    assert not images.read(data, grey_range=RANGE, note_depth=True)[1]
+    assert not images.read(encoded('.png', (RAMP >> 8).astype(np.uint8)), note_depth=True)[1]
+    said = conventions.say_once([Problem('train', name, NOTED, notes[0]) for name in ('a', 'b')])
+    [text] = [problem.reason for problem in said]
+    assert text.startswith("2 images have 16 bits, of which the upper 8 are taken (such as 'a': values 6000 to 9999); ")
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp'])
