@@ -22,8 +22,6 @@ IOU_STEPS = 10_000  # an IoU is counted in these
 MOST_CROWDED = 8  # images
 LEAST_PIXELS = 1e-6  # of width and height; letterboxing can round a thinner box to nothing
 ROUNDING = 1e-5  # relative; an object of 8 pixels stays one when its box is rounded to float32
-GOOD_SIDE = 0.4  # of the image's side: the object that is shown as example of its class is the one nearest to that
-DIFFICULT_RANK = 1_000_000  # added, so that an object that is not difficult is shown if there is any
 
 
 @dataclasses.dataclass
@@ -32,22 +30,32 @@ class Sight:
 
     record: int = recorded(0, low=0)
     object: int = recorded(0, low=0)
-    rank: int = recorded(0, low=0)  # of an example: the lowest is shown; of a crowded image: its objects
+    rank: int = recorded(0, low=0)  # of an example: 1 if it is difficult; of a crowded image: its objects
 
 
 @dataclasses.dataclass
 class ClassStatistics:
-    """The objects of one class. num_lost: those whose cell and anchor another object of the image takes."""
+    """The objects of one class.
+
+    num_lost: those whose cell and anchor another object of the image takes; examples: the first object, not difficult
+    if there is such a one, of each bin of sizes that has any, by the bin's number.
+    """
 
     num_images: int = recorded(0, low=0)
     num_lost: int = recorded(0, low=0)
     sizes: list[int] = dataclasses.field(default_factory=list)  # (SIZE_BINS,) by side
-    example: Sight = dataclasses.field(default_factory=Sight)
+    examples: dict[str, Sight] = dataclasses.field(default_factory=dict)
 
     @property
     def num_objects(self) -> int:
         """All of them."""
         return sum(self.sizes)
+
+    @property
+    def example(self) -> Sight:
+        """An object of the size nearest to the median of the class, not difficult if there is such a one."""
+        median = int(np.searchsorted(np.cumsum(self.sizes), self.num_objects / 2))
+        return min(self.examples.items(), key=lambda each: (each[1].rank, abs(int(each[0]) - median), int(each[0])))[1]
 
     def num_below(self, size_bin: int) -> int:
         """Objects whose side is in a bin below."""
@@ -72,14 +80,16 @@ class Statistics:
         """Takes another part in, whose records begin behind num_before ones."""
         for name, theirs in other.classes.items():
             ours = self.classes.get(name)
-            moved = _moved(theirs.example, num_before)
-            best = moved if ours is None else min(ours.example, moved, key=lambda sight: (sight.rank, sight.record))
             ours = ours or ClassStatistics()
+            examples = dict(ours.examples)
+            for size_bin, sight in theirs.examples.items():
+                both = [_moved(sight, num_before), *filter(None, [examples.get(size_bin)])]
+                examples[size_bin] = min(both, key=lambda each: (each.rank, each.record))
             self.classes[name] = ClassStatistics(
                 ours.num_images + theirs.num_images,
                 ours.num_lost + theirs.num_lost,
                 _sum(ours.sizes, theirs.sizes),
-                best,
+                examples,
             )
         for name in ('centres', 'aspects', 'anchors', 'overlaps'):
             setattr(self, name, _sum(getattr(self, name), getattr(other, name)))
@@ -100,10 +110,12 @@ class Statistics:
                 return f'statistics.{name} is not {length} counts'
             if name != 'overlaps' and sum(values) != total:
                 return f'statistics.{name} counts {sum(values)} objects; there are {total}'
-        sizes = [each.sizes for each in self.classes.values()]
-        if any(len(each) != SIZE_BINS or min(each) < 0 for each in sizes):
+        classes = self.classes.values()
+        if any(len(each.sizes) != SIZE_BINS or min(each.sizes) < 0 for each in classes):
             return f'statistics.classes has sizes that are not {SIZE_BINS} counts'
-        sights = [*self.crowded, *(each.example for each in self.classes.values())]
+        if any({str(i) for i, number in enumerate(each.sizes) if number} != set(each.examples) for each in classes):
+            return 'statistics.classes has examples of other sizes than there are'
+        sights = [*self.crowded, *(sight for each in classes for sight in each.examples.values())]
         if any(sight.record >= num_images for sight in sights):
             return f'statistics shows a record that is not among {num_images}'
         return ''
@@ -134,7 +146,7 @@ def gather(
     taken = np.maximum(places[:, 2], 0)  # (N,) the anchor; 0 for a box that was rounded to nothing
     overlaps = np.rint(sizes_iou(pixels / 32, anchors)[np.arange(len(taken)), taken] * IOU_STEPS)
     return Statistics(
-        _by_class(owners, boxes, labels, pixels, _lost(owners, places), difficult, classes),
+        _by_class(owners, labels, pixels, _lost(owners, places), difficult, classes),
         _count_centres(boxes),
         np.bincount(_aspects(pixels) + MOST_ASPECT, minlength=2 * MOST_ASPECT + 1).tolist(),
         np.bincount(taken, minlength=len(anchors)).tolist(),
@@ -178,7 +190,6 @@ def _crowded(counts: Sequence[int]) -> list[Sight]:
 
 def _by_class(
     owners: np.ndarray,
-    boxes: np.ndarray,
     labels: np.ndarray,
     pixels: np.ndarray,
     is_lost: np.ndarray,
@@ -186,17 +197,17 @@ def _by_class(
     classes: Sequence[str],
 ) -> dict[str, ClassStatistics]:
     num = len(classes)
-    sizes = np.bincount(labels * SIZE_BINS + _size_bins(pixels), minlength=num * SIZE_BINS).reshape(num, SIZE_BINS)
+    keys = labels * SIZE_BINS + _size_bins(pixels)  # (N,) class and bin of each object
+    sizes = np.bincount(keys, minlength=num * SIZE_BINS).reshape(num, SIZE_BINS)
     pairs = np.unique(owners * num + labels)  # of image and class
     num_images = np.bincount(pairs % num, minlength=num)
     num_lost = np.bincount(labels[is_lost], minlength=num)
-    sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1).clip(LEAST_PIXELS**2))  # relative to the image
-    ranks = np.rint(1000 * np.abs(np.log2(sides / GOOD_SIDE))).astype(int) + DIFFICULT_RANK * difficult
-    order = np.lexsort((ranks, labels))  # stable: the first of equal ones
-    present, best = np.unique(labels[order], return_index=True)
+    order = np.lexsort((difficult, keys))  # stable: the first of equal ones
+    present, best = np.unique(keys[order], return_index=True)
     first_of = np.searchsorted(owners, owners)  # (N,) the first object of each object's record
-    found = {}
-    for k, i in zip(present.tolist(), order[best].tolist(), strict=True):
-        example = Sight(int(owners[i]), i - int(first_of[i]), int(ranks[i]))
-        found[classes[k]] = ClassStatistics(int(num_images[k]), int(num_lost[k]), sizes[k].tolist(), example)
+    found: dict[str, ClassStatistics] = {}
+    for key, i in zip(present.tolist(), order[best].tolist(), strict=True):
+        k, size_bin = divmod(key, SIZE_BINS)
+        each = found.setdefault(classes[k], ClassStatistics(int(num_images[k]), int(num_lost[k]), sizes[k].tolist()))
+        each.examples[str(size_bin)] = Sight(int(owners[i]), i - int(first_of[i]), int(difficult[i]))
     return found

@@ -100,14 +100,18 @@ def test_eight_pixels_and_a_cell_are_edges_of_bins():
     assert below(0.01, 1) == 1
 
 
-def test_the_example_of_a_class_is_of_a_good_size_and_not_difficult_if_there_is_one():
-    good, small, large = (0, 0, 64, 38.4), (0, 0, 9, 9), (0, 0, 160, 96)
-    found = gathered([record([small, large], [0, 0]), record([large, good, good], [1, 0, 0]), record([good], [0])])
-    assert found.classes['a'].example == Sight(1, 1, 0)
-    assert found.classes['b'].example.record == 1
-    found = gathered([record([good, small], [0, 0], [True, False])])
-    assert found.classes['a'].example.object == 1
-    assert gathered([record([good], [0], [True])]).classes['a'].example.object == 0
+def test_the_example_of_a_class_is_of_its_median_size_and_not_difficult_if_there_is_one():
+    """Of a class of small objects the one large one, a slip perhaps, is no example."""
+    usual, small, large = (0, 0, 21, 21), (0, 0, 9, 9), (0, 0, 64, 38.4)
+    made = [record([small, large], [0, 0]), record([large, usual, usual], [1, 0, 0]), record([usual], [0])]
+    for step in (1, 2, 3):
+        found = gathered(made, step)
+        assert found.classes['a'].example == Sight(1, 1)
+        assert found.classes['b'].example == Sight(1, 0)
+    assert gathered([record([usual, usual], [0, 0], [True, False])]).classes['a'].example == Sight(0, 1)
+    found = gathered([record([usual] * 3 + [large, small, large], [0] * 6, [True] * 3 + [False] * 3)])
+    assert found.classes['a'].example.object == 4  # nearest of those that are not difficult
+    assert gathered([record([usual], [0], [True])]).classes['a'].example == Sight(0, 0, 1)
 
 
 def test_the_most_crowded_images_are_listed_the_first_of_equal_ones_first():
@@ -170,6 +174,7 @@ def test_statistics_that_cannot_be_are_named():
         (lambda each: each.classes.pop('a'), 'classes counts'),
         (lambda each: each.classes['a'].sizes.append(0), 'sizes that are not 29 counts'),
         (lambda each: setattr(each.classes['b'].example, 'record', 60), 'a record that is not among 60'),
+        (lambda each: each.classes['a'].examples.popitem(), 'examples of other sizes than there are'),
         (lambda each: setattr(each.crowded[0], 'record', 60), 'a record that is not among 60'),
     ):
         changed = copy.deepcopy(good)
