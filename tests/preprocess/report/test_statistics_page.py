@@ -117,6 +117,7 @@ def check_examples(images) -> None:
 
 def test_each_class_has_an_example_with_its_box(written):
     check_examples(written[1].images['One example of each class'])
+    assert 'An object whose size is nearest to the median of its class' in written[1].texts['One example of each class']
     assert (
         'squaretrain many' in written[1].texts['One example of each class']
     )  # one of the six small, not the large one
