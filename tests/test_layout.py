@@ -1,6 +1,7 @@
 """The house: which room imports which, what loads no TensorFlow, and how long files and functions are."""
 
 import ast
+import collections
 import graphlib
 import os
 import pathlib
@@ -161,6 +162,11 @@ def lengths() -> dict[str, tuple[int, int]]:
                 key, length = f'{name}.{node.name}', node.end_lineno - node.lineno + 1
                 numbers[key] = max(numbers.get(key, (0, 40)), (length, 40))  # methods may have one name
     return numbers
+
+
+def test_files_of_tests_have_names_of_their_own():
+    names = collections.Counter(path.name for path in (ROOT / 'tests').rglob('test_*.py'))
+    assert not [name for name, number in names.items() if number > 1]  # pytest imports them by these
 
 
 def test_files_and_functions_are_short():

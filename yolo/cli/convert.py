@@ -10,7 +10,9 @@ import dataclasses
 from absl import logging
 from absl.flags import FlagValues
 
+from yolo import settings
 from yolo.cli import flags
+from yolo.data import grey
 from yolo.detection.options import checkpoint_setting, model_dir_setting, weights_setting
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
@@ -52,6 +54,20 @@ class ConvertSettings:
         choices=RESIZES,
         unset='that of --model_dir, else stretch',
     )
+    grey_range: tuple[int, ...] = setting(
+        (),
+        'Of images of 16 bits: the values that become 0 and 255, as 7000,9000, for --model_dir_out of a network of one '
+        'channel.',
+        group=WRITE,
+        low=0,
+        high=grey.MOST_VALUE,
+        count=2,
+        ascending=True,
+        unset='those of --model_dir, else none',
+    )
+
+    def __post_init__(self) -> None:
+        settings.check(self)
 
 
 def convert(values: FlagValues) -> None:
@@ -67,12 +83,16 @@ def convert(values: FlagValues) -> None:
     model, info = conversion.read_model(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)
     classes = labels.read(asked.labels) if asked.labels else info.classes
     conversion.check_classes(model, classes)
+    if asked.grey_range:
+        grey.check(model.network.channels, asked.grey_range, '--')
     conversion.check_room(model, asked.num_convolutions, asked.model_dir_out)
     if asked.model_dir_out and not classes:
         logging.warning('no class names: detections will be called class 0, class 1 ...; give --labels')
     written = conversion.write_darknet(model, asked.cfg_out, asked.weights_out, asked.num_convolutions)
     written += conversion.write_keras(model, asked.keras_out)
-    info = dataclasses.replace(info, classes=classes, resize=asked.resize or info.resize)
+    info = dataclasses.replace(
+        info, classes=classes, resize=asked.resize or info.resize, grey_range=asked.grey_range or info.grey_range
+    )
     written += conversion.write_folder(model, info, asked.model_dir_out)
     print(conversion.format_layers(model.network))
     print(f'{model.seen:,} images seen in training; written: {", ".join(written)}')

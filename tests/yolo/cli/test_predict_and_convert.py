@@ -1,5 +1,6 @@
 """`yolo predict` and `yolo convert` where names are odd, disks full, and files in the way of folders."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -43,6 +44,22 @@ def call(capfd):
 def write_image(path, seed: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(images.encode_png(make_image(np.random.default_rng(seed), 64, 1)[0]))
+
+
+def test_the_range_of_16_bits_can_be_given_where_files_do_not_hold_it(call, model_dir, tmp_path):
+    network = dataclasses.replace(cfg.read(SMALL), channels=1)
+    conversion.write_darknet(DarknetModel(network), f'{tmp_path}/m.cfg', f'{tmp_path}/m.weights', None)
+    files = f'--cfg={tmp_path}/m.cfg', f'--weights={tmp_path}/m.weights', f'--model_dir_out={tmp_path}/out'
+    assert call('convert', *files, '--grey_range=7000,9000')[0] == 0
+    assert model_folder.read_info(f'{tmp_path}/out').grey_range == (7000, 9000)
+    again = f'--model_dir={tmp_path}/out', f'--model_dir_out={tmp_path}/again'
+    assert call('convert', *again)[0] == 0
+    assert model_folder.read_info(f'{tmp_path}/again').grey_range == (7000, 9000)
+    status, _, err = call(
+        'convert', f'--model_dir={model_dir}', f'--model_dir_out={tmp_path}/no', '--grey_range=7000,9000'
+    )
+    assert status == 1
+    assert '--grey_range=7000,9000 goes with --channels=1, not with 3' in err
 
 
 def test_every_image_has_a_drawing_of_its_own(call, model_dir, tmp_path):
