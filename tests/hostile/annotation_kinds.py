@@ -8,8 +8,7 @@ from case import Case
 from data_kinds import RARE, preprocess_image
 from mutations import ODD_TEXTS, choose, damage, damage_json, replace_by_something_else
 
-from preprocess.sources import choose as sources
-from preprocess.sources import coco, folder, yolo
+from preprocess.sources import coco, detect, folder, yolo
 from preprocess.sources import voc as voc_lists
 
 COCO = {
@@ -38,7 +37,7 @@ def sources_of_annotations(case: Case) -> None:
         for path in list(images.iterdir())[:3]:
             path.rename(images / f'{choose(case.rng, [text for text in ODD_TEXTS if _is_name(text)])}.JPG')
         found = folder.find(*voc_lists.folders_of(str(voc)), None, 'leave_out')
-        sources.detect(str(voc))
+        detect.look(str(voc))
     else:
         (voc / 'labels').mkdir()
         images.rename(voc / 'images')
