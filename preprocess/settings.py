@@ -6,7 +6,7 @@ import os
 from preprocess.label_rules import LabelRules
 from yolo import settings
 from yolo.data import grey
-from yolo.data.image_settings import damaged_setting, max_pixels_setting
+from yolo.data.image_settings import damaged_setting, grey_range_setting, max_pixels_setting
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import UNLABELLED, Source
 from yolo.geometry.letterbox import COLOUR, GREY, RESIZES
@@ -116,15 +116,10 @@ class Settings:
         given_as=str,
         unset='none',
     )
-    grey_range: tuple[int, ...] = setting(
-        (),
+    grey_range: tuple[int, ...] = grey_range_setting(
         'Of images of 16 bits with --channels=1: the values that become 0 and 255, as 7000,9000. Prediction then does '
         'the same with files of 16 bits.',
         group=RECORDS,
-        low=0,
-        high=grey.MOST_VALUE,
-        count=2,
-        ascending=True,
         unset='the upper 8 of the 16 bits are taken, and faint contrast is lost',
     )
     make_splits: tuple[str, ...] = setting(

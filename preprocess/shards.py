@@ -107,6 +107,12 @@ def _add_places(made: Sequence[records.Record], shard: Shard) -> list[records.Re
     ]
 
 
+def fit(settings: Settings, image: np.ndarray) -> np.ndarray:
+    """An image (H, W, 3) uint8 BGR with the channels and the size of the records."""
+    image = grey.to_channels(image, settings.channels, is_bgr=True)
+    return images.resize(image, settings.image_size, settings.resize)
+
+
 def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: Summary) -> records.Record:
     """The record of one image, without places yet; ValueError with the reason if it must be left out."""
     if isinstance(scanned, str):  # why its annotation cannot be read
@@ -122,8 +128,7 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     repairs = [reason for kind, reason in problems if kind == REPAIRED]
     if settings.strict and repairs:
         raise ValueError('--strict: ' + '; '.join(repairs))
-    image = grey.to_channels(image, settings.channels, is_bgr=True)
-    resized = images.resize(image, settings.image_size, settings.resize)
+    resized = fit(settings, image)
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
     boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
     regions = to_canvas(objects.regions, size, settings.image_size, settings.resize)

@@ -7,7 +7,7 @@ from preprocess import shards
 from preprocess.leaks import fingerprint
 from preprocess.pool import WorkerPool
 from preprocess.settings import OFF, Settings
-from yolo.data import grey, images, voc_folder
+from yolo.data import voc_folder
 
 AT_ONCE = 256  # images of a job
 
@@ -59,9 +59,7 @@ def _fingerprint(settings: Settings, image_id: str, filename: str, size: tuple[i
         image, _ = voc_folder.read_image(settings.source, image_id, filename, size, *how)
     except ValueError:
         return None
-    image = grey.to_channels(image, settings.channels, is_bgr=True)
-    resized = images.resize(image, settings.image_size, settings.resize)
-    return fingerprint.of_stored(resized, image.shape[:2], settings.resize)
+    return fingerprint.of_stored(shards.fit(settings, image), image.shape[:2], settings.resize)
 
 
 def by_split(lists: Mapping[str, Sequence[str]], seen: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from absl.flags import FlagValues
 from yolo import settings
 from yolo.cli import flags
 from yolo.data import grey
+from yolo.data.image_settings import grey_range_setting
 from yolo.detection.options import checkpoint_setting, model_dir_setting, weights_setting
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
@@ -54,15 +55,10 @@ class ConvertSettings:
         choices=RESIZES,
         unset='that of --model_dir, else stretch',
     )
-    grey_range: tuple[int, ...] = setting(
-        (),
+    grey_range: tuple[int, ...] = grey_range_setting(
         'Of images of 16 bits: the values that become 0 and 255, as 7000,9000, for --model_dir_out of a network of one '
         'channel.',
         group=WRITE,
-        low=0,
-        high=grey.MOST_VALUE,
-        count=2,
-        ascending=True,
         unset='those of --model_dir, else none',
     )
 

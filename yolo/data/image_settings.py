@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from yolo.data.grey import MOST_VALUE
 from yolo.data.images import DAMAGED, KEEP, LEAVE_OUT, MAX_PIXELS
 from yolo.geometry.letterbox import MOST_SIDE
 from yolo.settings import setting
@@ -23,6 +24,11 @@ def max_pixels_setting(group: str = '') -> Any:
     """The largest image that is decoded."""
     help = 'Leave out images with more pixels than this, by their header. A pixel takes up to 9 bytes of memory.'
     return setting(MAX_PIXELS, help, group=group, low=1, high=MOST_PIXELS)
+
+
+def grey_range_setting(help: str, group: str, unset: str) -> Any:
+    """The values of 16 bits that become 0 and 255."""
+    return setting((), help, group=group, low=0, high=MOST_VALUE, count=2, ascending=True, unset=unset)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:

@@ -50,13 +50,17 @@ def slow_weights(raw, boxes, labels, anchors, ignored):
     return is_background, is_ignored
 
 
+def case_of(seed):
+    """What a loss is given, ignore regions, which places are background, and which of these lie in a region."""
+    given, ignored = crowd(seed), regions(seed)
+    is_background, is_ignored = slow_weights(*given, ignored)
+    return given, ignored, is_background, is_background & is_ignored
+
+
 @pytest.mark.parametrize('seed', range(3))
 def test_the_region_loss_loses_what_the_slow_twin_says(seed):
     """Half the squared objectness of each background place in a region; and its gradient, and no other one."""
-    raw, boxes, labels, anchors = crowd(seed)
-    ignored = regions(seed)
-    is_background, is_ignored = slow_weights(raw, boxes, labels, anchors, ignored)
-    gone = is_background & is_ignored
+    (raw, boxes, labels, anchors), ignored, is_background, gone = case_of(seed)
     assert 10 < gone.sum() < is_background.sum() - 10
     plain, plain_gradient = gradient(region_loss, raw, boxes, labels, anchors, 20000)
     value, gradients = gradient(lambda *args: region_loss(*args, ignored=ignored), raw, boxes, labels, anchors, 20000)
@@ -71,10 +75,7 @@ def test_the_region_loss_loses_what_the_slow_twin_says(seed):
 @pytest.mark.parametrize('seed', range(3))
 def test_the_notebooks_loss_equals_the_slow_twin(seed):
     """Its sum over places and the number that divides it both lose the places in regions."""
-    raw, boxes, labels, anchors = crowd(seed)
-    ignored = regions(seed)
-    is_background, is_ignored = slow_weights(raw, boxes, labels, anchors, ignored)
-    gone = is_background & is_ignored
+    (raw, boxes, labels, anchors), ignored, is_background, gone = case_of(seed)
     plain = notebook_loss(raw, boxes, labels, anchors).numpy()
     nothing = notebook_loss(raw, boxes, labels, anchors, ignored=np.zeros_like(ignored)).numpy()
     assert nothing == plain
