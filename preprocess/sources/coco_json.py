@@ -147,7 +147,7 @@ def _size(image: dict) -> tuple[int, int] | None:
 
 def _make_annotation(name: str, size: tuple[int, int] | None, objects: Sequence[dict], categories: _ById) -> Annotation:
     """The objects of an image; boxes in VOC pixels."""
-    names, boxes, crowds, problems = [], [], [], []
+    names, boxes, crowds, ignored, problems = [], [], [], [], []
     for each in objects:
         label, box = categories.texts.get(categories.key(each.get('category_id')), ''), _box(each.get('bbox'))
         if not label:
@@ -156,14 +156,15 @@ def _make_annotation(name: str, size: tuple[int, int] | None, objects: Sequence[
             names.append(label)
             boxes.append(box)
             crowds.append(each.get('iscrowd') in (1, True))
+            ignored.append(each.get('ignore') in (1, True))
     left, top, width, height = np.array(boxes, float).reshape(-1, 4).T
     with np.errstate(invalid='ignore', over='ignore'):  # what is not finite is no box
         pixels = np.stack([left + 1, top + 1, left + width, top + height], 1)  # (N, 4)
-    none = np.zeros(len(names), bool)
+    difficult, truncated = np.array(ignored, bool), np.zeros(len(names), bool)
     if size is None:
         problems.append((NOTED, 'COCO\'s "width" and "height" are not numbers of pixels; the image was followed'))
     is_crowd = np.array(crowds, bool) if any(crowds) else None
-    about = posixpath.basename(name), size, tuple(names), pixels, none, none, tuple(problems)
+    about = posixpath.basename(name), size, tuple(names), pixels, difficult, truncated, tuple(problems)
     return Annotation(*about, from_edge=True, crowds=is_crowd)
 
 

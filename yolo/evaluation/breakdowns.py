@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yolo.evaluation import coco_matching
 from yolo.evaluation.voc_ap import AveragePrecision, average_precision
-from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, match, select
+from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, checked, match, select
 
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, np.inf)}  # COCO's: pixels of the box
 NUM_OBJECTS = {'1': (1, 1), '2-4': (2, 4), '5-9': (5, 9), '10-19': (10, 19), '20+': (20, np.inf)}
@@ -55,16 +56,18 @@ def by_size(
 ) -> dict[str, dict[str, float | None]]:
     """mAP (area) over the objects of each of SIZES: area of the box in pixels of the original image.
 
-    As COCO does it: objects of other sizes are ignored as difficult ones are, and so are detections of other sizes that
-    match nothing.
+    As COCO does it: objects of other sizes are ignored, and so are detections of other sizes that match nothing. A
+    detection goes to an object that counts before any that is ignored (`coco_matching`). An area of exactly 32 x 32 or
+    96 x 96 is of the larger size here, and of both in COCO.
     """
+    truth, detections = checked(truth, num_classes), checked(detections, num_classes)
     area = _area(truth.boxes)
+    pairs = coco_matching.find_pairs(truth, detections, iou_threshold)
+    detected_area = _area(pairs.sorted_detections.boxes)
     rows = {}
     for name, (low, high) in SIZES.items():
-        has_size = (area >= low) & (area < high)
-        objects = dataclasses.replace(truth, difficult=truth.difficult | ~has_size)
-        matches = match(objects, detections, num_classes, iou_threshold)
-        detected_area = _area(matches.sorted_detections.boxes)
+        objects = dataclasses.replace(truth, difficult=truth.difficult | (area < low) | (area >= high))
+        matches = coco_matching.match(truth, pairs, objects.difficult)
         has_other_size = (detected_area < low) | (detected_area >= high)
         is_ignored = matches.is_ignored | (matches.is_false_positive & has_other_size)
         rows[name] = _mean_ap(objects, dataclasses.replace(matches, is_ignored=is_ignored), num_classes)

@@ -28,7 +28,7 @@ NAMES = (
 
 
 def annotations(result: EvaluationResult) -> dict:
-    """The objects as COCO's annotation file; difficult ones and ignore regions as crowds, which COCO ignores.
+    """The objects as COCO's annotation file; difficult ones have `ignore`, ignore regions are crowds.
 
     A region of any class is a crowd of each.
     """
@@ -41,9 +41,9 @@ def annotations(result: EvaluationResult) -> dict:
         regions.images[chosen],
         np.concatenate([regions.classes[own], np.tile(classes, len(is_any))]),
         regions.boxes[chosen],
-        np.ones(len(chosen), bool),
+        np.zeros(len(chosen), bool),
     )
-    rows = [row for each in (truth, crowds) for row in _rows(each)]
+    rows = [*_rows(truth, is_crowd=0), *_rows(crowds, is_crowd=1)]
     return {
         'images': [{'id': number, 'file_name': name} for number, name in enumerate(result.image_ids)],
         'categories': [{'id': number, 'name': name} for number, name in enumerate(result.classes)],
@@ -51,12 +51,19 @@ def annotations(result: EvaluationResult) -> dict:
     }
 
 
-def _rows(items: GroundTruth) -> list[dict]:
-    """Objects as COCO's annotations, without their ids."""
+def _rows(items: GroundTruth, is_crowd: int) -> list[dict]:
+    """Objects as COCO's annotations, without their ids; difficult ones are to be ignored."""
     columns = items.images.tolist(), items.classes.tolist(), _boxes(items), items.difficult.astype(int).tolist()
     return [
-        {'image_id': image, 'category_id': k, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': crowd}
-        for image, k, box, crowd in zip(*columns, strict=True)
+        {
+            'image_id': image,
+            'category_id': k,
+            'bbox': box,
+            'area': box[2] * box[3],
+            'iscrowd': is_crowd,
+            'ignore': ignore,
+        }
+        for image, k, box, ignore in zip(*columns, strict=True)
     ]
 
 
@@ -93,10 +100,12 @@ def write(folder: str, result: EvaluationResult) -> tuple[str, str]:
 def average_precision(result: EvaluationResult) -> dict[str, float | None]:
     """COCO's twelve numbers of a detector, by pycocotools; None for what there are no objects of.
 
-    AP is the mean over IoU 0.5, 0.55 ... 0.95, over 101 recalls, classes, and at most 100 detections an image.
+    AP is the mean over IoU 0.5, 0.55 ... 0.95, over 101 recalls, classes, and at most 100 detections of a class in an
+    image. Difficult objects are ignored as `coco_evaluator.Evaluator` says.
     """
     from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+
+    from yolo.evaluation.coco_evaluator import Evaluator
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does
         truth = COCO()
@@ -107,7 +116,7 @@ def average_precision(result: EvaluationResult) -> dict[str, float | None]:
         if not rows:
             detections.dataset = {**truth.dataset, 'annotations': []}
             detections.createIndex()
-        evaluator = COCOeval(truth, detections, 'bbox')
+        evaluator = Evaluator(truth, detections, 'bbox')
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()

@@ -135,9 +135,9 @@ def best_objects(
     measure: of the overlap of boxes (P, 4) with objects (P, 4), -inf for none; None for IoU.
     Returns (D,) index into truth, -1 where nothing overlaps, and (D,) overlap, -inf there.
     """
-    objects, start, count = _candidates(truth, detections)
+    objects, start, count = candidates(truth, detections)
     best, overlap = np.full(len(count), NO_OBJECT), np.full(len(count), -np.inf)
-    for part in _parts_of_few_pairs(count):
+    for part in few_pairs_at_once(count):
         boxes = detections.boxes.take(part, 0)
         best[part], overlap[part] = _best_candidates(
             boxes, truth.boxes, objects, start[part], count[part], measure or overlaps
@@ -145,7 +145,7 @@ def best_objects(
     return best, overlap
 
 
-def _candidates(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def candidates(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The objects that can match each detection: those of its image and class.
 
     Returns the objects (T,), sorted by image and class, and for each detection where its own begin there (D,) and how
@@ -161,13 +161,23 @@ def _candidates(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray,
     return objects, starts.take(group), count
 
 
-def _parts_of_few_pairs(count: np.ndarray) -> list[np.ndarray]:
+def few_pairs_at_once(count: np.ndarray) -> list[np.ndarray]:
     """The detections that have candidates, in parts (N,) of about PAIRS_AT_ONCE candidates each."""
     detections = np.flatnonzero(count)
     if not len(detections):
         return []
     part = np.cumsum(count[detections]) // PAIRS_AT_ONCE
     return np.split(detections, np.flatnonzero(np.diff(part)) + 1)
+
+
+def pairs_of(objects: np.ndarray, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All P pairs of a detection and a candidate behind one another: the numbers of both, (P,) and (P,).
+
+    The candidates of each detection are objects[start:start + count]; start (D,), count (D,) of one or more.
+    """
+    first_pair = np.cumsum(count) - count
+    detection = np.repeat(np.arange(len(count)), count)
+    return detection, objects[np.arange(len(detection)) + (start - first_pair)[detection]]
 
 
 def _best_candidates(
@@ -180,11 +190,10 @@ def _best_candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best object (D,) and its overlap (D,) of boxes (D, 4) that have the candidates objects[start:start + count].
 
-    Every detection has one candidate or more. All P pairs of a detection and a candidate lie behind one another.
+    Every detection has one candidate or more.
     """
     first_pair = np.cumsum(count) - count  # (D,) where the pairs of each detection begin
-    detection = np.repeat(np.arange(len(count)), count)  # (P,)
-    candidate = objects[np.arange(len(detection)) + (start - first_pair)[detection]]  # (P,)
+    detection, candidate = pairs_of(objects, start, count)
     pair_overlap = measure(boxes.take(detection, 0), truth_boxes.take(candidate, 0))
     highest = np.maximum.reduceat(pair_overlap, first_pair)  # (D,)
     best_pairs = np.flatnonzero((pair_overlap == highest[detection]) & (pair_overlap > 0))

@@ -56,6 +56,22 @@ def test_a_roboflow_export_as_it_was_unzipped(capfd, tmp_path):
         check(written[split], members)
 
 
+def test_what_coco_ignores_is_difficult(capfd, tmp_path):
+    """But for crowds, which are ignore regions; `ignore` may be missing."""
+    photos = draw(2)
+    root = json.loads(coco_json({f'{i}.jpg': photo for i, photo in enumerate(photos)}))
+    root['annotations'][0]['ignore'], root['annotations'][-1]['ignore'] = 1, 0
+    root['annotations'].append({**root['annotations'][0], 'id': 900, 'iscrowd': 1})
+    for i, photo in enumerate(photos):
+        write(tmp_path / f'{i}.jpg', photo.data)
+    write(tmp_path / 'a.json', json.dumps(root))
+    status, text = preprocess(capfd, tmp_path / 'out', f'--coco=train={tmp_path}/a.json')
+    assert status == 0, text
+    split = json.loads((tmp_path / 'out/dataset.json').read_text())['splits']['train']
+    assert (split['num_difficult'], split['num_regions']) == (1, 1)
+    check(read_objects(tmp_path / 'out')['train'], {str(i): photo for i, photo in enumerate(photos)})
+
+
 @pytest.mark.parametrize('flag', ['background', 'leave_out'])
 def test_what_is_odd_is_said(capfd, tmp_path, flag):
     photos = draw(3)

@@ -39,36 +39,6 @@ def test_sizes_and_numbers_of_objects_divide_the_truth():
     assert (small['large']['map_area'], small['large']['num_objects']) == (None, 0)
 
 
-def slow_ap(truth, detections, k, low, high):
-    """AP (area) of a class over objects of an area, COCO's way."""
-    area = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in truth.boxes]
-    ignored = [hard or not low <= size < high for size, hard in zip(area, truth.difficult, strict=True)]
-    num, taken, hits = sum(not each for each, c in zip(ignored, truth.classes, strict=True) if c == k), set(), []
-    for d in sorted(np.flatnonzero(detections.classes == k), key=lambda d: -detections.scores[d]):
-        box = detections.boxes[d]
-        objects = np.flatnonzero((truth.images == detections.images[d]) & (truth.classes == k))
-        most, t = max(((iou(box, truth.boxes[t]), -t) for t in objects), default=(0, 0))
-        if most >= 0.5 and ignored[-t]:
-            continue
-        if most >= 0.5 and -t not in taken:
-            taken.add(-t)
-            hits.append(1)
-        elif low <= (box[2] - box[0] + 1) * (box[3] - box[1] + 1) < high:
-            hits.append(0)
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return sum(max(precision[i:]) for i, hit in enumerate(hits) if hit) / num if num else None
-
-
-@pytest.mark.parametrize('seed', range(4))
-def test_map_by_size_is_that_of_a_loop(seed):
-    truth, detections = random_case(seed)
-    by_size = breakdowns.by_size(truth, detections, CLASSES, 0.5)
-    for name, (low, high) in breakdowns.SIZES.items():
-        values = [slow_ap(truth, detections, k, low, high) for k in range(CLASSES)]
-        values = [value for value in values if value is not None]
-        assert by_size[name]['map_area'] == (pytest.approx(np.mean(values)) if values else None)
-
-
 @pytest.mark.parametrize('seed', range(4))
 def test_map_by_number_is_that_of_a_loop(seed):
     truth, detections = random_case(seed)
