@@ -59,13 +59,14 @@ def ours(result: EvaluationResult) -> float:
 def pycocotools(result: EvaluationResult) -> float:
     """COCO's own, at one IoU and with as many detections an image as there are."""
     from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+
+    from yolo.evaluation.coco_evaluator import Evaluator
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = coco_ap.annotations(result)
         truth.createIndex()
-        evaluator = COCOeval(truth, truth.loadRes(coco_ap.results(result)), 'bbox')
+        evaluator = Evaluator(truth, truth.loadRes(coco_ap.results(result)), 'bbox')
         evaluator.params.iouThrs = np.array([0.5])
         evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ['all']
         evaluator.params.maxDets = [10**6]
