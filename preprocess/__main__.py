@@ -42,6 +42,8 @@ def read_settings(values: FlagValues) -> Settings:
     asked, given = flags.read(values, Request), flags.given(values, Settings)
     made_splits.check(given.get('make_splits'), given.get('group_by'), flags.given(values, Request))
     is_pooled = 'make_splits' in given
+    if asked.tfds:
+        flags.load_tensorflow()
     found = choose.find(asked, flags.given(values, Request).get('splits'), given['out_dir'], is_pooled)
     if found.format:
         print(found.format)

@@ -15,6 +15,7 @@ from yolo.data import voc_xml
 from yolo.data.image_size import size_in_header
 
 MARK = 'tfds.txt'  # in the VOC folder: the dataset that it holds
+FLAGS = ('difficult', 'truncated')  # of objects: in TFDS with is_ before
 
 
 def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None = None) -> None:
@@ -36,7 +37,7 @@ def export(name: str, splits: Sequence[str], voc_dir: str, data_dir: str | None 
 
 def _export(name: str, missing: Sequence[str], voc_dir: str, data_dir: str | None) -> None:
     builder = _builder(name, data_dir)
-    builder.download_and_prepare()
+    _prepare(builder, name)
     for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
         storage.make_folder(posixpath.join(voc_dir, folder))
     storage.write(posixpath.join(voc_dir, MARK), f'{name}\n')
@@ -76,8 +77,20 @@ def _builder(name: str, data_dir: str | None) -> Any:
     return builder
 
 
+def _prepare(builder: Any, name: str) -> None:
+    """Downloads a dataset if need be; ValueError if its address does not answer, or gives other files than expected."""
+    import tensorflow_datasets as tfds
+
+    errors = OSError, tfds.download.DownloadError, tfds.core.download.download_manager.NonMatchingChecksumError
+    try:
+        builder.download_and_prepare()
+    except errors as error:
+        manual = posixpath.join(builder.data_dir_root, 'downloads', 'manual')
+        raise ValueError(f'--tfds={name}: {error}; files that you have already are taken from {manual}') from error
+
+
 def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
-    """Writes images, annotations and, last, the list of a split."""
+    """Writes images, annotations and, last, the list of a split: in the order of ids, since TFDS has a mixed one."""
     import tensorflow_datasets as tfds
 
     names = builder.info.features['objects']['label'].names
@@ -89,7 +102,7 @@ def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
     ids = []
     for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
         ids.append(_write_example(voc_dir, _image_id(example, split, number), example, names, shift))
-    storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in ids))
+    storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in sorted(ids)))
 
 
 def _list_path(voc_dir: str, split: str) -> str:
@@ -108,22 +121,28 @@ def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[s
     ymin, xmin, ymax, xmax = np.asarray(example['objects']['bbox'], float).reshape(-1, 4).T
     boxes = np.stack([xmin * width + shift, ymin * height + shift, xmax * width, ymax * height], 1)
     labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: unknown
-    difficult = np.asarray(example['objects'].get('is_difficult', np.zeros(len(labels))), bool)
+    unset = np.zeros(len(labels))
+    difficult, truncated = (np.asarray(example['objects'].get(f'is_{flag}', unset), bool) for flag in FLAGS)
     storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'JPEGImages', image_id)))
     storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'Annotations', image_id)))
     storage.write(posixpath.join(voc_dir, 'JPEGImages', image_id + suffix), data)
-    annotation = _format(image_id + suffix, (height, width), labels, boxes, difficult)
+    annotation = _format(image_id + suffix, (height, width), labels, boxes, difficult, truncated)
     storage.write(posixpath.join(voc_dir, 'Annotations', image_id + '.xml'), annotation)
     return image_id
 
 
 def _format(
-    filename: str, size: tuple[int, int], labels: Sequence[str], boxes: np.ndarray, difficult: np.ndarray
+    filename: str,
+    size: tuple[int, int],
+    labels: Sequence[str],
+    boxes: np.ndarray,
+    difficult: np.ndarray,
+    truncated: np.ndarray,
 ) -> bytes:
     """A VOC XML; boxes (N, 4) in VOC pixels, to a thousandth: TFDS keeps float32."""
     objects = []
-    for label, box, hard in zip(labels, boxes, difficult, strict=True):
+    for label, box, *flags in zip(labels, boxes, difficult, truncated, strict=True):
         sides = {side: f'{value:.3f}' for side, value in zip(voc_xml.SIDES, box, strict=True)}
-        objects.append({'name': label, 'difficult': int(hard), 'bndbox': sides})
+        objects.append({'name': label, **dict(zip(FLAGS, map(int, flags), strict=True)), 'bndbox': sides})
     head = {'filename': filename, 'size': {'width': size[1], 'height': size[0]}}
     return voc_xml.format_annotation(head, objects, declaration=True)

@@ -193,9 +193,7 @@ class _PlainFormatter(python_logging.Formatter):
         return level + record.getMessage()
 
 
-class _Stderr:
-    """Whatever sys.stderr is when something is written."""
-
+class _Stderr:  # whatever sys.stderr is when something is written
     def write(self, text: str) -> None:
         sys.stderr.write(text)
 
@@ -207,7 +205,8 @@ class _Stderr:
 
 
 def _is_not_noise(record: python_logging.LogRecord) -> bool:
-    return record.filename not in NOISY_SOURCES
+    of_tfds = 'tensorflow_datasets' in record.pathname and record.levelno < python_logging.WARNING  # it has bars too
+    return not of_tfds and record.filename not in NOISY_SOURCES
 
 
 def log_plainly() -> None:
