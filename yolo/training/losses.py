@@ -46,6 +46,10 @@ def region_loss(raw, boxes, labels, anchors, seen, places=None, class_weights=()
 def notebook_loss(raw, boxes, labels, anchors, places=None, class_weights=(), ignored=None) -> tf.Tensor:
     """The Keras notebook's loss: a scalar, each part divided by its count over the whole batch.
 
+    Its gradient is that of the notebook's graph, which stops it nowhere: unlike in Darknet it flows through the IoU of
+    a prediction with its own object, as the target of the objectness and as its weight. Counts, and whether a
+    prediction overlaps any object by IGNORE_IOU, are comparisons, hence constants.
+
     Under tf.distribute the counts are those of all replicas, so that the replicas' losses add up to the global one.
     raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; labels (B, N), -1 for padding;
     anchors (A, 2) w, h in grid cells; places (B, N, 3): row, column, anchor of each object, or None;
