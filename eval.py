@@ -122,7 +122,7 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
     None in a process that is not the first of several.
     """
     from yolo.data import records
-    from yolo.evaluation import devkit_files, inference, models
+    from yolo.evaluation import devkit_files, inference, models, record_pictures
     from yolo.training import distribution, errors, held_out
 
     description = records.read_description(asked.data_dir)
@@ -139,7 +139,7 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
     workers = distribution.HostCollective(strategy)
     with errors.naming_lost(strategy):
         evaluated, about = _detect_at_sizes(asked, description, model, thresholds, devices, workers, numbers)
-    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split, among=numbers)
+    pictures = functools.partial(record_pictures.read, asked.data_dir, asked.split, among=numbers)
     return (evaluated, {**about, 'checkpoint': model.path}, pictures) if workers.is_chief else None
 
 
@@ -157,7 +157,7 @@ def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, device
         models.check_devices(devices.strategy, devices.cpu_devices, backend, model)
         predict = inference.make_predict(backend, model.anchors, thresholds, size)
         evaluated, about, ms = inference.run_inference(
-            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers, numbers
+            predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers, numbers, size
         )
         about |= {'image_size': list(size), 'ms_per_image': ms, 'backend': backend.name}
         results.append((evaluated, about))
@@ -171,18 +171,18 @@ def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, device
 
 def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int]]:
     """Heights and widths to evaluate at: those of --image_size, of an exported model, or else of the records."""
-    from yolo.training import schedule
+    from yolo.geometry import image_sizes
 
     if asked.image_size is None:
         return [model.image_size if model.inside else description.image_size]
     shown = ','.join(map(str, asked.image_size))
     try:
-        sizes = [schedule.training_sizes(description.image_size, side, side)[0] for side in asked.image_size]
+        sizes = [image_sizes.training_sizes(description.image_size, side, side)[0] for side in asked.image_size]
     except ValueError as error:
         raise ValueError(f'--image_size={shown}: multiples of 32, as 288,352,416') from error
     if not sizes:
         raise ValueError('--image_size is empty: multiples of 32, as 288,352,416')
-    stored, largest = max(description.image_size), max(asked.image_size)
+    stored, largest = max(description.stored_size(asked.split)), max(asked.image_size)
     if largest > stored:
         logging.warning(
             '--image_size=%s: the records hold images of %d pixels, these are enlarged, which costs some '

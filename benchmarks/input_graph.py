@@ -29,10 +29,10 @@ flags.DEFINE_integer('rounds', 7, 'Rounds, each measuring all.')
 def bare(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
     """Images decoded one by one in parallel, without order or boxes; of each one number is kept."""
     description = records.read_description(data_dir)
-    paths = records.shard_paths(data_dir, split, description)
+    paths, stored = records.shard_paths(data_dir, split, description), description.stored_size(split)
 
     def decode(serialized):
-        return parsing.decode_image(parsing.parse_image(serialized), description)[0, 0, 0]
+        return parsing.decode_image(parsing.parse_image(serialized), description, stored)[0, 0, 0]
 
     images = tf.data.TFRecordDataset(paths).repeat().map(decode, tf.data.AUTOTUNE, deterministic=False)
     return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -40,8 +40,8 @@ def bare(data_dir: str, split: str, batch_size: int) -> tf.data.Dataset:
 
 @tf.function(jit_compile=True)
 def pixels(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    """The step's part of augmentation, for images of the records' size."""
-    return pipeline.augment_images(batch, tuple(batch['image'].shape[1:3]))
+    """The step's part of augmentation, for images of the network's size."""
+    return pipeline.augment_images(batch, records.read_description(FLAGS.data_dir).image_size)
 
 
 @tf.function

@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from yolo.data import records
+from yolo.geometry import image_sizes
 from yolo.training import distribution, optimizer, progress, schedule, state, step
 from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig
@@ -32,7 +33,7 @@ flags.DEFINE_integer('rounds', 9, 'Rounds of ten steps, each measuring both.')
 
 def make_config(model_dir: str, classes: tuple[str, ...], anchors, image_size: tuple[int, int]) -> TrainConfig:
     """A run with the recipe yolov2-voc, at a rate so low that the weights hardly change."""
-    sizes = schedule.training_sizes(image_size, *schedule.usual_sizes(image_size))
+    sizes = image_sizes.training_sizes(image_size, *image_sizes.usual_sizes(image_size))
     return TrainConfig(
         data_dir=FLAGS.data_dir,
         train_split=FLAGS.split,

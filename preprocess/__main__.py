@@ -35,7 +35,7 @@ COMMANDS = {
 
 def read_settings(values: FlagValues) -> Settings:
     """What the flags ask for; ValueError if they do not make sense. Writes the VOC folder that --tfds needs."""
-    from preprocess import label_rules
+    from preprocess import label_rules, store_size
     from preprocess.sources import choose
     from preprocess.splitting import made_splits
 
@@ -51,6 +51,9 @@ def read_settings(values: FlagValues) -> Settings:
         raise ValueError('--splits is empty')
     if 'image_size' in given:
         given['image_size'] = image_settings.parse_image_size(given['image_size'])
+    if asked.recipe and 'store_size' not in given:
+        size = given.get('image_size', Settings.image_size)
+        given['store_size'] = store_size.of_recipe(asked.recipe, size)
     if 'labels' in given:
         given['labels'] = labels.read(given['labels'])
     if 'label_map' in given:

@@ -3,6 +3,7 @@
 Two passes: the first reads all annotations, for the classes and the anchors; the second writes the records.
 """
 
+import dataclasses
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -62,7 +63,7 @@ def _convert(
     plan = planning.read(settings)
     number = min(settings.workers, max(1, sum(shards.num_shards(settings, ids) for ids in plan.lists.values())))
     if pool is None:
-        check_workers(number, settings.image_size, settings.channels)
+        check_workers(number, settings.size_of(True), settings.channels)
     with pool or local(number) as workers:
         plan = planning.complete(settings, plan, workers)
         lists, problems = plan.lists, plan.problems
@@ -82,9 +83,9 @@ def _convert(
         written, summaries = {}, {}
         for split, ids in lists.items():
             summaries[split] = Summary(problems=problems[split])
-            number = shards.num_shards(settings, ids)
+            number, size = shards.num_shards(settings, ids), settings.size_of(split == first)
             jobs = [
-                shards.Shard(shards.part_of(settings, part), classes, anchors, split, i, number, part, path)
+                shards.Shard(shards.part_of(settings, part), classes, anchors, split, i, number, part, path, size)
                 for i, part, path in _parts(settings, split, ids, workers)
             ]
             written.update(_write_split(jobs, summaries[split], workers))
@@ -171,6 +172,9 @@ def _describe(
         split: _describe_split(classes, shards.num_shards(settings, ids), summaries[split])
         for split, ids in lists.items()
     }
+    if settings.size_of(True) != settings.image_size:
+        first = next(iter(splits))
+        splits[first] = dataclasses.replace(splits[first], stored_size=settings.size_of(True))
     return records.Description(
         tuple(classes),
         settings.image_size,

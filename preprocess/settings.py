@@ -4,11 +4,13 @@ import dataclasses
 import os
 
 from preprocess.label_rules import LabelRules
+from preprocess.store_size import recipe_setting, store_size_setting
 from yolo import settings
 from yolo.data import grey
 from yolo.data.image_settings import damaged_setting, grey_range_setting, max_pixels_setting
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import UNLABELLED, Source
+from yolo.geometry.image_sizes import stored_size
 from yolo.geometry.letterbox import COLOUR, GREY, RESIZES
 from yolo.settings import recorded, setting
 
@@ -42,7 +44,8 @@ class Settings:
     )
     image_size: tuple[int, int] = setting(
         (416, 416),
-        'Pixels of the stored images: a number or WIDTHxHEIGHT, multiples of 32.',
+        'Pixels of the images that the network sees, and of the stored ones: a number or WIDTHxHEIGHT, multiples of '
+        '32.',
         group=RECORDS,
         given_as=str,
         shown='416',
@@ -138,14 +141,20 @@ class Settings:
         unset='none',
     )
     seed: int = setting(0, 'Seed of --make_splits.', group=SOURCE, low=0, high=settings.MOST_SEED)
+    store_size: int | None = store_size_setting(group=RECORDS)
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
         settings.check(self)
         grey.check(self.channels, self.grey_range, '--')
+        stored_size(self.image_size, self.store_size)  # ValueError for a smaller one
         both = sorted(set(self.labels or ()) & set(self.ignore_labels or ()))
         if both:
             raise ValueError(f'--ignore_labels: {both[0]!r} is among the labels too; it is a class or it is ignored')
+
+    def size_of(self, is_first: bool) -> tuple[int, int]:
+        """Height, width of the stored images of the first split, or of any other one."""
+        return stored_size(self.image_size, self.store_size) if is_first else self.image_size
 
     @property
     def label_rules(self) -> LabelRules:
@@ -206,6 +215,7 @@ class Request:
         choices=UNLABELLED,
         unset='leave_out where annotations are XML; background for COCO and YOLO, as these mean it',
     )
+    recipe: str | None = recipe_setting(group=RECORDS)
     tfds: str = setting(
         '',
         'Detection dataset of TensorFlow Datasets, as voc/2007: downloaded if need be, and written to --voc_dir first.',

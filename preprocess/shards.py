@@ -32,6 +32,7 @@ class Shard:
     num_shards: int
     ids: tuple[str, ...]
     cache_path: str
+    size: tuple[int, int]  # height, width of the stored images
 
     @property
     def path(self) -> str:
@@ -107,10 +108,10 @@ def _add_places(made: Sequence[records.Record], shard: Shard) -> list[records.Re
     ]
 
 
-def fit(settings: Settings, image: np.ndarray) -> np.ndarray:
-    """An image (H, W, 3) uint8 BGR with the channels and the size of the records."""
+def fit(settings: Settings, image: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An image (H, W, 3) uint8 BGR with the channels of the records; size: height, width, None for the network's."""
     image = grey.to_channels(image, settings.channels, is_bgr=True)
-    return images.resize(image, settings.image_size, settings.resize)
+    return images.resize(image, size or settings.image_size, settings.resize)
 
 
 def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: Summary) -> records.Record:
@@ -128,13 +129,13 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     repairs = [reason for kind, reason in problems if kind == REPAIRED]
     if settings.strict and repairs:
         raise ValueError('--strict: ' + '; '.join(repairs))
-    resized = fit(settings, image)
+    resized = fit(settings, image, shard.size)
     encoded = images.encode_stored(resized, settings.image_format, settings.jpeg_quality)
-    boxes = to_canvas(objects.boxes, size, settings.image_size, settings.resize)
-    regions = to_canvas(objects.regions, size, settings.image_size, settings.resize)
+    boxes, regions = (to_canvas(each, size, shard.size, settings.resize) for each in (objects.boxes, objects.regions))
     summary.take_image(objects.names, objects.difficult, len(regions))
     if settings.leaks != OFF:
-        summary.fingerprints[image_id] = fingerprint.of_stored(resized, size, settings.resize)
+        seen = resized if shard.size == settings.image_size else fit(settings, image)  # all splits at one size
+        summary.fingerprints[image_id] = fingerprint.of_stored(seen, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)
     summary.crowds.update(name for name in objects.region_names if name)

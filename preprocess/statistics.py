@@ -66,7 +66,7 @@ class ClassStatistics:
 class Statistics:
     """The objects of a split or a part of it; lists are empty as long as there are no objects.
 
-    The side of an object is the square root of its width x height, in pixels of the stored image.
+    The side of an object is the square root of its width x height, in pixels of the network's image.
     """
 
     classes: dict[str, ClassStatistics] = dataclasses.field(default_factory=dict)  # those with objects

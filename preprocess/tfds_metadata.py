@@ -10,6 +10,7 @@ from yolo import storage
 from yolo.data import records
 
 NAMES = ('dataset_info.json', 'features.json', 'objects-label.labels.txt')
+UNKNOWN = -1
 _FEATURES = 'tensorflow_datasets.core.features'
 
 
@@ -26,7 +27,7 @@ def write(data_dir: str, description: records.Description, manifest: records.Man
             'name': 'records',
             'version': '1.0.0',
             'fileFormat': 'tfrecord',
-            'description': f'Images of {width} x {height} with objects, by {by}.',
+            'description': f'Images of {width} x {height} with objects{description.say_larger()}, by {by}.',
             'splits': [_split(name, split, manifest) for name, split in description.splits.items()],
         },
     )
@@ -34,9 +35,11 @@ def write(data_dir: str, description: records.Description, manifest: records.Man
 
 def _features(description: records.Description) -> dict:
     """The features of a record as TFDS describes them."""
-    shape = (*description.image_size, description.channels)
+    sizes = {description.stored_size(split) for split in description.splits}
+    size = sizes.pop() if len(sizes) == 1 else (UNKNOWN, UNKNOWN)  # that of all splits, if they have one
+    shape = (*size, description.channels)
     if description.image_format == 'raw':
-        image = _tensor('uint8', *shape, encoding='bytes')
+        image = _tensor('string') if UNKNOWN in shape else _tensor('uint8', *shape, encoding='bytes')
     else:
         image = {
             'pythonClassName': f'{_FEATURES}.image_feature.Image',

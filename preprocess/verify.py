@@ -26,9 +26,15 @@ SHOWN = 20  # problems on screen
 
 
 def verify_shard(
-    description: records.Description, recorded: records.ShardFile | None, path: str
+    description: records.Description,
+    recorded: records.ShardFile | None,
+    path: str,
+    size: tuple[int, int] | None = None,
 ) -> tuple[Summary, list[str]]:
-    """Reads every byte of one file: what it holds, and what is wrong with it."""
+    """Reads every byte of one file: what it holds, and what is wrong with it.
+
+    size: height, width of its images; None: those of the network.
+    """
     summary, problems = Summary(), []
     if recorded is None:
         return summary, [f'{path} is not in the {records.MANIFEST}']
@@ -42,7 +48,7 @@ def verify_shard(
                 names = [description.classes[k] for k in record.labels if 0 <= k < len(description.classes)]
                 summary.take_image(names, record.difficult, len(record.regions))
                 problems += [
-                    f'{path}, image {record.image_id!r}: {what}' for what in _record_problems(description, record)
+                    f'{path}, image {record.image_id!r}: {what}' for what in _record_problems(description, record, size)
                 ]
     except (OSError, ValueError) as error:
         return summary, [*problems, str(error)]
@@ -51,9 +57,11 @@ def verify_shard(
     return summary, problems
 
 
-def _record_problems(description: records.Description, record: records.Record) -> Iterator[str]:
+def _record_problems(
+    description: records.Description, record: records.Record, size: tuple[int, int] | None
+) -> Iterator[str]:
     """What is wrong with a record."""
-    yield from damage.unreadable(description, record)
+    yield from damage.unreadable(description, record, size)
     if not damage.has_equal_lengths(record):
         return
     if not np.isin(record.labels, range(len(description.classes))).all():
@@ -97,8 +105,9 @@ def verify(data_dir: str, num_workers: int) -> tuple[records.Description, list[s
         for name, split in description.splits.items():
             paths = [records.shard_path(data_dir, name, i, split.num_shards) for i in range(split.num_shards)]
             recorded = [manifest.shards.get(posixpath.basename(path)) for path in paths]
+            check = functools.partial(verify_shard, description, size=description.stored_size(name))
             total = Summary()
-            results = workers.run(functools.partial(verify_shard, description), recorded, paths)
+            results = workers.run(check, recorded, paths)
             for part, part_problems in tqdm(results, total=len(paths), desc=name, unit=' files', disable=None):
                 total.add(part)
                 problems += part_problems

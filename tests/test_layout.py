@@ -23,6 +23,7 @@ ROOMS = (
     'yolo.cores',
     'yolo.overlap',
     'yolo.geometry',
+    'yolo.recipes',
     'yolo.data',
     'yolo.pages',
     'yolo.models',

@@ -19,7 +19,7 @@ def draw(description: Description, summaries: Mapping[str, Summary]) -> dict[str
     return {
         'plane': object_plots.plane(centres(statistics), description.image_size, 'centres of objects'),
         'class_sizes': object_plots.sizes_by_class(
-            *class_sizes(statistics), {f'{SMALL[0]} pixels': SMALL[0], 'a cell': CELL}, 'pixels of the stored image'
+            *class_sizes(statistics), {f'{SMALL[0]} pixels': SMALL[0], 'a cell': CELL}, "pixels of the network's image"
         ),
         'aspects': plots.columns(*aspects(statistics), 'width : height', 'objects'),
     }

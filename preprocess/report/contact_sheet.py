@@ -32,13 +32,15 @@ def draw_record(
     anchors: Sequence[tuple[float, float]],
     class_names: Sequence[str],
     regions: tuple[np.ndarray, np.ndarray] = (NO_REGIONS, NO_REGIONS[:, 0]),
+    grid: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """A record drawn large: grid, responsible cells, chosen anchors, ignore regions and true boxes.
 
     image (H, W, 3) uint8 RGB; boxes (N, 4) relative corners; labels (N,); places (N, 3) row, column, anchor;
-    anchors (A, 2) w, h in cells; regions: boxes (R, 4) and classes (R,), -1 for any.
+    anchors (A, 2) w, h in cells; regions: boxes (R, 4) and classes (R,), -1 for any. grid: rows and
+    columns; None for cells of 32 x 32 pixels of the image.
     """
-    rows, columns = image.shape[0] // 32, image.shape[1] // 32
+    rows, columns = grid or (image.shape[0] // 32, image.shape[1] // 32)
     cell = max(1, TILE // max(rows, columns))
     canvas = cv2.resize(image, (columns * cell, rows * cell), interpolation=cv2.INTER_CUBIC)
     canvas = draw_regions(canvas, *regions)
@@ -108,18 +110,18 @@ def make_sheet(data_dir: str, split: str, num: int, seed: int | None = None) -> 
     """
     shown = read_records(data_dir, split, num, seed)
     description = records.read_description(data_dir)
-    tiles = [_tile(record, description) for record in shown]
+    tiles = [_tile(record, description, split) for record in shown]
     captions = [f'{record.image_id}  {record.size[1]} x {record.size[0]}' for record in shown]
     sheet = contact_sheet(tiles, captions)
     return np.concatenate([sheet, _legend(description, sheet.shape[1])]), len(shown)
 
 
-def _tile(record: Record, description: records.Description) -> np.ndarray:
-    stored = description.image_format, description.image_size, description.channels
+def _tile(record: Record, description: records.Description, split: str) -> np.ndarray:
+    stored = description.image_format, description.stored_size(split), description.channels
     image = grey.to_channels(images.decode_stored(record.image, *stored), COLOUR)
     anchors, classes = description.anchors, description.classes
     regions = record.regions, record.region_labels
-    return draw_record(image, record.boxes, record.labels, record.places, anchors, classes, regions)
+    return draw_record(image, record.boxes, record.labels, record.places, anchors, classes, regions, description.grid)
 
 
 def _legend(description: records.Description, width: int) -> np.ndarray:

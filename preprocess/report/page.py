@@ -69,7 +69,8 @@ def _intro(description: records.Description) -> str:
     height, width = description.image_size
     kind = 'Grey images' if description.channels == GREY else 'Images'
     return (
-        f'{kind} of {width} x {height} pixels ({description.resize}, {description.image_format}), '
+        f'{kind} of {width} x {height} pixels{description.say_larger()} ({description.resize}, '
+        f'{description.image_format}), '
         f'{len(description.anchors)} anchors ({description.anchors_from}) with a mean IoU of '
         f'{description.anchors_mean_iou:.3f}.'
     )

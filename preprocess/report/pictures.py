@@ -45,7 +45,7 @@ def draw_crowded(
 ) -> Iterator[tuple[str, str, list[str], str]]:
     """Picture, title, lines and text in place of the picture of each image."""
     for (split, sight), record in zip(shown, _read(data_dir, description, shown), strict=True):
-        image, boxes = _as_photographed(record, description)
+        image, boxes = _as_photographed(record, description, split)
         small = _fit(image, *CROWDED_SIZE)
         for box, label in zip(boxes, record.labels.tolist(), strict=True):
             _draw_box(small, box * np.tile(small.shape[1::-1], 2), class_colour(label))
@@ -61,7 +61,7 @@ def draw_examples(
     for (name, (split, sight)), record in zip(
         chosen.items(), _read(data_dir, description, list(chosen.values())), strict=True
     ):
-        image, boxes = _as_photographed(record, description)
+        image, boxes = _as_photographed(record, description, split)
         crop = _crop(image, boxes[sight.object], class_colour(description.classes.index(name)))
         alt = f'an object of class {name} with its box'
         yield page.picture(crop, EXAMPLE_SIDE, EXAMPLE_SIDE), name, [f'{split} {record.image_id}'], alt
@@ -78,17 +78,18 @@ def _read(data_dir: str, description: Description, shown: Sequence[Named]) -> It
             yield records.deserialize(next(tfrecord.unframe(file, path)))
 
 
-def _as_photographed(record: Record, description: Description) -> tuple[np.ndarray, np.ndarray]:
+def _as_photographed(record: Record, description: Description, split: str) -> tuple[np.ndarray, np.ndarray]:
     """The stored image (H, W, 3) uint8 BGR without bars and with the aspect of the original, and boxes (N, 4) in it."""
-    how = description.image_format, description.image_size, description.channels
+    canvas = description.stored_size(split), description.resize
+    how = description.image_format, canvas[0], description.channels
     stored = grey.to_channels(images.decode_stored(record.image, *how), COLOUR)
-    left, top, width, height = inner_pixels(record.size, description.image_size, description.resize).tolist()
+    left, top, width, height = inner_pixels(record.size, *canvas).tolist()
     inner = cv2.cvtColor(stored[top : top + height, left : left + width], cv2.COLOR_RGB2BGR)
     aspect = record.size[1] / record.size[0]
     size = (
         (max(1, round(height * aspect)), height) if aspect < width / height else (width, max(1, round(width / aspect)))
     )
-    boxes = from_canvas(record.boxes, record.size, description.image_size, description.resize)
+    boxes = from_canvas(record.boxes, record.size, *canvas)
     return cv2.resize(inner, size, interpolation=cv2.INTER_AREA), boxes
 
 

@@ -34,6 +34,7 @@ CHANGED = {  # one other value for each setting that may not change; the names i
     'channels': (lambda folder: 1, 'channels'),
     'ignore_labels': (lambda folder: ('star',), 'ignore_labels'),
     'grey_range': (lambda folder: (0, 9), 'grey_range'),
+    'store_size': (lambda folder: 96, 'store_size'),
 }
 NEEDED: dict[str, dict] = {'grey_range': {'channels': 1}}  # without which the other value makes no sense
 
@@ -119,6 +120,7 @@ def test_manifest_keeps_its_names_and_their_order(written):
         'make_splits',
         'group_by',
         'seed',
+        'store_size',
         'annotations',
         'tool_version',
     ]

@@ -132,13 +132,13 @@ def _write(asked: SuspectsSettings) -> None:
     pooled = result.pool([result.read(f'{run}/report/metrics.json') for run in runs], numbers)
     result.write(asked.out_dir, pooled)
     flags.load_tensorflow()
-    from yolo.evaluation import inference, suspects, suspects_page
+    from yolo.evaluation import inference, record_pictures, suspects, suspects_page
 
     found = suspects.find(pooled, asked.num_suspects)
     mean = summary.mean_ap(pooled, inference.Thresholds().match_iou)['map_11pt'] or 0
     print(f'mAP of the networks, each on its part: {mean:.3f} (11-point)')
 
-    pictures = functools.partial(inference.pictures, asked.data_dir, asked.split)
+    pictures = functools.partial(record_pictures.read, asked.data_dir, asked.split)
     print(suspects_page.write(asked.out_dir, f'Suspect annotations of {asked.split}', pooled, found, pictures))
 
 

@@ -29,18 +29,29 @@ class Ranges:
     exposure: float = 1.5  # largest factor; the smallest is its reciprocal
     mosaic: float = 0.0  # share of the images that are put together from four
     flip: float = 0.5  # share of the images that are flipped left to right
+    around_photo: bool = False  # jitter around the shape of the photo, not around that of the stored image
 
 
-def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Random augmentation for a batch, a function of `seed` (2,) alone: warp (B, 4) and colour (B, 3) float32.
+def random_augmentation(
+    batch_size: int,
+    ranges: Ranges,
+    seed: tf.Tensor,
+    rows: slice = slice(None),
+    aspects: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Random augmentation of the B images in some rows of a batch: warp (B, 4) and colour (B, 3) float32.
+
+    What an image gets is a function of `seed` (2,) and its row alone.
 
     warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) moves to scale * p + shift on the
     canvas; a flipped image has a negative scale x. colour: shift of the hue, factors of saturation and exposure.
-    Jitter and position are random as in Darknet's load_data_detection (src/data.c), with one difference: Darknet
-    jitters around the original image's aspect, this around the aspect that the stored image has, as at test time.
+    Jitter and position are random as in Darknet's load_data_detection (src/data.c). aspects (B,): the shapes that are
+    jittered around, width / height relative to the canvas. Darknet has the photos' (`relative_aspects`); without them
+    all are 1: the shape that the stored image has, as at test time.
     """
-    u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed))
+    u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed)[:, rows])
     aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))
+    aspect = aspect if aspects is None else aspect * aspects
     scale = ranges.scale[0] + (ranges.scale[1] - ranges.scale[0]) * u[2]
     width, height = scale * tf.minimum(aspect, 1), scale * tf.minimum(1 / aspect, 1)
     left, top = u[3] * (1 - width), u[4] * (1 - height)  # uniform; covers a side that is shorter
@@ -48,6 +59,12 @@ def random_augmentation(batch_size: int, ranges: Ranges, seed: tf.Tensor) -> tup
     warp = tf.stack([tf.where(flip, -width, width), height, tf.where(flip, left + width, left), top], -1)
     hue = ranges.hue * (2 * u[6] - 1)
     return warp, tf.stack([hue, _factor(ranges.saturation, u[7]), _factor(ranges.exposure, u[8])], -1)
+
+
+def relative_aspects(sizes: tf.Tensor, canvas: tuple[int, int]) -> tf.Tensor:
+    """Width / height (B,) of photos of `sizes` (B, 2), over that of the canvas; all in pixels, height first."""
+    height, width = tf.unstack(tf.cast(sizes, tf.float32), axis=-1)
+    return width / height * (canvas[0] / canvas[1])
 
 
 def _factor(most: float, u: tf.Tensor) -> tf.Tensor:

@@ -12,8 +12,13 @@ def has_equal_lengths(record: records.Record) -> bool:
     return len(objects) == 1 and len(record.regions) == len(record.region_labels)
 
 
-def unreadable(description: records.Description, record: records.Record) -> Iterator[str]:
-    """Why a record cannot be made into tensors: its lists, and the image, which is decoded for that."""
+def unreadable(
+    description: records.Description, record: records.Record, size: tuple[int, int] | None = None
+) -> Iterator[str]:
+    """Why a record cannot be made into tensors: its lists, and the image, which is decoded for that.
+
+    size: height, width of the stored images of its split; None: those of the network.
+    """
     lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
     if len(lengths) > 1:
         yield f'its objects are {sorted(lengths)} in number'
@@ -25,7 +30,8 @@ def unreadable(description: records.Description, record: records.Record) -> Iter
     if len(record.regions) > most:
         yield f'it has {len(record.regions)} ignore regions, the {records.DESCRIPTION} says at most {most}'
     try:
-        images.decode_stored(record.image, description.image_format, description.image_size, description.channels)
+        how = description.image_format, size or description.image_size, description.channels
+        images.decode_stored(record.image, *how)
     except ValueError as error:
         yield str(error)
 
@@ -39,7 +45,7 @@ def find(data_dir: str, split: str) -> str:
     description = records.read_description(data_dir)
     num_shards = description.split(split).num_shards
     for path in (records.shard_path(data_dir, split, i, num_shards) for i in range(num_shards)):
-        found = _find_in_file(path, description)
+        found = _find_in_file(path, description, description.stored_size(split))
         if found:
             return found
     return ''
@@ -54,13 +60,13 @@ def describe(data_dir: str, split: str) -> str:
     )
 
 
-def _find_in_file(path: str, description: records.Description) -> str:
+def _find_in_file(path: str, description: records.Description, size: tuple[int, int]) -> str:
     number = 0
     try:
         with storage.reader(path) as file:
             for serialized in tfrecord.unframe(file, path):
                 record = records.deserialize(serialized)
-                reason = next(unreadable(description, record), '')
+                reason = next(unreadable(description, record, size), '')
                 if reason:
                     return f'{path}, record {number} ({record.image_id!r}): {reason}'
                 number += 1

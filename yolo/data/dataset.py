@@ -29,6 +29,8 @@ class Split:
     num_truncated: int = recorded(0, low=0)
     num_regions: int = recorded(0, low=0)  # ignore regions, beside the objects
     max_regions: int = recorded(0, low=0, high=MOST_BOXES)  # most ignore regions in one image
+    # height, width of the stored images where that is not the image_size of the network
+    stored_size: tuple[int, ...] = recorded((), low=32, high=MOST_SIDE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Description:
     """How a folder of records was made. Training and evaluation read it, so that no flag of theirs can disagree."""
 
     classes: tuple[str, ...]
-    image_size: tuple[int, int] = recorded(low=32, high=MOST_SIDE)  # height, width of the stored images in pixels
+    image_size: tuple[int, int] = recorded(low=32, high=MOST_SIDE)  # height, width of the network's images in pixels
     anchors: tuple[tuple[float, float], ...] = recorded()  # w, h in grid cells
     anchors_from: str = recorded()  # the --anchors of preprocess: 'kmeans:5', 'voc', ...
     # mean over the first split's boxes of the IoU with their best anchor, both at the origin
@@ -51,7 +53,7 @@ class Description:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the grid: one cell is 32 x 32 pixels of the stored image."""
+        """Rows and columns of the grid: one cell is 32 x 32 pixels of the network's image."""
         return self.image_size[0] // 32, self.image_size[1] // 32
 
     @property
@@ -67,6 +69,20 @@ class Description:
     def padded_regions(self, name: str) -> int:
         """To how many ignore regions the images of a split are padded; 0 if it has none, so that they cost nothing."""
         return self.max_regions if self.split(name).max_regions else 0
+
+    def stored_size(self, name: str) -> tuple[int, int]:
+        """Height, width of the stored images of a split: those of the network, or larger ones (--store_size)."""
+        height, width = self.split(name).stored_size or self.image_size
+        return height, width
+
+    def say_larger(self) -> str:
+        """In words, which splits hold images of another size than the network's; '' if none."""
+        sizes = {name: self.stored_size(name) for name in self.splits}
+        return ''.join(
+            f', in {name} stored at {width} x {height}'
+            for name, (height, width) in sizes.items()
+            if (height, width) != self.image_size
+        )
 
     def split(self, name: str) -> Split:
         """The split of that name; ValueError names those that there are."""
@@ -109,6 +125,8 @@ def check_description(description: Description) -> None:
     for name, split in description.splits.items():
         if '/' in name:
             raise ValueError(f'splits has {name!r}: a / in a name leaves the folder')
+        if len(split.stored_size) not in (0, 2):
+            raise ValueError(f'splits.{name}.stored_size is {split.stored_size}: not a height and a width')
         problem = _find_wrong_count(split, description.classes)
         if problem:
             raise ValueError(f'splits.{name}.{problem}')

@@ -23,9 +23,9 @@ def parse_image(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, {IMAGE: tf.io.FixedLenFeature((), tf.string)})[IMAGE]
 
 
-def decode_image(image: tf.Tensor, description: Description) -> tf.Tensor:
-    """The pixels (H, W, C) uint8 of a stored image (scalar string): RGB, or grey with C = 1."""
-    shape = (*description.image_size, description.channels)
+def decode_image(image: tf.Tensor, description: Description, size: tuple[int, int]) -> tf.Tensor:
+    """The pixels (*size, C) uint8 of a stored image (scalar string) of height, width `size`: RGB, or grey (C = 1)."""
+    shape = (*size, description.channels)
     if description.image_format == 'raw':
         return tf.reshape(tf.io.decode_raw(image, tf.uint8), shape)
     if description.image_format == 'png':

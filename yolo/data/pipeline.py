@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from yolo.data import augment, damage, index, mosaic, parsing, reading, records
+from yolo.data import augment, damage, decoding, index, mosaic, parsing, reading, records
 from yolo.data.order import read_order
 
 SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits
@@ -75,12 +75,12 @@ def training_batches(
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
         parsed = parsing.parse_annotations(serialized, description.max_boxes, description.padded_regions(split))
-        names = ('boxes', 'labels', 'places', *(['regions'] if 'regions' in parsed else []))
-        out = {'image': image, **{name: parsed[name] for name in names}}
+        more = [*(['regions'] if 'regions' in parsed else []), *(['size'] if ranges and ranges.around_photo else [])]
+        out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places', *more)}}
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
         return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
 
-    images = _images(serialized, steps, description, ranges, batch_size, seed, shard)
+    images = _images(serialized, steps, description, split, ranges, batch_size, seed, shard)
     return tf.data.Dataset.zip(steps, images).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -88,18 +88,19 @@ def _images(
     serialized: tf.data.Dataset,
     steps: tf.data.Dataset,
     description: records.Description,
+    split: str,
     ranges: augment.Ranges | None,
     batch_size: int,
     seed: int,
     shard: InputShard,
 ) -> tf.data.Dataset:
     """Batches of the images (B, H, W, C) uint8 of a shard, mosaics composed, and of their records (B,)."""
-    size = shard.size(batch_size)  # B
+    size, decode = shard.size(batch_size), decoding.decode(description, split)  # B
     if ranges is None or not ranges.mosaic:
-        return serialized.map(_decode(description), tf.data.AUTOTUNE).batch(size, drop_remainder=True)
-    draw = functools.partial(_mosaics, ranges, description.image_size, batch_size, shard)
+        return serialized.map(decode, tf.data.AUTOTUNE).batch(size, drop_remainder=True)
+    draw = functools.partial(_mosaics, ranges, description.stored_size(split), batch_size, shard)
     mosaics = steps.map(lambda step: draw(_step_seed(seed, step))).unbatch().batch(mosaic.GROUP)
-    return _composed(serialized, mosaics, description, size)
+    return decoding.compose(serialized, mosaics, decode, size)
 
 
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
@@ -114,43 +115,27 @@ def _mosaics(
     return mosaic.random_mosaics(batch_size, ranges.mosaic, size, seed).of(shard.rows(batch_size))
 
 
-def _composed(
-    serialized: tf.data.Dataset, mosaics: tf.data.Dataset, description: records.Description, size: int
-) -> tf.data.Dataset:
-    """Batches of images (B, H, W, C) uint8, those that are chosen composed of four, and of their records (B,).
-
-    mosaics: those of every group of four images; B = `size` is a multiple of four.
-    """
-    decode = _decode(description)
-
-    def compose(serialized: tf.Tensor, group: mosaic.Mosaics) -> tuple[tf.Tensor, tf.Tensor]:
-        images = [decode(record)[0] for record in tf.unstack(serialized, mosaic.GROUP)]
-        return mosaic.compose(images, group), serialized
-
-    def join(images: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shape = size, *description.image_size, description.channels
-        return tf.reshape(images, shape), tf.reshape(serialized, (size,))
-
-    groups = tf.data.Dataset.zip(serialized.batch(mosaic.GROUP, drop_remainder=True), mosaics)
-    composed = groups.map(compose, tf.data.AUTOTUNE)
-    return composed.batch(size // mosaic.GROUP, drop_remainder=True).map(join)
-
-
 def _augment(
-    batch: dict[str, tf.Tensor], ranges: augment.Ranges, seed: tf.Tensor, batch_size: int, shard: InputShard
+    batch: dict[str, tf.Tensor],
+    ranges: augment.Ranges,
+    seed: tf.Tensor,
+    batch_size: int,
+    shard: InputShard,
 ) -> dict[str, tf.Tensor]:
     """A shard of a batch, its mosaics composed already, with its boxes moved, and warp and colour for its pixels.
 
-    Random numbers are those of the whole batch, so that they do not depend on how it is divided.
+    Random numbers are those of the whole batch, so that they do not depend on how it is divided. Where the shape of
+    the photos is jittered around, the batch has their size (B, 2): height, width.
     """
-    boxes, labels, regions = batch['boxes'], batch['labels'], batch.get('regions')
+    boxes, labels, regions, shapes = (batch.get(name) for name in ('boxes', 'labels', 'regions', 'size'))
+    size, rows = tuple(batch['image'].shape[1:3]), shard.rows(batch_size)
+    aspects = None if shapes is None else augment.relative_aspects(shapes, size)
     if ranges.mosaic:
-        size = tuple(batch['image'].shape[1:3])
         mosaics = _mosaics(ranges, size, batch_size, shard, seed)
+        aspects = None if aspects is None else tf.where(mosaics.chosen, 1.0, aspects)  # of four photos, in no shape
         boxes, labels = mosaic.mosaic_boxes(boxes, labels, mosaics, size)
         regions = None if regions is None else mosaic.mosaic_regions(regions, mosaics, size)
-    rows = shard.rows(batch_size)
-    warp, colour = (values[rows] for values in augment.random_augmentation(batch_size, ranges, seed))
+    warp, colour = augment.random_augmentation(batch_size, ranges, seed, rows, aspects)
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
     out = {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
     return out if regions is None else {**out, 'regions': augment.warp_regions(regions, warp)}
@@ -171,15 +156,18 @@ def evaluation_batches(
     batch_size: int,
     shard: InputShard = InputShard(),
     numbers: np.ndarray | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tf.data.Dataset:
     """Every record of a split once, in order; the last batch is filled up with black images.
 
     shard: of the split, not of each batch; its records alone are read. numbers (n,): of the records to take in place of
-    all. A batch holds what `parsing.parse_annotations` returns, image (B, H, W, C) uint8, RGB or grey, and real (B,)
-    bool, False for the images that fill it up.
+    all; size: height, width of the images, by default those of the network: what is stored at another one is resized
+    once more. A batch holds what `parsing.parse_annotations` returns, image (B, H, W, C) uint8, RGB or grey, and real
+    (B,) bool, False for the images that fill it up.
     """
     description = records.read_description(data_dir)
-    images = _share(data_dir, split, description, shard, numbers).map(_decode(description), tf.data.AUTOTUNE)
+    decode = decoding.decode(description, split, size or description.image_size)
+    images = _share(data_dir, split, description, shard, numbers).map(decode, tf.data.AUTOTUNE)
 
     def assemble(image: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         most = description.max_boxes, description.padded_regions(split)
@@ -233,15 +221,6 @@ def augment_images(batch: dict[str, tf.Tensor], size: tuple[int, int]) -> tf.Ten
     if tuple(images.shape[1:3]) == tuple(size):
         return images
     return augment.warp_images(images, tf.tile(augment.IDENTITY, (images.shape[0], 1)), size)
-
-
-def _decode(description: records.Description):
-    """A function: serialized record -> image (H, W, C) uint8, and the record, whose rest is parsed in batches."""
-
-    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return parsing.decode_image(parsing.parse_image(serialized), description), serialized
-
-    return decode
 
 
 def _with_batch_size(value: tf.Tensor, batch_size: int) -> tf.Tensor:

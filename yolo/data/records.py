@@ -29,7 +29,7 @@ BOX, LABEL, DIFFICULT, PLACE = 'objects/box', 'objects/label', 'objects/difficul
 REGION, REGION_LABEL = 'regions/box', 'regions/label'
 ANY_CLASS = -1
 # Fields of the description that version 0.1 does not have.
-LATER = ('channels', 'grey_range', 'num_regions', 'max_regions')
+LATER = ('channels', 'grey_range', 'num_regions', 'max_regions', 'stored_size')
 
 
 @dataclasses.dataclass(frozen=True)

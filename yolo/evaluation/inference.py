@@ -4,16 +4,17 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from yolo import overlap
-from yolo.data import grey, parsing, pipeline, records
 from yolo.data import images as image_files
+from yolo.data import parsing, pipeline, records
 from yolo.detection import host
 from yolo.detection.detector import Backend
 from yolo.evaluation import parts
@@ -24,8 +25,9 @@ from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
 from yolo.evaluation.voc_ap import AveragePrecision, voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
-from yolo.geometry.letterbox import COLOUR, from_canvas, inner_pixels
+from yolo.geometry.letterbox import from_canvas
 
+Canvas = tuple[tuple[int, int], str]  # height, width of stored images, and how photos were resized to it
 Predict = Callable[[tf.Tensor], Mapping[str, Any]]  # images (B, H, W, C) uint8 -> what `detect` gives
 
 
@@ -97,36 +99,66 @@ def run_inference(
     progress: bool = False,
     workers: Workers | None = None,
     numbers: np.ndarray | None = None,
+    size: tuple[int, int] | None = None,
 ) -> tuple[EvaluationResult, dict, float]:
     """The objects and the detections of a split, the settings that belong into its metrics, and milliseconds an image.
 
     While a thread has the network compute a batch, this one turns the outputs of the batch before into detections in
     pixels. The time is that of both steps: the median over the batches but the first, in which the graph is made, by
     the images that all processes take at once. workers: the processes that share the split, all of which get all of it;
-    batch_size: over all of them, rounded up. progress: shows a bar. numbers (n,): of the images to take, None for all.
+    batch_size: over all of them, rounded up. progress: shows a bar. numbers (n,): of the images to take, None for all;
+    size: height, width of the images, None for those of the network.
     """
     description = records.read_description(data_dir)
     shard = pipeline.InputShard(workers.index, workers.count) if workers else pipeline.InputShard()
     images = shard.images(description.split(split).num_images if numbers is None else len(numbers))
-    batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard, numbers)
+    canvas = description.stored_size(split), description.resize
+    batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard, numbers, size)
+    _say_resized(split, canvas[0], size or description.image_size, shard)
     bar = tqdm(total=len(images), desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
-    own: list[Part] = []
-    number = images.start
     with pipeline.naming_damage(data_dir, split), bar:
-        computed = overlap.in_order(functools.partial(_compute, predict), batches, threads=1, bound=2, early=False)
-        with contextlib.closing(computed):
-            for batch, outputs, seconds in computed:
-                own.append(_finish(predict, batch, outputs, seconds, number, description, thresholds))
-                bar.update(len(own[-1]['image_ids']))
-                number += len(own[-1]['image_ids'])
-    if len(own) == 1:
-        own[0] = _finish(predict, *_compute(predict, batch), images.start, description, thresholds)
-    elif own:
-        own[0]['seconds'] = np.zeros(0)
+        own = _detect_all(predict, batches, images.start, canvas, thresholds, bar)
     whole = parts.of_all(parts.join(own), workers)
     result = EvaluationResult(description.classes, *parts.known(whole))
     settings = _settings(description, split, thresholds, int(whole['at_limit'].sum()))
     return result, settings, 1000 * float(np.median(whole['seconds'])) / batch_size
+
+
+def _say_resized(split: str, stored: tuple[int, int], size: tuple[int, int], shard: pipeline.InputShard) -> None:
+    """Logs, once for all processes, that images are not exactly those that prediction sees."""
+    if size < stored and shard.index == 0:
+        logging.info(
+            'the images of %s are stored at %d x %d pixels and resized once more, to %d x %d; prediction resizes a '
+            'photo once, so the result differs a little from that of records with --image_size=%d',
+            split,
+            *stored[::-1],
+            *size[::-1],
+            max(size),
+        )
+
+
+def _detect_all(
+    predict: Predict,
+    batches: tf.data.Dataset,
+    first: int,
+    canvas: Canvas,
+    thresholds: Thresholds,
+    bar: tqdm,
+) -> list[Part]:
+    """The parts of all batches, whose first image has the number `first`; the first batch of several is not timed."""
+    own: list[Part] = []
+    number = first
+    computed = overlap.in_order(functools.partial(_compute, predict), batches, threads=1, bound=2, early=False)
+    with contextlib.closing(computed):
+        for batch, outputs, seconds in computed:
+            own.append(_finish(predict, batch, outputs, seconds, number, canvas, thresholds))
+            bar.update(len(own[-1]['image_ids']))
+            number += len(own[-1]['image_ids'])
+    if len(own) == 1:
+        own[0] = _finish(predict, *_compute(predict, batch), first, canvas, thresholds)
+    elif own:
+        own[0]['seconds'] = np.zeros(0)
+    return own
 
 
 def _compute(
@@ -145,7 +177,7 @@ def _finish(
     outputs: Mapping[str, np.ndarray],
     seconds: float,
     offset: int,
-    description: records.Description,
+    canvas: Canvas,
     thresholds: Thresholds,
 ) -> Part:
     """The part of a batch whose first image has the number `offset`; seconds: that the network took."""
@@ -155,9 +187,9 @@ def _finish(
     arrays = {name: value.numpy() for name, value in batch.items() if name != 'image'}
     return parts.make(
         [image_id.decode() for image_id in arrays['image_id'][arrays['real']]],
-        _ground_truth(arrays, offset, description),
-        _detections(detected, arrays, offset, description),
-        _ignore_regions(arrays, offset, description),
+        _ground_truth(arrays, offset, canvas),
+        _detections(detected, arrays, offset, canvas),
+        _ignore_regions(arrays, offset, canvas),
         at_limit=arrays['real'] & (detected['count'] == thresholds.max_detections),
         seconds=np.array([seconds]),
     )
@@ -176,53 +208,31 @@ def _settings(description: records.Description, split: str, thresholds: Threshol
     }
 
 
-def pictures(
-    data_dir: str, split: str, numbers: Sequence[int], among: np.ndarray | None = None
-) -> dict[int, tuple[np.ndarray, tuple[int, int]]]:
-    """Some images of a split of records, by number: (H, W, 3) uint8 BGR as stored, and original height and width.
-
-    among (n,): the images that were evaluated in place of the whole split, ascending, by which `numbers` count.
-    """
-    description = records.read_description(data_dir)
-    wanted = sorted(set(numbers))
-    if not wanted:
-        return {}
-    stored = np.array(wanted, np.int64) if among is None else among[wanted]
-    shown: dict[int, tuple[np.ndarray, tuple[int, int]]] = {}
-    for batch in pipeline.evaluation_batches(data_dir, split, 16, numbers=stored):
-        for i in np.flatnonzero(batch['real']):
-            size = batch['size'][i].numpy().tolist()
-            left, top, width, height = inner_pixels(size, description.image_size, description.resize).tolist()
-            inner = batch['image'][i].numpy()[top : top + height, left : left + width]  # without bars
-            shown[wanted[len(shown)]] = grey.to_channels(inner, COLOUR)[..., ::-1], (size[0], size[1])
-    return shown
-
-
-def _ground_truth(batch: dict[str, np.ndarray], offset: int, description: records.Description) -> GroundTruth:
+def _ground_truth(batch: dict[str, np.ndarray], offset: int, canvas: Canvas) -> GroundTruth:
     """The objects of a batch whose first image has the number `offset`."""
     row, column = np.nonzero((batch['labels'] >= 0) & batch['real'][:, None])
-    boxes = from_canvas(batch['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = from_canvas(batch['boxes'][row, column], batch['size'][row], *canvas)
     boxes = to_voc_pixels(boxes, batch['size'][row], exact=True)
     return GroundTruth(row + offset, batch['labels'][row, column], boxes, batch['difficult'][row, column])
 
 
-def _ignore_regions(batch: dict[str, np.ndarray], offset: int, description: records.Description) -> IgnoreRegions:
+def _ignore_regions(batch: dict[str, np.ndarray], offset: int, canvas: Canvas) -> IgnoreRegions:
     """The ignore regions of a batch whose first image has the number `offset`."""
     if 'regions' not in batch:
         return no_regions()
     row, column = np.nonzero((batch['region_labels'] > parsing.NO_REGION) & batch['real'][:, None])
-    boxes = from_canvas(batch['regions'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = from_canvas(batch['regions'][row, column], batch['size'][row], *canvas)
     boxes = to_voc_pixels(boxes, batch['size'][row], exact=True)
     return IgnoreRegions(row + offset, batch['region_labels'][row, column], boxes)
 
 
 def _detections(
-    detected: Mapping[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, description: records.Description
+    detected: Mapping[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, canvas: Canvas
 ) -> Detections:
     """The detections of a batch whose first image has the number `offset`."""
     scores, classes = detected['scores'], detected['classes']  # (B, D), padded
     is_detection = np.arange(scores.shape[1]) < detected['count'][:, None]
     row, column = np.nonzero(is_detection & batch['real'][:, None])
-    boxes = from_canvas(detected['boxes'][row, column], batch['size'][row], description.image_size, description.resize)
+    boxes = from_canvas(detected['boxes'][row, column], batch['size'][row], *canvas)
     boxes = to_voc_pixels(boxes, batch['size'][row])
     return Detections(row + offset, classes[row, column], scores[row, column], boxes)

@@ -74,18 +74,20 @@ def read_images(
 
 def _read(data_dir: str, split: str, description: records.Description, chosen: set[int]) -> Iterator[np.ndarray]:
     """The images of a split whose numbers are chosen, as they are stored."""
-    number = 0
+    number, stored = 0, description.stored_size(split)
+    if stored != description.image_size:
+        logging.info('calibration: images of %r are stored at %d x %d and resized once more', split, *stored[::-1])
     for path in records.shard_paths(data_dir, split, description):
         with storage.reader(path) as file:
             for serialized in tfrecord.unframe(file, path):
                 if number in chosen:
-                    yield _decode(serialized, f'{path}, image {number} of the split', description)
+                    yield _decode(serialized, f'{path}, image {number} of the split', description, stored)
                 number += 1
 
 
-def _decode(serialized: bytes, place: str, description: records.Description) -> np.ndarray:
+def _decode(serialized: bytes, place: str, description: records.Description, size: tuple[int, int]) -> np.ndarray:
     try:
         image = records.deserialize(serialized).image
-        return images.decode_stored(image, description.image_format, description.image_size, description.channels)
+        return images.decode_stored(image, description.image_format, size, description.channels)
     except ValueError as error:
         raise ValueError(f'{place}: {error}') from error

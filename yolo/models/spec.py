@@ -7,9 +7,9 @@ Every reader, writer and builder works from a `Network`: `cfg` (Darknet's .cfg),
 import dataclasses
 from collections.abc import Sequence
 
+from yolo.geometry.image_sizes import STRIDE as STRIDE
 from yolo.geometry.letterbox import COLOUR
 
-STRIDE = 32  # pixels per grid cell, in every network that can be trained
 ACTIVATIONS = ('leaky', 'relu', 'logistic')  # beside linear
 LEAKY_SLOPE = 0.1  # of leaky, for negative numbers
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl import logging
 
 from yolo.data import augment, folds, label_reading, pipeline, records, sampling
-from yolo.training.config import BALANCED, TrainConfig
+from yolo.training.config import BALANCED, PHOTO, TrainConfig
 
 NAMED_CLASSES = 5  # rarest ones, in the line about sampling
 
@@ -46,6 +46,7 @@ def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
         exposure=config.exposure,
         mosaic=config.mosaic,
         flip=config.flip,
+        around_photo=config.jitter_around == PHOTO,
     )
 
 

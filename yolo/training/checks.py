@@ -7,7 +7,8 @@ import zlib
 import tensorflow as tf
 
 from yolo.data import records
-from yolo.training.config import BALANCED, SYNCHRONIZED, TrainConfig
+from yolo.geometry.letterbox import STRETCH
+from yolo.training.config import BALANCED, PHOTO, STORED, SYNCHRONIZED, TrainConfig
 from yolo.training.distribution import HostCollective
 from yolo.training.memory import check_memory
 
@@ -23,6 +24,13 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError('class_loss_weights: none; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
+    if config.jitter_around == PHOTO and not config.augment:
+        raise ValueError(f'--jitter_around={PHOTO} needs --augment; or use --jitter_around={STORED}')
+    if config.jitter_around == PHOTO and config.resize != STRETCH:
+        raise ValueError(
+            f'--jitter_around={PHOTO} goes with records of --resize={STRETCH}; in those of --resize={config.resize} '
+            f'the photos have their own shape already: use --jitter_around={STORED}'
+        )
     if config.sampling_threshold is not None and config.sampling != BALANCED:
         raise ValueError(f'--sampling_threshold={config.sampling_threshold} goes with --sampling=balanced')
     check_memory(config, strategy)

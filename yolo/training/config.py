@@ -8,6 +8,7 @@ import dataclasses
 
 from yolo import settings
 from yolo.geometry.letterbox import MOST_SIDE
+from yolo.recipes import MULTI_SCALE
 from yolo.settings import MOST_SEED, counted, recorded, setting
 from yolo.training.network_config import NetworkConfig
 
@@ -19,6 +20,7 @@ SCHEDULES = ('steps', 'cosine', 'notebook', 'constant')
 STRATEGIES = ('auto', 'one_device', 'mirrored', 'multi_worker_mirrored', 'tpu')
 JOIN_TIMEOUT = 10.0  # minutes to wait for the other processes of a run
 BATCH_NORMS = SYNCHRONIZED, LOCAL = ('synchronized', 'local')
+JITTER_AROUND = STORED, PHOTO = ('stored', 'photo')
 PRECISIONS = ('float32', 'mixed_float16', 'mixed_bfloat16')
 
 LEARNING, AUGMENTATION = 'How it learns', 'Augmentation'
@@ -107,7 +109,9 @@ class TrainConfig(NetworkConfig):
     )
     momentum: float = setting(0.9, 'Momentum of sgd.', group=LEARNING, low=0, below=1)
     weight_decay: float = setting(5e-4, 'L2 penalty on kernels, added to the gradient.', group=LEARNING, low=0, high=1)
-    multi_scale: bool = setting(True, 'Train at another image size every 10 steps.', group=LEARNING, may_change=True)
+    multi_scale: bool = setting(
+        MULTI_SCALE, 'Train at another image size every 10 steps.', group=LEARNING, may_change=True
+    )
     sizes: tuple[tuple[int, int], ...] = setting(  # resolved: every height, width in training
         None,
         'Smallest and largest of these sizes: multiples of 32, of the longer side.',
@@ -117,7 +121,7 @@ class TrainConfig(NetworkConfig):
         high=MOST_SIDE,
         count=2,
         ascending=True,
-        unset="10/13 to 19/13 of the records' size, which is 320,608 for 416",
+        unset='10/13 to 19/13 of the size of the network, which is 320,608 for 416',
     )
     ema: float = setting(
         0.0,
@@ -137,6 +141,13 @@ class TrainConfig(NetworkConfig):
         high=1,
     )
     jitter: float = setting(0.3, 'Largest relative change of width and height.', group=AUGMENTATION, low=0, high=0.9)
+    jitter_around: str = setting(
+        STORED,
+        'The shape that --jitter changes: that of the stored image, as images are tested; or that of the photo, with '
+        'grey bars beside it, as Darknet trains.',
+        group=AUGMENTATION,
+        choices=JITTER_AROUND,
+    )
     scale: tuple[float, float] = setting(
         (1.0, 1.0),
         'Smallest and largest scale of the image on its canvas, as 0.8,1.25.',

@@ -78,7 +78,7 @@ def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, in
 
     def gradients(values: Values, batch: Batch, seen: tf.Tensor, loss_scale) -> Gradients:
         images = pipeline.augment_images(batch, size)  # (B, H, W, 3 or 1) float32
-        places = _stored_places(batch, size)
+        places = _stored_places(config, batch, size)
         with tf.GradientTape() as tape:
             tape.watch(values.weights)
             with winograd.enabled(winograd.serves(config.jit_compile)):
@@ -135,11 +135,9 @@ def add_weight_decay(gradients: Sequence[tf.Tensor], weights: Sequence[keras.Var
     ]
 
 
-def _stored_places(batch: Batch, size: tuple[int, int]) -> tf.Tensor | None:
+def _stored_places(config: TrainConfig, batch: Batch, size: tuple[int, int]) -> tf.Tensor | None:
     """The responsible cells and anchors that the records hold; None at another size, where they are not valid."""
-    if 'places' in batch and tuple(size) == tuple(batch['image'].shape[1:3]):
-        return batch['places']
-    return None
+    return batch.get('places') if tuple(size) == tuple(config.image_size) else None
 
 
 def _loss_terms(

@@ -54,7 +54,7 @@ def estimate(config: TrainConfig, batch_size: int, on_cpu: bool | None = None) -
     image = built.channels * math.prod(size)
     least = weights * of_each_weight + at_once * (item * sum(kept) + 4 * image)
     factor = KEPT_COMPILED if config.jit_compile else KEPT
-    stored = network_memory.BATCHES_READY * built.channels * math.prod(config.image_size)
+    stored = network_memory.BATCHES_READY * built.channels * math.prod(config.stored_size or config.image_size)
     likely = weights * of_each_weight + batch_size * stored
     likely += at_once * int(item * factor * sum(kept) + 2 * 4 * image)
     return Estimate(least, network_memory.PROGRAM + _compiled(config, weights, on_cpu) + likely)

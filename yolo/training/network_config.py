@@ -2,10 +2,10 @@
 
 import dataclasses
 
+from yolo import recipes
 from yolo.geometry.letterbox import COLOUR
 from yolo.settings import counted, recorded, setting
 
-RECIPES = ('yolov2-voc', 'notebook', 'finetune', 'small-data')
 RUN, NETWORK = 'The run', 'Network'
 
 
@@ -40,12 +40,13 @@ class NetworkConfig:
         'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
         'weights. A flag overrides the value of its setting.',
         group=RUN,
-        choices=RECIPES,
+        choices=recipes.NAMES,
         may_change=True,
     )
     classes: tuple[str, ...] = recorded(())
     anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
-    image_size: tuple[int, int] = recorded((0, 0))  # height, width of the records' images in pixels
+    image_size: tuple[int, int] = recorded((0, 0))  # height, width of the network's images in pixels
+    stored_size: tuple[int, ...] = recorded(())  # of the images to train on, where it is another one
     resize: str = recorded('stretch')  # how the records' images were resized; prediction does the same
     channels: int = recorded(COLOUR)  # of the records' images: 1 for grey ones
     grey_range: tuple[int, ...] = recorded(())  # of 16 bits, what became 0 and 255; prediction does the same

@@ -6,6 +6,7 @@ from typing import Any
 
 from yolo import settings
 from yolo.data import folds, records
+from yolo.geometry import image_sizes
 from yolo.models import architectures, spec
 from yolo.training import network, schedule
 from yolo.training.config import BALANCED, LOCAL, TrainConfig
@@ -30,6 +31,7 @@ def resolve(config: TrainConfig, num_replicas: int = 1, on_tpu: bool = False) ->
         classes=description.classes,
         anchors=description.anchors,
         image_size=description.image_size,
+        stored_size=description.split(config.train_split).stored_size,
         resize=description.resize,
         channels=description.channels,
         grey_range=description.grey_range,
@@ -101,8 +103,8 @@ def _sizes(config: TrainConfig, image_size: tuple[int, int]) -> tuple[tuple[int,
             raise ValueError('--sizes goes with --multi_scale')
         return (image_size,)
     given: Any = config.sizes  # smallest and largest, as the flag gives them
-    smallest, largest = given or schedule.usual_sizes(image_size)
-    return schedule.training_sizes(image_size, smallest, largest)
+    smallest, largest = given or image_sizes.usual_sizes(image_size)
+    return image_sizes.training_sizes(image_size, smallest, largest)
 
 
 def _num_steps(config: TrainConfig, num_images: int) -> int:

@@ -6,11 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from yolo.models.spec import STRIDE
-
 BURN_IN_POWER = 4  # Darknet's
 NOTEBOOK_EPOCHS = (75, 105)
-RANGE = (10 / 13, 19 / 13)  # smallest and largest training size relative to the records': 320 and 608 for 416
 SIZE_STEPS = 10  # steps between changes of the size
 
 
@@ -58,30 +55,6 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
 def notebook_decay_steps(num_images: int, batch_size: int) -> tuple[int, ...]:
     """The steps at which the notebook's schedule multiplies the rate by 0.1: epochs 75 and 105."""
     return tuple(math.ceil(epoch * num_images / batch_size) for epoch in NOTEBOOK_EPOCHS)
-
-
-def training_sizes(image_size: tuple[int, int], smallest: int, largest: int) -> tuple[tuple[int, int], ...]:
-    """The sizes (height, width) of multi-scale training for images of `image_size` pixels.
-
-    smallest, largest: of the longer side; every multiple of 32 between them is one. The other side keeps the ratio, as
-    nearly as multiples of 32 can. ValueError if one of the two is not a multiple of 32, or they are not in order.
-    """
-    if smallest % STRIDE or largest % STRIDE or not 0 < smallest <= largest:
-        raise ValueError(f'--sizes={smallest},{largest}: two multiples of {STRIDE}, the smaller first, as 320,608')
-    longer = max(image_size)
-
-    def scaled(side: int, size: int) -> int:
-        return max(STRIDE, round(side * size / longer / STRIDE) * STRIDE)
-
-    return tuple(
-        (scaled(image_size[0], size), scaled(image_size[1], size)) for size in range(smallest, largest + 1, STRIDE)
-    )
-
-
-def usual_sizes(image_size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest and the largest training size of the recipe yolov2-voc for records of `image_size` pixels."""
-    smallest, largest = (max(1, round(max(image_size) * share / STRIDE)) * STRIDE for share in RANGE)
-    return smallest, largest
 
 
 def size_at(sizes: tuple[tuple[int, int], ...], seed: int, step: int) -> tuple[int, int]:

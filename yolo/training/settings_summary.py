@@ -34,15 +34,26 @@ def _network(config: TrainConfig) -> str:
     parts = [f'{config.model}, {width} x {height} {kind}']
     if config.width != 1:
         parts[0] = f'{config.model} of width {config.width:g}, {width} x {height} {kind}'
+    if config.stored_size and len(config.sizes) == 1:
+        parts[0] += _source(config)
     if len(config.sizes) > 1:
         longer_sides = [max(size) for size in config.sizes]
-        parts.append(f'in training {min(longer_sides)} to {max(longer_sides)}')
+        parts.append(f'in training {min(longer_sides)} to {max(longer_sides)}{_source(config)}')
     parts.append(f'{len(config.anchors)} anchors')
     parts.append(f'weights from {config.init_weights}' if config.init_weights else 'random weights')
     if config.freeze:
         end = '' if config.unfreeze_at >= config.num_steps else f' until step {config.unfreeze_at:,}'
         parts.append(f'first {config.freeze} convolutions frozen{end}')
     return ', '.join(parts)
+
+
+def _source(config: TrainConfig) -> str:
+    """What the images of these sizes are made of."""
+    height, width = config.stored_size or config.image_size
+    largest, stored = max(map(max, config.sizes)), max(height, width)
+    if largest > stored:
+        return f' (above {stored} the stored images are enlarged; preprocess --store_size={largest} stores larger ones)'
+    return f' (cut from stored images of {width} x {height})'
 
 
 def _training(config: TrainConfig, num_images: int) -> str:

@@ -68,7 +68,7 @@ def test_stored_grey_images_have_one_channel_and_come_back(how, tolerance):
     assert len(data) < len(images.encode_stored(grey.to_channels(image, 3), how, 95))
     decoded = images.decode_stored(data, how, (40, 60), 1)
     np.testing.assert_allclose(decoded.astype(int), image, atol=tolerance)
-    np.testing.assert_array_equal(parsing.decode_image(tf.constant(data), describe(how)).numpy(), decoded)
+    np.testing.assert_array_equal(parsing.decode_image(tf.constant(data), describe(how), (40, 60)).numpy(), decoded)
     with pytest.raises(ValueError, match='60 x 41'):
         images.decode_stored(data, how, (41, 60), 1)
     if how == 'raw':

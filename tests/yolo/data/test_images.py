@@ -77,7 +77,7 @@ def test_stored_images_come_back_and_the_graph_reads_the_same(how, tolerance):
     decoded = images.decode_stored(data, how, (40, 60))
     np.testing.assert_allclose(decoded.astype(int), image, atol=tolerance)
     description = records.Description(('a',), (40, 60), ((1, 1),), '', 0, 95, {}, '', image_format=how)
-    in_graph = parsing.decode_image(tf.constant(data), description).numpy()
+    in_graph = parsing.decode_image(tf.constant(data), description, (40, 60)).numpy()
     np.testing.assert_allclose(in_graph.astype(int), decoded, atol=1 if how == 'jpeg' else 0)
     with pytest.raises(ValueError, match='60 x 41'):
         images.decode_stored(data, how, (41, 60))

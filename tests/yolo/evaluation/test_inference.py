@@ -11,7 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from yolo.data import pipeline
-from yolo.evaluation import inference, summary
+from yolo.evaluation import inference, record_pictures, summary
 from yolo.evaluation.inference import Thresholds
 
 
@@ -75,7 +75,7 @@ def test_a_bar_with_images_a_second_is_shown_on_a_terminal(records_dir, monkeypa
 
 def test_pictures_are_the_stored_images_by_number(records_dir):
     batch = next(iter(pipeline.evaluation_batches(records_dir, 'test', 8)))
-    shown = inference.pictures(records_dir, 'test', [5, 1])
+    shown = record_pictures.read(records_dir, 'test', [5, 1])
     assert set(shown) == {1, 5}
     for number, (image, size) in shown.items():
         assert size == (192, 288)

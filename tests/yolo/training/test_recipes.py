@@ -14,15 +14,16 @@ from training_runs import make_small_config, one_device, run_steps
 
 from yolo.data import augment, pipeline, records
 from yolo.evaluation.voc_ap import Detections, Truth, voc_average_precision
+from yolo.geometry import image_sizes
 from yolo.geometry.targets import encode_targets
 from yolo.models import layers, model_folder
+from yolo.recipes import RECIPES
 from yolo.training import (
     batches,
     config,
     loop,
     losses,
     network,
-    network_config,
     optimizer,
     recipes,
     resolve,
@@ -35,17 +36,17 @@ from yolo.training.config import TrainConfig
 
 
 def test_sizes_are_the_recipes():
-    sizes = schedule.training_sizes((416, 416), *schedule.usual_sizes((416, 416)))
+    sizes = image_sizes.training_sizes((416, 416), *image_sizes.usual_sizes((416, 416)))
     assert [height for height, _ in sizes] == list(range(320, 609, 32))
-    assert schedule.usual_sizes((256, 256)) == (192, 384)
-    assert schedule.training_sizes((416, 608), 320, 608)[0] == (224, 320)
+    assert image_sizes.usual_sizes((256, 256)) == (192, 384)
+    assert image_sizes.training_sizes((416, 608), 320, 608)[0] == (224, 320)
     for smallest, largest in ((300, 608), (608, 320), (0, 32)):
         with pytest.raises(ValueError, match=f'--sizes={smallest},{largest}: two multiples of 32'):
-            schedule.training_sizes((416, 416), smallest, largest)
+            image_sizes.training_sizes((416, 416), smallest, largest)
 
 
 def test_a_new_size_every_ten_steps():
-    sizes = schedule.training_sizes((416, 416), 320, 608)
+    sizes = image_sizes.training_sizes((416, 416), 320, 608)
     drawn = [schedule.size_at(sizes, 1, step) for step in range(4000)]
     assert all(len(set(drawn[i : i + 10])) == 1 for i in range(0, 4000, 10))
     counts = [drawn[::10].count(size) for size in sizes]
@@ -56,7 +57,7 @@ def test_a_new_size_every_ten_steps():
 
 @pytest.mark.slow
 def test_one_trace_a_size_and_targets_for_its_grid(records_dir, tmp_path, monkeypatch):
-    sizes = schedule.training_sizes((96, 96), 64, 128)
+    sizes = image_sizes.training_sizes((96, 96), 64, 128)
     config = make_small_config(records_dir, tmp_path, num_steps=30, seed=6, sizes=sizes, unfreeze_at=100)
     functions, grids = [], []
     make_steps, encode = loop.make_steps, encode_targets
@@ -248,7 +249,7 @@ def test_recipes_are_printed_in_full_and_read_back(tmp_path):
     status, lines = printed('--recipe=notebook', '--learning_rate=0.25')
     assert status == 0
     assert '--learning_rate=0.25' in lines  # a flag overrides
-    for name, value in recipes.RECIPES['notebook'].items():
+    for name, value in RECIPES['notebook'].items():
         if name != 'learning_rate' and value is not None and not isinstance(value, tuple):
             assert f'--{name}={value}' in lines
     (tmp_path / 'flags').write_text('\n'.join(lines))
@@ -256,7 +257,6 @@ def test_recipes_are_printed_in_full_and_read_back(tmp_path):
 
 
 def test_every_choice_of_the_settings_exists(records_dir, tmp_path):
-    assert tuple(recipes.RECIPES) == network_config.RECIPES
     assert tuple(losses.TERMS) == config.LOSSES
     given = TrainConfig(data_dir=records_dir, train_split='train', model_dir=str(tmp_path), num_steps=1000)
     resolved = resolve.resolve(given)
@@ -322,7 +322,8 @@ def test_every_range_of_the_augmentation_is_a_setting():
         'mosaic': 0.25,
         'flip': 0.75,
     }
-    assert vars(batches.augmentation_ranges(TrainConfig(**given))) == given
+    config = TrainConfig(**given, jitter_around='photo')
+    assert vars(batches.augmentation_ranges(config)) == {**given, 'around_photo': True}
     assert vars(batches.augmentation_ranges(TrainConfig())) == vars(augment.Ranges())
 
 
