@@ -4,7 +4,7 @@
 
 Makes a VOC folder of `--num_images` links to the images of the split, and converts it in turn with the command and with
 a bare loop in as many processes as there are cores; both are whole processes, started from nothing. Prints images/s
-and the ratio command / bare: the median over the rounds. With another checkout of this project, that is measured too:
+and the ratio command / bare: medians over the rounds. With another checkout of this project, that is measured too:
 
   git worktree add --detach ../before HEAD~1
   python benchmarks/preprocessing.py --voc_dir=VOCdevkit/VOC2012 --before=../before
@@ -16,6 +16,7 @@ import os
 import pathlib
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from absl import app, flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('voc_dir', None, 'VOC folder to take images from.', required=True)
-flags.DEFINE_string('split', 'trainval', 'Its list.')
+flags.DEFINE_list('split', ['trainval'], 'Its lists.')
 flags.DEFINE_integer('num_images', 20_000, 'Images to convert.')
 flags.DEFINE_integer('image_size', 416, 'Pixels of the stored images.')
 flags.DEFINE_integer('rounds', 3, 'Rounds, each measuring both.')
@@ -35,9 +36,10 @@ flags.DEFINE_string('before', None, 'Another checkout of this project, to be com
 flags.DEFINE_string('bare', None, 'Folder of images to convert with the bare loop: what the benchmark starts itself.')
 
 
-def link_images(source: pathlib.Path, split: str, count: int, folder: pathlib.Path) -> None:
-    """A VOC folder with `count` images, links to those of a split again and again."""
-    ids = [line.split()[0] for line in (source / 'ImageSets/Main' / f'{split}.txt').read_text().splitlines() if line]
+def link_images(source: pathlib.Path, splits: list[str], count: int, folder: pathlib.Path) -> None:
+    """A VOC folder with `count` images, links to those of some splits again and again."""
+    lists = [(source / 'ImageSets/Main' / f'{split}.txt').read_text().splitlines() for split in splits]
+    ids = [line.split()[0] for lines in lists for line in lines if line]
     for part in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
         (folder / part).mkdir(parents=True)
     for i in range(count):
@@ -76,6 +78,13 @@ def measure(command: list[str], checkout: str) -> tuple[float, float]:
     return seconds, done.ru_utime + done.ru_stime - used.ru_utime - used.ru_stime
 
 
+def print_speed(times: dict[str, list[tuple[float, float]]]) -> None:
+    """Prints the median speed of each command by the clock, and by the time of all cores together."""
+    for name, values in times.items():
+        clock, cores = (FLAGS.num_images / statistics.median(each) for each in zip(*values, strict=True))
+        print(f'{name}: {clock:.0f} images/s, {cores:.0f} images for each second of a core')
+
+
 def compare(times: dict[str, list[tuple[float, float]]], name: str, other: str) -> None:
     """Prints the ratios of the speeds of two commands, by the clock and by the time of all cores."""
     pairs = list(zip(times[name], times[other], strict=True))
@@ -103,6 +112,7 @@ def main(_) -> None:
                 shutil.rmtree(out, ignore_errors=True)
             speeds = {name: FLAGS.num_images / values[-1][0] for name, values in times.items()}
             print(f'round {number}: ' + ', '.join(f'{name} {speed:.0f} images/s' for name, speed in speeds.items()))
+    print_speed(times)
     compare(times, 'preprocess', 'bare')
     if FLAGS.before:
         compare(times, 'preprocess', 'before')

@@ -56,10 +56,10 @@ def peak_memory(command: list[str]) -> int:
     return peak
 
 
-def convert(source: pathlib.Path, split: str, count: int, scratch: pathlib.Path) -> tuple[pathlib.Path, int]:
+def convert(source: pathlib.Path, splits: list[str], count: int, scratch: pathlib.Path) -> tuple[pathlib.Path, int]:
     """Converts `count` images; returns the folder of records and the peak bytes."""
     folder, out = scratch / f'VOC{count}', scratch / f'out{count}'
-    link_images(source, split, count, folder)
+    link_images(source, splits, count, folder)
     return out, peak_memory(
         [
             '-m',

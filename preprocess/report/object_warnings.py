@@ -24,11 +24,10 @@ def lost(first: str, statistics: Statistics) -> Iterator[DataWarning]:
     """Objects that are no target, since another one of their image has their cell and anchor."""
     counts = {name: (each.num_lost, each.num_objects) for name, each in statistics.classes.items()}
     items, (number, total) = _worst(counts, MOST_LOST_OF_CLASS), _total(counts)
-    if items or (number > MOST_LOST * total and number >= LEAST_OBJECTS):
-        text = (
-            f'{percent(number, total)} of the objects of {first} ({number:,} of {total:,}) are lost as targets, since '
-            'another one has the same cell and anchor'
-        )
+    is_most = number > MOST_LOST * total and number >= LEAST_OBJECTS
+    if items or is_most:
+        what = 'are lost as targets, since another one has the same cell and anchor'
+        text = _say(what, first, counts, None if is_most else (len(items), MOST_LOST_OF_CLASS))
         advice = 'a larger --image_size has more cells (more anchors help less)'
         yield DataWarning('lost targets', text, items, advice)
 
@@ -44,11 +43,20 @@ def small(description: Description, first: str, statistics: Statistics) -> Itera
         is_most = number > most * total and number >= LEAST_OBJECTS and len(rest) == len(counts)
         if items or is_most:
             what = f'a cell of {CELL} pixels' if pixels == CELL else f'{pixels} pixels'
-            share = f'{percent(number, total)} of the objects of {first} ({number:,} of {total:,})'
+            text = _say(f'are under {what} at {size}', first, counts, None if is_most else (len(items), most))
             said = [rest[name] for name in rest if _worst({name: counts[name]}, most)] or rest.values()
-            advice = _advise_size(description, said, size_bin, most)
-            yield DataWarning(kind, f'{share} are under {what} at {size}', items, advice)
+            yield DataWarning(kind, text, items, _advise_size(description, said, size_bin, most))
         rest = {name: each for name, each in rest.items() if counts[name][0] <= most * counts[name][1]}
+
+
+def _say(what: str, first: str, counts: Counts, classes: tuple[int, float] | None) -> str:
+    """How many objects are small or lost; classes: number and share, if only some classes have more than that share."""
+    number, total = _total(counts)
+    numbers = f'{number:,} of {total:,}'
+    if classes is None:
+        return f'{percent(number, total)} of the objects of {first} ({numbers}) {what}'
+    more = f'{counted(classes[0], "class")} of which more than {100 * classes[1]:.0f} % of the objects of {first}'
+    return f'{more} {what} (of all {percent(number, total)}, {numbers})'
 
 
 def _worst(counts: Counts, most: float) -> tuple[str, ...]:
@@ -72,8 +80,9 @@ def _advise_size(description: Description, classes: Collection[ClassStatistics],
     factor = 2 ** (max(missing) / 2)  # two bins are a doubling
     sides = [CELL * math.ceil(side * factor / CELL) for side in (width, height)]
     size = '' if max(sides) > LARGEST_ADVISED else f'={sides[0]}' if width == height else f'={sides[0]}x{sides[1]}'
+    tiles = ', or cut the images into parts before and predict with --tiles'
     larger = f'use --image_size{size}' if size else 'use a larger --image_size'
-    return f'{larger}, or cut the images into parts before and predict with --tiles'
+    return larger if size and size_bin > SMALL[1] else larger + tiles
 
 
 def _bin_of_share(sizes: list[int], most: float, highest: int) -> int:

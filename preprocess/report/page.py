@@ -137,7 +137,8 @@ def area_histogram(size_counts: SizeCounts) -> tuple[list[str], list[int]]:
     """Boxes by the root of their area, in bins that double, from the smallest box on: their ranges and counts."""
     used = np.flatnonzero(size_counts.by_root)
     first = min(used[0] if len(used) else len(ROOT_EDGES), len(ROOT_EDGES) - 3)
-    names = [f'{low:.4g}–{high:.4g}' for low, high in itertools.pairwise(ROOT_EDGES[first:].tolist())]
+    parts = ['1', *(f'1/{round(1 / edge)}' for edge in ROOT_EDGES[-2::-1].tolist())][::-1]
+    names = [f'{low}–{high}' for low, high in itertools.pairwise(parts[first:])]
     return names, size_counts.by_root[first:].tolist()
 
 

@@ -19,7 +19,8 @@ EXAMPLE_SIDE = 112  # pixels
 CROWDED_SIZE = (310, 232)  # most width and height
 MARGIN = 0.25  # around an object, of its longer side
 LEAST_SIDE = 24  # pixels of the stored image that are shown of an object
-BLACK = (0, 0, 0)
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+LUMINANCE, DARK = (0.299, 0.587, 0.114), 90  # of RGB; a colour that is no brighter has a white outline
 
 Named = tuple[str, Sight]  # a split, and what is shown of it
 
@@ -116,5 +117,6 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 def _draw_box(image: np.ndarray, corners: np.ndarray, colour: tuple[int, int, int]) -> None:
     """Draws a box (4,) in pixels, in place; colour: RGB, the image is BGR."""
     x0, y0, x1, y1 = np.rint(corners - [0, 0, 1, 1]).astype(int).tolist()
-    for more, drawn in ((1, BLACK), (0, colour[::-1])):  # an outline, to be seen on any picture
+    outline = BLACK if np.dot(colour, LUMINANCE) > DARK else WHITE  # to be seen on any picture
+    for more, drawn in ((1, outline), (0, colour[::-1])):
         cv2.rectangle(image, (x0 - more, y0 - more), (max(x0, x1) + more, max(y0, y1) + more), drawn, 1)

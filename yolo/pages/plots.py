@@ -185,11 +185,11 @@ def density(
         style: dict[str, Any] = {'color': COLOURS[1], 'path_effects': outline}
         axes.plot(*points.T, 's', fillstyle='none', markersize=6, label=points_name, **style)
         for number, point in enumerate(points, 1):
-            axes.annotate(str(number), point, (5, 4), textcoords='offset points', weight='bold', **style)
+            axes.annotate(str(number), point, (5, -9), textcoords='offset points', weight='bold', **style)
         for name, (x, y) in corners.items():
             axes.plot([x, x, 0], [0, y, y], color='#555', linestyle='--', linewidth=1)
             text = {'textcoords': 'offset points', 'ha': 'right', 'color': '#333', 'path_effects': outline}
-            axes.annotate(name, (x, y), (-2, 2), **text)
+            axes.annotate(name, (x, edges[0]), (-2, 3), **text)  # at the foot, away from boxes and points
         axes.set(xlim=(edges[0], edges[-1]), ylim=(edges[0], edges[-1]))
         _show_plain_numbers(axes.xaxis)
         _show_plain_numbers(axes.yaxis)

@@ -49,7 +49,7 @@ def test_every_box_is_in_the_charts(smallest, num):
     names, values = page.area_histogram(count_sizes(sizes))
     assert sum(values) == num
     assert len(names) == len(values)
-    assert names[-1] == '0.5–1'
+    assert names[-1] == '1/2–1'
     assert not any(name.startswith('-') for name in names)
 
 
@@ -82,9 +82,9 @@ def test_small_boxes_have_bins_of_their_own():
 
 def test_size_bins_are_labelled_with_their_exact_edges():
     names, _ = page.area_histogram(count_sizes(np.array([[0.04, 0.04]])))
-    assert names == ['0.03125–0.0625', '0.0625–0.125', '0.125–0.25', '0.25–0.5', '0.5–1']
+    assert names == ['1/32–1/16', '1/16–1/8', '1/8–1/4', '1/4–1/2', '1/2–1']
     names, _ = page.area_histogram(count_sizes(np.array([[0.001, 0.001]])))
-    assert names[:2] == ['0.0009766–0.001953', '0.001953–0.003906']
+    assert names[:2] == ['1/1024–1/512', '1/512–1/256']
 
 
 def test_header_and_bar_agree_on_the_mean_iou(tmp_path):

@@ -272,3 +272,12 @@ def test_a_page_of_a_hundred_thousand_images_and_eighty_classes_has_less_than_te
     assert re.search(r'And [\d,]+ more images, in report.json', text)
     assert re.search(r'And [\d,]+ more kinds, in report.json', text)
     assert len(found.rows['Problems']) == page.MOST_LINES + 1
+
+
+@pytest.mark.parametrize(('colour', 'outline'), [((37, 16, 198), 255), ((251, 195, 106), 0)])
+def test_a_dark_box_has_a_white_outline_and_a_bright_one_a_black(colour, outline):
+    image = np.full((20, 20, 3), 120, np.uint8)
+    pictures._draw_box(image, np.array([5, 5, 15, 15]), colour)
+    assert tuple(image[5, 10]) == colour[::-1]
+    assert (image[4, 4:16] == outline).all()
+    assert (image[6:14, 6:14] == 120).all()
