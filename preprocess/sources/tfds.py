@@ -4,7 +4,7 @@ python -m preprocess --tfds=voc/2007 --splits=train,test --voc_dir=data/VOC2007 
 """
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,15 @@ def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
         raise ValueError(f'--splits={split}: {error}') from error
     ids = []
     for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
-        ids.append(_write_example(voc_dir, _image_id(example, split, number), example, names, shift))
+        numbered = f'{split}_{number:08d}'.translate(str.maketrans('[]:%', '____'))
+        named = posixpath.splitext(example.get('image/filename', b'').decode())[0] or numbered
+        files = _format_example(named, example, names, shift)
+        if named != numbered and _is_taken(voc_dir, files):
+            named, files = numbered, _format_example(numbered, example, names, shift)
+        for path, data in files.items():
+            storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, path)))
+            storage.write(posixpath.join(voc_dir, path), data)
+        ids.append(named)
     storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in sorted(ids)))
 
 
@@ -109,12 +117,14 @@ def _list_path(voc_dir: str, split: str) -> str:
     return posixpath.join(voc_dir, 'ImageSets', 'Main', f'{split}.txt')
 
 
-def _image_id(example: dict, split: str, number: int) -> str:
-    given = example.get('image/filename', b'').decode()
-    return posixpath.splitext(given)[0] or f'{split}_{number:08d}'.translate(str.maketrans('[]:%', '____'))
+def _is_taken(voc_dir: str, files: Mapping[str, bytes]) -> bool:
+    """Whether another image, as of another split, has these names already."""
+    paths = {posixpath.join(voc_dir, path): data for path, data in files.items()}
+    return any(storage.exists(path) and storage.read(path) != data for path, data in paths.items())
 
 
-def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[str], shift: int) -> str:
+def _format_example(image_id: str, example: dict, names: Sequence[str], shift: int) -> dict[str, bytes]:
+    """The image and the annotation of an example, by their paths in the VOC folder."""
     data = example['image']
     height, width = size_in_header(data) or (0, 0)  # 0: the conversion will say so
     suffix = '.jpg' if data[:2] == b'\xff\xd8' else '.png'
@@ -123,12 +133,8 @@ def _write_example(voc_dir: str, image_id: str, example: dict, names: Sequence[s
     labels = [names[label] if label >= 0 else '' for label in example['objects']['label']]  # -1: unknown
     unset = np.zeros(len(labels))
     difficult, truncated = (np.asarray(example['objects'].get(f'is_{flag}', unset), bool) for flag in FLAGS)
-    storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'JPEGImages', image_id)))
-    storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, 'Annotations', image_id)))
-    storage.write(posixpath.join(voc_dir, 'JPEGImages', image_id + suffix), data)
     annotation = _format(image_id + suffix, (height, width), labels, boxes, difficult, truncated)
-    storage.write(posixpath.join(voc_dir, 'Annotations', image_id + '.xml'), annotation)
-    return image_id
+    return {f'JPEGImages/{image_id}{suffix}': data, f'Annotations/{image_id}.xml': annotation}
 
 
 def _format(

@@ -1,6 +1,7 @@
 """TensorFlow Datasets reads what is written."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,8 +84,8 @@ def test_a_folder_of_records_is_a_tfds_dataset(tmp_path, image_format, channels)
     assert info['splits'][0]['shardLengths'] == ['2', '2', '3']
 
 
-def make_tiny_boxes(data_dir: str) -> None:
-    """Three and two images with 0, 1, 2 boxes, as TFDS keeps them."""
+def make_tiny_boxes(data_dir: str, name: str = 'tiny_boxes', **filenames: list[str]) -> None:
+    """Three and two images with 0, 1, 2 boxes, as TFDS keeps them; filenames: of train and test, if they have any."""
     features = tfds.features.FeaturesDict(
         {
             'image': tfds.features.Image(encoding_format='png'),
@@ -95,14 +96,16 @@ def make_tiny_boxes(data_dir: str) -> None:
                     'is_difficult': np.bool_,
                 }
             ),
+            **({'image/filename': tfds.features.Text()} if filenames else {}),
         }
     )
 
-    def examples(number: int) -> tf.data.Dataset:
+    def examples(split: str, number: int) -> tf.data.Dataset:
         def generate():
             for i in range(number):
                 labels = np.arange(i) % 2
                 yield {
+                    **({'image/filename': filenames[split][i]} if filenames else {}),
                     'image': np.full((80, 100, 3), 40 * i, np.uint8),
                     'objects': {
                         'bbox': np.array([[0.25, 0.1, 0.75, 0.5]] * i, np.float32).reshape(-1, 4),
@@ -112,6 +115,7 @@ def make_tiny_boxes(data_dir: str) -> None:
                 }
 
         signature = {
+            **({'image/filename': tf.TensorSpec((), tf.string)} if filenames else {}),
             'image': tf.TensorSpec((80, 100, 3), tf.uint8),
             'objects': {
                 'bbox': tf.TensorSpec((None, 4)),
@@ -122,7 +126,18 @@ def make_tiny_boxes(data_dir: str) -> None:
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
 
     tfds.dataset_builders.store_as_tfds_dataset(
-        'tiny_boxes', '1.0.0', features, {'train': examples(3), 'test': examples(2)}, data_dir=data_dir
+        name, '1.0.0', features, {'train': examples('train', 3), 'test': examples('test', 2)}, data_dir=data_dir
+    )
+
+
+def test_images_that_have_one_name_in_two_splits_are_both_kept(tmp_path):
+    make_tiny_boxes(str(tmp_path / 'tfds'), 'tiny_files', train=['b.png', 'a.jpg', 'c.png'], test=['c.png', 'a.png'])
+    tfds_source.export('tiny_files', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    lists = [(tmp_path / f'VOC/ImageSets/Main/{split}.txt').read_text().split() for split in ('train', 'test')]
+    assert lists[0] == ['a', 'b', 'c']
+    assert re.fullmatch('a test_0000000[01]', ' '.join(lists[1]))  # a is the same image in both splits, c another one
+    assert (
+        len(list((tmp_path / 'VOC/JPEGImages').iterdir())) == len(list((tmp_path / 'VOC/Annotations').iterdir())) == 4
     )
 
 
