@@ -60,6 +60,7 @@ def evaluate(values: FlagValues) -> None:
     evaluated, about, pictures = detected
     result.write(report_dir, evaluated)
     compared = None if other is None else result.aligned(evaluated, other, asked.compare)
+    _say_what_follows(asked, evaluated)
     evaluation = summary.evaluate(evaluated, asked.match_iou, about, compared, asked.coco)
     print(tables.format_metrics(evaluation.metrics, asked.compare))
     print(result.write_metrics(report_dir, evaluation.metrics))
@@ -92,6 +93,18 @@ def _check_sources(asked: EvalSettings) -> None:
         raise ValueError('--cfg and --weights go together')
     if not asked.model_dir and not asked.report_dir:
         raise ValueError('--report_dir is missing: a folder for the report (with --model_dir it is report in there)')
+
+
+def _say_what_follows(asked: EvalSettings, evaluated) -> None:
+    """What is computed once all is detected: with many detections it takes some seconds, COCO's AP longest."""
+    from yolo.evaluation import bootstrap
+
+    kinds = ['AP', 'kinds of errors']
+    kinds += ["COCO's AP by pycocotools (the longest)"] if asked.coco else []
+    kinds += [f'{bootstrap.SAMPLES:,} samples of the images for --compare'] if asked.compare else []
+    kinds += ['suspect annotations'] if asked.suspects else []
+    num_detections, num_images = len(evaluated.detections.scores), len(evaluated.image_ids)
+    logging.info('%s detections in %s images: %s', f'{num_detections:,}', f'{num_images:,}', ', '.join(kinds))
 
 
 def write_files(asked: EvalSettings, evaluated, report_dir: str) -> None:

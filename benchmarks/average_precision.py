@@ -2,9 +2,13 @@
 
   python benchmarks/average_precision.py --images=4952 --detections=500000 --classes=20
 
-All three match at IoU 0.5 alone. The per-box evaluator is the usual Python port of the devkit's code (a loop over the
-detections of a class, each against the objects of its image). Prints seconds, the mAP (area) of each, and how the time
-of ours grows with more images.
+  python benchmarks/average_precision.py --stages --images=977 --detections=488000
+
+The latter prints the CPU seconds of all that `eval.py` computes from the detections, stage by stage.
+
+In the former all three match at IoU 0.5 alone. The per-box evaluator is the usual Python port of the devkit's code (a
+loop over the detections of a class, each against the objects of its image). Prints seconds, the mAP (area) of each, and
+how the time of ours grows with more images.
 """
 
 import contextlib
@@ -14,7 +18,7 @@ import time
 import numpy as np
 from absl import app, flags
 
-from yolo.evaluation import coco_ap
+from yolo.evaluation import coco_ap, summary, suspects
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_ap import voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth
@@ -25,6 +29,7 @@ flags.DEFINE_integer('detections', 500_000, 'Detections.')
 flags.DEFINE_integer('classes', 20, 'Classes.')
 flags.DEFINE_float('objects', 2.4, 'Objects an image.')
 flags.DEFINE_list('times', '1,4,16', 'How many times as many images ours is measured with as well.')
+flags.DEFINE_bool('stages', False, 'CPU seconds of the stages of eval.py in place of a comparison.')
 
 
 def make_case(num_images: int, num_detections: int, num_classes: int) -> EvaluationResult:
@@ -110,9 +115,26 @@ def per_box(result: EvaluationResult) -> float:
     return float(np.mean(aps))
 
 
+def print_stages(result: EvaluationResult) -> None:
+    """The CPU seconds of each."""
+    stages = {
+        'AP, errors, breakdowns': lambda: summary.evaluate(result, 0.5),
+        '--compare': lambda: summary.compare(result, result.detections, 0.5),
+        '--suspects=100': lambda: suspects.find(result, 100),
+        "--coco: COCO's AP": lambda: coco_ap.average_precision(result),
+    }
+    for name, function in stages.items():
+        start = time.process_time()
+        function()
+        print(f'{name:<24} {time.process_time() - start:8.2f} s', flush=True)
+
+
 def main(_) -> None:
     """Measures and prints."""
     result = make_case(FLAGS.images, FLAGS.detections, FLAGS.classes)
+    if FLAGS.stages:
+        print_stages(result)
+        return
     for function in (ours, pycocotools, per_box):
         start = time.perf_counter()
         value = function(result)

@@ -7,7 +7,7 @@ import numpy as np
 
 from yolo.evaluation import coco_matching
 from yolo.evaluation.voc_ap import AveragePrecision, average_precision
-from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, checked, match, select
+from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, areas, checked, match, select
 
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, np.inf)}  # COCO's: pixels of the box
 NUM_OBJECTS = {'1': (1, 1), '2-4': (2, 4), '5-9': (5, 9), '10-19': (10, 19), '20+': (20, np.inf)}
@@ -61,9 +61,9 @@ def by_size(
     96 x 96 is of the larger size here, and of both in COCO.
     """
     truth, detections = checked(truth, num_classes), checked(detections, num_classes)
-    area = _area(truth.boxes)
+    area = areas(truth.boxes)
     pairs = coco_matching.find_pairs(truth, detections, iou_threshold)
-    detected_area = _area(pairs.sorted_detections.boxes)
+    detected_area = areas(pairs.sorted_detections.boxes)
     rows = {}
     for name, (low, high) in SIZES.items():
         objects = dataclasses.replace(truth, difficult=truth.difficult | (area < low) | (area >= high))
@@ -94,11 +94,6 @@ def _mean_ap(truth: GroundTruth, matches: Matches, num_classes: int) -> dict[str
     curves = average_precision(truth, matches, num_classes)
     map_area = None if np.isnan(curves.map_area) else curves.map_area
     return {'map_area': map_area, 'num_objects': int(curves.num_objects.sum())}
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    """Pixels (N,) of boxes (N, 4) in VOC pixels, both ends included."""
-    return np.prod(boxes[:, 2:] - boxes[:, :2] + 1, 1)
 
 
 def confusion(

@@ -31,17 +31,26 @@ def warn_of_another_list(
     others = _lists_of({image_ids[image] for image in covered.tolist()}, list_path) if len(covered) else []
     if num_covered >= LEAST_COVERED * len(with_objects) and not others:
         return
-    cause = f'they are exactly the list {" and ".join(others)}' if others else 'was it another list?'
     logging.warning(
-        '%s of %s images of the list %s have no detection in %s: their %s objects count as missed. %s images have '
-        'detections: %s; --split names the list that the detector was run on',
+        '%s of %s images of the list %s have no detection in %s: their %s objects count as missed. %s',
         f'{len(image_ids) - len(covered):,}',
         f'{len(image_ids):,}',
         posixpath.basename(list_path),
         folder,
-        f'{int(np.isin(truth.images, covered, invert=True).sum()):,}',
-        f'{len(covered):,}',
-        cause,
+        f'{int((np.isin(truth.images, covered, invert=True) & ~truth.difficult).sum()):,}',
+        _way_out(len(covered), others),
+    )
+
+
+def _way_out(num_covered: int, others: Sequence[str]) -> str:
+    """What to do if the detector was run on another list; others: those that have exactly the covered images."""
+    names = ' and '.join(others)
+    which = f'exactly the list {names}' if others else 'too few for a detector that was run on all'
+    name = others[0].removesuffix('.txt') if others else 'NAME'
+    listed = '' if others else f'list them in ImageSets/Main/{name}.txt, '
+    return (
+        f'{num_covered:,} images have detections, {which}; to evaluate on these alone, {listed}name the files '
+        f'comp4_det_{name}_<class>.txt, and give --split={name}'
     )
 
 

@@ -4,11 +4,12 @@ Shapes: T objects, D detections, C classes, P pairs of an object and a detection
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
 from yolo.evaluation.result import EvaluationResult
-from yolo.evaluation.voc_matching import GroundTruth, overlaps
+from yolo.evaluation.voc_matching import GroundTruth, areas, overlaps
 
 PAIRS_AT_ONCE = 2_000_000  # that are compared at a time: bounds the memory
 FITS = 0.5  # from this IoU on a detection is of the object, whatever its class
@@ -79,19 +80,45 @@ def find_pairs(truth: GroundTruth, images: np.ndarray, boxes: np.ndarray) -> Pai
     """All pairs of an object and a box (D, 4) of the same image, given by images (D,), that share a pixel."""
     order = np.argsort(images, kind='stable')
     first, last = (np.searchsorted(images[order], truth.images, side) for side in ('left', 'right'))
-    count = last - first
-    part = np.cumsum(count) // PAIRS_AT_ONCE
     found = []
-    for objects in np.split(np.arange(len(count)), np.flatnonzero(np.diff(part)) + 1):
-        begins = np.cumsum(count[objects]) - count[objects]
-        own = np.repeat(objects, count[objects])
-        others = order[np.arange(len(own)) + np.repeat(first[objects] - begins, count[objects])]
+    for own, others in _in_parts(first, last):
+        others = order[others]
         iou = overlaps(truth.boxes.take(own, 0), boxes.take(others, 0))
         shares = iou > 0
         found.append(Pairs(own[shares], others[shares], iou[shares]))
     return Pairs(
         *(np.concatenate([getattr(each, name) for each in found]) for name in ('objects', 'detections', 'iou'))
     )
+
+
+def _in_parts(first: np.ndarray, last: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of a number i of (N,) and another one from first[i] to last[i] - 1: both (n,), in parts."""
+    count = last - first
+    part = np.cumsum(count) // PAIRS_AT_ONCE
+    for numbers in np.split(np.arange(len(count)), np.flatnonzero(np.diff(part)) + 1):
+        begins = np.cumsum(count[numbers]) - count[numbers]
+        own = np.repeat(numbers, count[numbers])
+        yield own, np.arange(len(own)) + np.repeat(first[numbers] - begins, count[numbers])
+
+
+def find_alike(images: np.ndarray, boxes: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs (P,), (P,) of boxes (D, 4) of one image, given by images (D,), with an IoU of `least` or more.
+
+    Each pair is there once. Two boxes have no more IoU than the ratio of their areas, so of the boxes of an image by
+    their area only the next ones of each are compared with it.
+    """
+    area = np.maximum(areas(boxes), 0)
+    most = area / least + 1  # 1: far above what rounding of the keys can lose
+    keys = images * (most.max(initial=0) + 1) + area
+    order = np.argsort(keys, kind='stable')
+    last = np.searchsorted(keys[order], (keys - area + most)[order], 'right')
+    found = [(np.zeros(0, int), np.zeros(0, int))]
+    for one, other in _in_parts(np.arange(1, len(order) + 1), np.maximum(last, np.arange(1, len(order) + 1))):
+        one, other = order[one], order[other]
+        is_alike = overlaps(boxes.take(one, 0), boxes.take(other, 0)) >= least
+        found.append((one[is_alike], other[is_alike]))
+    first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return first, second
 
 
 def _of(pairs: Pairs, scores: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,12 +144,10 @@ def _best_of_place(result: EvaluationResult, chosen: np.ndarray) -> np.ndarray:
     numbers = np.flatnonzero(chosen)
     detections = result.detections
     images, boxes, scores = detections.images[numbers], detections.boxes[numbers], detections.scores[numbers]
-    places = GroundTruth(images, np.zeros(len(numbers), int), boxes, np.zeros(len(numbers), bool))
-    pairs = find_pairs(places, images, boxes)
-    first, second = scores[pairs.objects], scores[pairs.detections]
-    is_lower = (first < second) | ((first == second) & (pairs.objects > pairs.detections))
+    first, second = find_alike(images, boxes, FITS)
+    is_first_lower = (scores[first] < scores[second]) | ((scores[first] == scores[second]) & (first > second))
     is_best = np.ones(len(numbers), bool)
-    is_best[pairs.objects[is_lower & (pairs.iou >= FITS)]] = False
+    is_best[np.where(is_first_lower, first, second)] = False
     out = np.zeros(len(chosen), bool)
     out[numbers[is_best]] = True
     return out

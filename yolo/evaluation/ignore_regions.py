@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from yolo.evaluation.voc_matching import Detections, GroundTruth, best_objects, intersections
+from yolo.evaluation.voc_matching import Detections, GroundTruth, areas, best_objects, intersections
 
 ANY_CLASS = -1
 IGNORED_SHARE = 0.5  # of a detection's area, from which on it lies inside
@@ -56,5 +56,4 @@ def _shares(detections: Detections, regions: IgnoreRegions, chosen: np.ndarray) 
 def _share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """The share (P,) of boxes (P, 4) that lies inside regions (P, 4); -inf where they share no pixel."""
     shared = intersections(boxes, regions)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2] + 1, 1)
-    return np.divide(shared, areas, out=np.full(len(boxes), -np.inf), where=shared > 0)
+    return np.divide(shared, areas(boxes), out=np.full(len(boxes), -np.inf), where=shared > 0)

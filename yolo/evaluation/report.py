@@ -13,11 +13,12 @@ from yolo.evaluation.error_analysis import ERROR_TYPES, ErrorTypes
 from yolo.evaluation.ignore_regions import ANY_CLASS
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_ap import AveragePrecision
-from yolo.evaluation.voc_matching import Matches
+from yolo.evaluation.voc_matching import Matches, areas
 from yolo.pages import page, plots
 
 PAGE = 'report.html'
 MOST_PICTURES = 24  # of a gallery
+MOST_OF_CLASS = 6  # false positives among them, as long as there are others
 PICTURE_SIZE = (290, 218)  # most width and height of one
 MOST_POINTS = 400  # of a curve
 MOST_EMPHASISED = 5  # curves in colours where there are too many classes for a colour each
@@ -37,7 +38,7 @@ def write_page(
     pictures: Pictures,
 ) -> str:
     """Writes the page into a folder and returns its path; metrics: what `metrics.json` holds."""
-    false = np.flatnonzero(error_types.types >= 0)[:MOST_PICTURES]  # best score first
+    false = _most_confident(matches, error_types)
     missed = _largest_missed(result, error_types)
     wanted = {*matches.sorted_detections.images[false].tolist(), *result.truth.images[missed].tolist()}
     shown = pictures(sorted(wanted))
@@ -51,6 +52,7 @@ def write_page(
         **report_tables.tables(metrics),
         **_charts(result, curves, metrics),
         num_false=len(false),
+        most_of_class=MOST_OF_CLASS,
         num_missed=len(missed),
         false_positives=(_false_positive(result, matches, error_types, int(d), shown) for d in false),
         missed=(_missed_object(result, int(t), shown) for t in missed),
@@ -127,11 +129,26 @@ def _scores(per_class: dict[str, dict]) -> dict[str, str | None]:
     }
 
 
+def _most_confident(matches: Matches, error_types: ErrorTypes) -> np.ndarray:
+    """The false positives (N,) to show, best score first.
+
+    No more than MOST_OF_CLASS of a class and one of an image as long as there are others: else the commonest class and
+    a few images would fill the gallery.
+    """
+    false = np.flatnonzero(error_types.types >= 0)  # best score first
+    images, classes = (getattr(matches.sorted_detections, name)[false] for name in ('images', 'classes'))
+    first_of_image = np.sort(np.unique(images, return_index=True)[1])
+    by_class = first_of_image[np.argsort(classes[first_of_image], kind='stable')]
+    begins = np.searchsorted(classes[by_class], classes[by_class])  # where the class of each begins
+    preferred = np.sort(by_class[np.arange(len(by_class)) - begins < MOST_OF_CLASS])[:MOST_PICTURES]
+    others = np.setdiff1d(np.arange(len(false)), preferred)[: MOST_PICTURES - len(preferred)]
+    return false[np.union1d(preferred, others)]
+
+
 def _largest_missed(result: EvaluationResult, error_types: ErrorTypes) -> np.ndarray:
     """The objects (N,) that were missed, largest first."""
     missed = np.flatnonzero(error_types.is_missed)
-    areas = np.prod(result.truth.boxes[missed, 2:] - result.truth.boxes[missed, :2] + 1, 1)
-    return missed[np.argsort(-areas, kind='stable')][:MOST_PICTURES]
+    return missed[np.argsort(-areas(result.truth.boxes[missed]), kind='stable')][:MOST_PICTURES]
 
 
 def _false_positive(

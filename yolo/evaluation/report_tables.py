@@ -102,7 +102,8 @@ def _ap_rows(metrics: dict) -> list[list[str]]:
         aps = [format_number(row[key]) for key in ('ap_11pt', 'ap_area')]
         counts = [f'{row[key]:,}' for key in ('num_objects', 'num_difficult', 'num_detections')]
         rows.append([name, *aps, *counts, *(format_number(point.get(key)) for key in ('score', *_POINT))])
-    return [*rows, ['mAP', format_number(metrics['map_11pt']), format_number(metrics['map_area'])]]
+    means = ['mAP', format_number(metrics['map_11pt']), format_number(metrics['map_area'])]
+    return [*rows, [*means, *[''] * (len(AP_HEAD) - len(means))]]
 
 
 _POINT = ('precision', 'recall', 'f1')

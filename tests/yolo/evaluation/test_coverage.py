@@ -42,7 +42,8 @@ def warned(tmp_path, caplog):
 def test_results_of_fewer_than_half_of_the_images_are_said(warned, tmp_path):
     text = warned(range(9, 21))
     assert f'28 of 40 images of the list test.txt have no detection in {tmp_path}/results' in text
-    assert 'their 26 objects count as missed. 12 images have detections: was it another list?' in text
+    assert 'their 26 objects count as missed. 12 images have detections, too few for a detector that was run' in text
+    assert 'list them in ImageSets/Main/NAME.txt, name the files comp4_det_NAME_<class>.txt, and give --split=' in text
     assert warned(range(10, 28))  # 18 of 38 with objects
     assert not warned(range(10, 29))  # 19 of 38: half
     assert warned([*range(10, 28), 38, 39])  # images without objects do not make it half
@@ -51,19 +52,22 @@ def test_results_of_fewer_than_half_of_the_images_are_said(warned, tmp_path):
 
 
 def test_results_of_exactly_another_list_name_it(warned):
-    assert '8 images have detections: they are exactly the list part.txt' in warned(range(8))
-    assert 'they are exactly the list val.txt' in warned(range(30))  # more than half
+    text = warned(range(8))
+    assert '8 images have detections, exactly the list part.txt; to evaluate on these alone, name the files' in text
+    assert 'comp4_det_part_<class>.txt, and give --split=part' in text
+    assert 'exactly the list val.txt' in warned(range(30))  # more than half
     assert not warned(range(29))
 
 
 def test_numbers_have_separators_and_a_list_without_objects_is_no_reason(caplog, tmp_path):
     ids = [f'{number:06}' for number in range(4952)]
     (tmp_path / 'test.txt').write_text('\n'.join(ids))
-    truth = annotations.GroundTruth(np.arange(4952), np.zeros(4952, int), np.ones((4952, 4)), np.zeros(4952, bool))
+    difficult = np.arange(4952) >= 4900  # do not count
+    truth = annotations.GroundTruth(np.arange(4952), np.zeros(4952, int), np.ones((4952, 4)), difficult)
     found = devkit_files.Detections(np.arange(160), np.zeros(160, int), np.ones(160), np.ones((160, 4)))
     with caplog.at_level(logging.WARNING, 'absl'):
         coverage.warn_of_another_list('results', str(tmp_path / 'test.txt'), ids, truth, found)
-    assert '4,792 of 4,952 images of the list test.txt have no detection in results: their 4,792 obj' in caplog.text
+    assert '4,792 of 4,952 images of the list test.txt have no detection in results: their 4,740 obj' in caplog.text
     caplog.clear()
     none = annotations.select(truth, np.zeros(4952, bool))
     with caplog.at_level(logging.WARNING, 'absl'):

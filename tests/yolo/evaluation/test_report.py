@@ -80,7 +80,7 @@ def test_the_page_has_the_numbers(tmp_path):
         assert ''.join(f'<td>{cell}</td>' for cell in [*cells, row['num_objects']]) in text
     assert f'<td>mAP</td><td>{metrics["map_11pt"]:.3f}</td><td>{metrics["map_area"]:.3f}</td>' in text
     for row in metrics['errors'].values():
-        assert re.search(rf'<td>{row["cost"]:.3f} .*</td><td>{row["count"]:,}</td>', text)
+        assert re.search(rf'<td>{row["cost"]:.3f}<span.*</td><td>{row["count"]:,}<span', text)
     chart = text[text.index('Which class is taken for which') : text.index('Most often confused')]
     drawn = re.findall(r'<text[^>]*>(\d+)</text>', chart)
     assert sorted(map(int, drawn)) == sorted(n for row in metrics['confusion'] for n in row if n)
@@ -131,3 +131,29 @@ def test_nothing_to_show_is_shown(tmp_path, truth, detections):
     assert counts['table'] == 2
     verdict = 'Most is lost by: missed, 1.000' if len(truth.images) else 'The split has no objects to find'
     assert verdict in text
+
+
+def test_neither_a_class_nor_an_image_fills_the_gallery():
+    """40 false positives of class 0 score higher than all others, and 30 of them are in one image."""
+    images = np.concatenate([np.zeros(30, int), np.arange(1, 11), np.arange(10), [11]])
+    classes = np.concatenate([np.zeros(40, int), np.ones(10, int), [2]])
+    boxes = np.tile([1.0, 1, 9, 9], (51, 1))
+    detections = Detections(images, classes, np.linspace(1, 0.5, 51), boxes)
+    evaluated = result.EvaluationResult(NAMES, tuple(map(str, range(12))), NO_TRUTH, detections)
+    evaluation = summary.evaluate(evaluated, 0.5)
+    shown = report._most_confident(evaluation.matches, evaluation.error_types).tolist()
+    assert shown == sorted(shown)
+    assert len(shown) == report.MOST_PICTURES
+    # Those that come first in their image: the 1st, ten of class 0, none of class 1, the last; of class 0 six of them.
+    assert [d for d in shown if d in (0, *range(30, 35), 50)] == [0, *range(30, 35), 50]
+    assert shown == [*range(18), *range(30, 35), 50]  # filled up with the best others
+
+
+def test_false_positives_are_shown_best_score_first_where_nothing_is_left_out():
+    truth, detections = random_case(0)
+    evaluated = result.EvaluationResult(NAMES, tuple(map(str, range(12))), truth, detections)
+    evaluation = summary.evaluate(evaluated, 0.5)
+    shown = report._most_confident(evaluation.matches, evaluation.error_types)
+    assert (evaluation.error_types.types[shown] >= 0).all()
+    assert (np.diff(shown) > 0).all()
+    assert len(shown) == report.MOST_PICTURES

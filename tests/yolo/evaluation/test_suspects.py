@@ -181,3 +181,31 @@ def test_pooled_parts_are_the_whole():
         np.testing.assert_array_equal(items.boxes[order], whole.boxes)
     with pytest.raises(ValueError, match='not all of a split'):
         pool(parts, [numbers[0], numbers[0]])
+
+
+@pytest.mark.parametrize('least', [0.3, 0.5, 0.9])
+def test_boxes_that_are_alike_are_those_of_a_loop(least):
+    """Each pair once, of one image; equal boxes, boxes of all sizes, and inverted ones, which overlap nothing."""
+    rng = np.random.default_rng(3)
+    low = rng.integers(1, 60, (150, 2))
+    boxes = np.concatenate([low, low + rng.integers(0, 70, (150, 2))], 1).astype(float)
+    boxes[100:140] = boxes[:40] + rng.integers(-3, 4, (40, 4))
+    boxes[140:145], boxes[145:] = boxes[:5], boxes[:5][:, [2, 3, 0, 1]]
+    boxes[145, 2] = -1000
+    images = rng.integers(0, 4, 150)
+    images[140:145] = images[:5]
+    expected = {
+        (i, j)
+        for i in range(150)
+        for j in range(i + 1, 150)
+        if images[i] == images[j] and iou(boxes[i], boxes[j]) >= least
+    }
+    first, second = evidence.find_alike(images, boxes, least)
+    got = [tuple(sorted(pair)) for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    assert len(got) == len(set(got)) >= 5
+    assert set(got) == expected
+
+
+def test_of_no_boxes_none_are_alike():
+    first, second = evidence.find_alike(np.zeros(0, int), np.zeros((0, 4)), 0.5)
+    assert (len(first), len(second)) == (0, 0)
