@@ -25,6 +25,7 @@ from yolo import memory
 from yolo.data import augment, pipeline, records, voc_folder
 
 Begin = Callable[[], Callable[[], object]]  # what it gives is called for each batch
+GRAPH, READING = 'input graph', 10  # reads so many times as many batches, some of which are made ahead
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('store_size', 608, 'Pixels of the longer side of the larger stored images.')
 flags.DEFINE_integer('batch_size', 16, 'Images a batch.')
@@ -45,15 +46,19 @@ def write(folder: pathlib.Path, source_dir: pathlib.Path, store_size: int | None
     return pipeline.training_batches(str(folder), 'all', FLAGS.batch_size, 0, augment.Ranges()), num_bytes
 
 
-def speed(begin: Begin) -> float:
-    """Images/s of a call for each batch; it is begun anew, so that nothing is made while another one is measured."""
+def speed(begin: Begin, num_batches: int) -> tuple[float, float]:
+    """Images/s of a call for each batch, by the clock and by the time of the processor.
+
+    It is begun anew, so that nothing is made while another one is measured.
+    """
     call = begin()
-    for _ in range(5):
+    for _ in range(max(2, num_batches // 8)):  # more than are made ahead
         call()
-    start = time.perf_counter()
-    for _ in range(FLAGS.num_batches):
+    start, start_cpu = time.perf_counter(), time.process_time()
+    for _ in range(num_batches):
         call()
-    return FLAGS.num_batches * FLAGS.batch_size / (time.perf_counter() - start)
+    images = num_batches * FLAGS.batch_size
+    return images / (time.perf_counter() - start), images / (time.process_time() - start_cpu)
 
 
 def begin_reading(batches: tf.data.Dataset) -> Callable[[], object]:
@@ -68,10 +73,23 @@ def make_pixels(batch: dict[str, tf.Tensor], side: int) -> Begin:
     return lambda: lambda: compiled().numpy()[0, 0, 0, 0]
 
 
+def measure(what: str, of_names: dict[str, Begin]) -> None:
+    """Measures both in turn and prints two lines."""
+    num_batches = FLAGS.num_batches * (READING if what == GRAPH else 1)
+    both: dict[str, list[tuple[float, float]]] = {name: [] for name in of_names}
+    for _ in range(FLAGS.rounds):
+        for name, begin in of_names.items():
+            both[name].append(speed(begin, num_batches))
+    for number, clock in enumerate(('by the clock', 'by processor time')):
+        rates = {name: [each[number] for each in values] for name, values in both.items()}
+        ratios = [larger / usual for larger, usual in zip(rates['larger'], rates['usual'], strict=True)]
+        medians = ', '.join(f'{name} {statistics.median(each):.0f} images/s' for name, each in rates.items())
+        print(f'{what}, {clock}: {medians}; larger / usual {in_turn.spread(ratios)}', flush=True)
+
+
 def main(_) -> None:
     """Measures in turn and prints."""
     memory.keep_freed_memory()
-    rates: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         voc = pathlib.Path(scratch, 'VOC')
         link_images(pathlib.Path(FLAGS.voc_dir).resolve(), FLAGS.split, FLAGS.num_images, voc)
@@ -80,17 +98,11 @@ def main(_) -> None:
             batches, num_bytes = write(pathlib.Path(scratch, name), voc, store_size)
             batch = next(iter(batches))
             print(f'{name}: stored {batch["image"].shape[1]} pixels, {num_bytes / 1000:.1f} kB an image', flush=True)
-            calls.setdefault('input graph', {})[name] = functools.partial(begin_reading, batches)
+            calls.setdefault(GRAPH, {})[name] = functools.partial(begin_reading, batches)
             for side in (FLAGS.image_size, FLAGS.store_size // 32 * 32):
                 calls.setdefault(f'pixels at {side}', {})[name] = make_pixels(batch, side)
         for what, of_names in calls.items():
-            for _ in range(FLAGS.rounds):
-                for name, begin in of_names.items():
-                    rates.setdefault(what, {}).setdefault(name, []).append(speed(begin))
-    for what, measured in rates.items():
-        ratios = [larger / usual for larger, usual in zip(measured['larger'], measured['usual'], strict=True)]
-        medians = ', '.join(f'{name} {statistics.median(each):.0f} images/s' for name, each in measured.items())
-        print(f'{what}: {medians}; larger / usual {in_turn.spread(ratios)}')
+            measure(what, of_names)
 
 
 if __name__ == '__main__':
