@@ -1,8 +1,14 @@
-"""Metrics as text."""
+"""Metrics as text, and what `eval.py` says before them."""
 
+import logging
 import textwrap
 
+import pytest
+from random_case import random_result
+
+import eval
 from yolo.evaluation import tables
+from yolo.evaluation.settings import EvalSettings
 
 ROW = {'ap_11pt': 0.5, 'ap_area': 0.25, 'num_objects': 7, 'num_difficult': 1, 'num_detections': 90}
 NO_OBJECTS = {'ap_11pt': None, 'ap_area': None, 'num_objects': 0, 'num_difficult': 0, 'num_detections': 4}
@@ -53,3 +59,19 @@ def test_everything_else_that_metrics_may_hold_has_its_line():
 def test_detections_from_files_have_no_checkpoint():
     metrics = {name: value for name, value in METRICS.items() if name != 'checkpoint'}
     assert tables.format_metrics({**metrics, 'detections_dir': 'results'}).endswith('12 images of val, results')
+
+
+@pytest.mark.parametrize(
+    ('asked', 'said'),
+    [
+        ({}, '120 detections in 12 images: AP, kinds of errors'),
+        (
+            {'coco': True, 'compare': 'x', 'suspects': 3},
+            "COCO's AP by pycocotools (the longest), 1,000 samples of the images for --compare, suspect annotations",
+        ),
+    ],
+)
+def test_eval_says_what_follows_the_images(caplog, asked, said):
+    with caplog.at_level(logging.INFO, 'absl'):
+        eval._say_what_follows(EvalSettings(**asked), random_result())
+    assert caplog.messages[-1].endswith(said)
