@@ -19,7 +19,10 @@ AREAS = {'all': (0, 1e10), 'small': (0, 32**2), 'medium': (32**2, 96**2), 'large
 
 
 def crowded_case(seed: int, num_regions: int = 6) -> EvaluationResult:
-    """Objects of all sizes that overlap, a third of them difficult, each detected some times, image by image."""
+    """Objects of all sizes that overlap, a third of them difficult, each detected some times, image by image.
+
+    Some detections are of a class that no object of their image has.
+    """
     rng = np.random.default_rng(seed)
     low = rng.integers(1, 100, (40, 2))
     truth_boxes = np.concatenate([low, low + rng.integers(12, 140, (40, 2))], 1).astype(float)
@@ -33,7 +36,8 @@ def crowded_case(seed: int, num_regions: int = 6) -> EvaluationResult:
     detected[:, 2:] = np.maximum(detected[:, 2:], detected[:, :2] + 3)
     order = np.argsort(images[of], kind='stable')
     scores = rng.random(260).round(2)
-    detections = Detections(*(array[order] for array in (images[of], classes[of], scores, detected)))
+    found = np.where(rng.random(260) < 0.2, rng.integers(0, CLASSES, 260), classes[of])
+    detections = Detections(*(array[order] for array in (images[of], found, scores, detected)))
     low = rng.integers(1, 120, (num_regions, 2))
     areas = np.concatenate([low, low + 70], 1).astype(float)
     regions = IgnoreRegions(rng.integers(0, 12, num_regions), rng.integers(0, CLASSES, num_regions), areas)
