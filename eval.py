@@ -28,6 +28,7 @@ MODEL_SETTINGS = (
     'weights',
     'backend',
     'resize',
+    'box_convention',
     'checkpoint',
     'image_size',
     'batch_size',
@@ -168,7 +169,7 @@ def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, device
     for size in sizes:
         backend = model.backend_at(size)
         models.check_devices(devices.strategy, devices.cpu_devices, backend, model)
-        predict = inference.make_predict(backend, model.anchors, thresholds, size)
+        predict = inference.make_predict(backend, model.anchors, thresholds, size, model.box_convention)
         evaluated, about, ms = inference.run_inference(
             predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers, numbers, size
         )

@@ -33,7 +33,8 @@ def detect(model_path, photo_path):
         rectangles[:, 0] += 1e4 * classes  # side by side, where classes do not overlap each other
     kept = list(cv2.dnn.NMSBoxes(rectangles.tolist(), scores, 0.0, about['nms_iou'])[: about['max_detections']])
     in_photo = (boxes[kept] * ([width, height] * 2) - [left, top] * 2) / ([inner_width, inner_height] * 2)
-    pixels = (in_photo.clip(0, 1) * ([w, h] * 2)).tolist()
+    more = [0, 0, 1, 1] if about.get('box_convention') == 'darknet' else [0] * 4  # Darknet's boxes end a pixel early
+    pixels = (in_photo * ([w, h] * 2) + more).clip(0, [w, h] * 2).tolist()
     return [(about['classes'][classes[i]], float(scores[i]), tuple(box)) for i, box in zip(kept, pixels, strict=True)]
 
 

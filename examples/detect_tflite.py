@@ -34,7 +34,8 @@ def detect(model_path, photo_path):
         rectangles[:, 0] += 1e4 * classes  # side by side, where classes do not overlap each other
     kept = list(cv2.dnn.NMSBoxes(rectangles.tolist(), scores, 0.0, about['nms_iou'])[: about['max_detections']])
     in_photo = (boxes[kept] * ([width, height] * 2) - [left, top] * 2) / ([inner_width, inner_height] * 2)
-    pixels = (in_photo.clip(0, 1) * ([w, h] * 2)).tolist()
+    more = [0, 0, 1, 1] if about.get('box_convention') == 'darknet' else [0] * 4  # Darknet's boxes end a pixel early
+    pixels = (in_photo * ([w, h] * 2) + more).clip(0, [w, h] * 2).tolist()
     return [(about['classes'][classes[i]], float(scores[i]), tuple(box)) for i, box in zip(kept, pixels, strict=True)]
 
 
@@ -49,8 +50,7 @@ def forward(model_path, image, about):
     units = {output['name']: (output['scale'] or 1, output['zero_point'] or 0) for output in about['outputs']}
     outputs = {name: scale * (values[name].astype(np.float32) - zero) for name, (scale, zero) in units.items()}
     if about['output'] == 'raw':
-        raw = outputs['raw'][0]  # (GH, GW, A (5 + C))
-        return decode(raw.reshape(*raw.shape[:2], len(about['anchors']), -1), about)
+        return decode(outputs['raw'][0].reshape(*outputs['raw'].shape[1:3], len(about['anchors']), -1), about)
     return outputs['boxes'][0], outputs['scores'][0]
 
 

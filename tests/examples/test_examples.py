@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import cv2
+import deployed
 import numpy as np
 import pytest
 from conftest import REALDATA, ROOT
@@ -95,6 +96,20 @@ def test_examples_find_what_the_network_finds(name, kind, output, resize, drawn,
         all_found += found
     assert len(all_found) > 20
     assert {each[0] for each in all_found} == set(CLASSES)
+
+
+@pytest.mark.parametrize('name', RUNTIMES)
+def test_boxes_of_darknets_end_a_pixel_later(name, drawn, file):
+    needs(name)
+    path = file(exported.TFLITE if name == 'detect_tflite' else exported.ONNX, 'raw')
+    photo = drawn[0]
+    describe_again(path, resize='letterbox', box_convention='darknet')
+    found = load_example(name)(path, photo)
+    describe_again(path, box_convention='voc')
+    detector = deployed.detector('letterbox')
+    detector.box_convention = 'darknet'
+    assert_same(found, detector(photo), 0.05)
+    assert np.abs(np.subtract(detector(photo).boxes, expected(photo, 'letterbox').boxes)).max() > 0.9
 
 
 @pytest.mark.parametrize('name', ['detect_onnx', 'detect_opencv'])

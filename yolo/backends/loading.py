@@ -16,6 +16,7 @@ from yolo.detection import best_f1, exported, host, options
 from yolo.detection import thresholds as usual
 from yolo.detection.detector import Backend, Detector
 from yolo.detection.exported import Exported
+from yolo.geometry.box_convention import choose
 
 SUFFIXES = ONNX, TFLITE, KERAS, CFG = ('.onnx', '.tflite', '.keras', '.cfg')
 SAVED_MODEL, RUN = 'a SavedModel', 'the folder of a run'
@@ -34,6 +35,7 @@ def load_detector(
     nms_scope: str = options.PER_CLASS,
     class_scores: Sequence[float] | None = None,
     metrics: str = '',
+    box_convention: str | None = None,
 ) -> Detector:
     """The detector of a model: photos in, boxes in their pixels out, whatever computes it.
 
@@ -42,25 +44,34 @@ def load_detector(
     it; 'auto' for the fastest that is installed; '' for TensorFlow, or for exported files onnxruntime and LiteRT.
     checkpoint: of a run: 'best', 'latest', the path of one, or '' for the best if there is one, else the latest;
     score_threshold: lowest score, objectness x class probability; or 'best_f1': for each class that of its best F1, as
-    `metrics` has it, a metrics.json, by default the one that eval.py left in the run's folder, or the description of an
-    exported model; class_scores: thresholds by class, in its place; iou_threshold: over which a better box, of its
-    class or of all (`nms_scope`), suppresses a box; max_detections: of one photo; resize: 'stretch', 'letterbox', or
-    None for the way of the training; batch_size: photos at once. Classes without names are called 'class 0', 'class 1'
-    and so on. ValueError if there is no such model, no runtime for it, or there are no thresholds of best F1.
+    `metrics` has it, by default what eval.py left in the run's folder, or the description of an exported model;
+    class_scores: thresholds by class, in its place; iou_threshold: over which a better box, of its class or of all
+    (`nms_scope`), suppresses a box; max_detections: of one photo; resize: 'stretch', 'letterbox', or None for the way
+    of the training; batch_size: photos at once; box_convention: 'voc', 'darknet' (its boxes are a pixel short), or None
+    for the model's own. Classes without names are called 'class 0', 'class 1' and so on. ValueError if there is no such
+    model, no runtime for it, or no thresholds of best F1.
     """
-    by_class = None if class_scores is None else tuple(map(float, class_scores))
-    lowest = usual.PHOTO_SCORE_THRESHOLD if isinstance(score_threshold, str) else score_threshold
-    limits = host.Thresholds(lowest, iou_threshold, max_detections, nms_scope, by_class)
-    if isinstance(score_threshold, str) and (score_threshold != best_f1.WORD or by_class):
-        raise ValueError(f'score_threshold={score_threshold!r}: a number or {best_f1.WORD}, which is for all classes')
+    limits = _limits(score_threshold, class_scores, iou_threshold, max_detections, nms_scope)
     model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
     if score_threshold == best_f1.WORD:
-        limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, lowest))
+        limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, limits.score))
     warn_of_limits(model, limits)
     classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
-    sizes, kind = (model.image_size, how, batch_size), (model.channels, model.grey_range)
+    convention = choose(box_convention, model.box_convention, model.path)
+    sizes, kind = (model.image_size, how, batch_size), (model.channels, model.grey_range, convention)
     return Detector(computed_by, classes, model.anchors, *sizes, limits, *kind)
+
+
+def _limits(
+    score_threshold: float | str, class_scores: Sequence[float] | None, iou: float, max_detections: int, nms_scope: str
+) -> host.Thresholds:
+    """The thresholds that `load_detector` is given, of best F1 those to fill in."""
+    by_class = None if class_scores is None else tuple(map(float, class_scores))
+    lowest = usual.PHOTO_SCORE_THRESHOLD if isinstance(score_threshold, str) else score_threshold
+    if isinstance(score_threshold, str) and (score_threshold != best_f1.WORD or by_class):
+        raise ValueError(f'score_threshold={score_threshold!r}: a number or {best_f1.WORD}, which is for all classes')
+    return host.Thresholds(lowest, iou, max_detections, nms_scope, by_class)
 
 
 def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
@@ -150,6 +161,7 @@ def _load_exported(path: str, kind: str, backend: str) -> Model:
         path,
         inside,
         inside.grey_range,
+        inside.box_convention,
     )
 
 

@@ -26,7 +26,8 @@ def load(path: str, weights: str) -> Model:
         return _backend(dataclasses.replace(network, image_size=size), data)
 
     sizes = network.image_size, network.channels
-    return Model(backend_at, (), region.classes, region.anchors, *sizes, 'stretch', weights)
+    convention = network.box_convention
+    return Model(backend_at, (), region.classes, region.anchors, *sizes, 'stretch', weights, box_convention=convention)
 
 
 def _backend(network: Network, weights: bytes) -> Backend:

@@ -7,11 +7,12 @@ from yolo.detection import exported
 from yolo.detection.detector import Backend
 from yolo.detection.exported import Exported
 
-# By output: the signature, whose input has the second name, and what it gives.
+DEFAULT, NETWORK = ('serving_default', 'images'), ('network_images', 'network_images')  # signatures and their inputs
+# By output: the signature, and what it gives.
 SIGNATURES = {
-    exported.RAW: ('serving_default', 'images', {'raw'}),
-    exported.BOXES: ('serving_default', 'images', {'boxes', 'scores'}),
-    exported.DETECTIONS: ('network_images', 'network_images', {'boxes', 'scores', 'classes', 'count'}),
+    exported.RAW: (DEFAULT, {'raw'}),
+    exported.BOXES: (NETWORK, {'boxes', 'scores'}),
+    exported.DETECTIONS: (NETWORK, {'boxes', 'scores', 'classes', 'count'}),
 }
 
 
@@ -25,8 +26,11 @@ def load(path: str, about: Exported) -> Backend:
     except Exception as error:  # what TensorFlow raises for a damaged file can be of any class
         text = ' '.join(str(getattr(error, 'message', None) or error).split())
         raise ValueError(f'this SavedModel is damaged ({text}); export it again') from error
-    name, input_name, expected = SIGNATURES[about.output]
-    signature = getattr(model, 'signatures', {}).get(name)
+    (name, input_name), expected = SIGNATURES[about.output]
+    signatures = getattr(model, 'signatures', {})
+    if about.output == exported.BOXES and name not in signatures:  # of an earlier version, without one
+        name, input_name = DEFAULT
+    signature = signatures.get(name)
     given = set(signature.structured_outputs) if signature else set()
     if signature is None or given != expected:
         gives = f'gives {", ".join(sorted(given))}' if given else 'is not there'

@@ -14,7 +14,12 @@ from yolo import settings
 from yolo.cli import flags
 from yolo.data import grey
 from yolo.data.image_settings import grey_range_setting
-from yolo.detection.options import checkpoint_setting, model_dir_setting, weights_setting
+from yolo.detection.options import (
+    box_convention_setting,
+    checkpoint_setting,
+    model_dir_setting,
+    weights_setting,
+)
 from yolo.geometry.letterbox import RESIZES
 from yolo.settings import setting
 
@@ -30,6 +35,7 @@ class ConvertSettings:
     model_dir: str = model_dir_setting(READ)
     checkpoint: str = checkpoint_setting(READ)
     keras: str = setting('', '.keras file.', group=READ)
+    box_convention: str = box_convention_setting(READ)
     model_dir_out: str = setting('', 'Folder, for eval.py, yolo predict and train.py --init_weights.', group=WRITE)
     keras_out: str = setting('', '.keras file.', group=WRITE)
     cfg_out: str = setting('', "Darknet's .cfg.", group=WRITE)
@@ -77,6 +83,7 @@ def convert(values: FlagValues) -> None:
         raise ValueError('nothing to write: give --model_dir_out, --keras_out, or --cfg_out and --weights_out')
     conversion.check_names(asked.cfg_out, asked.weights_out, asked.keras_out, asked.num_convolutions)
     model, info = conversion.read_model(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)
+    conversion.set_box_convention(model, asked.box_convention, asked.model_dir or asked.keras or asked.cfg)
     classes = labels.read(asked.labels) if asked.labels else info.classes
     conversion.check_classes(model, classes)
     if asked.grey_range:

@@ -21,6 +21,7 @@ from yolo.cli import flags
 from yolo.data.image_settings import damaged_setting, max_pixels_setting
 from yolo.detection import best_f1
 from yolo.detection.options import (
+    box_convention_setting,
     checkpoint_setting,
     max_detections_setting,
     model_dir_setting,
@@ -84,6 +85,7 @@ class PredictSettings:
         choices=RESIZES,
         unset='as the model was trained',
     )
+    box_convention: str = box_convention_setting(MODEL)
     max_detections: int = max_detections_setting(PHOTO_MAX_DETECTIONS, MODEL)
     batch_size: int = setting(8, 'Images at once.', group=MODEL, low=1, high=1 << 16)
     tiles: str = setting(
@@ -161,6 +163,7 @@ def _load_detector(asked: PredictSettings) -> 'Detector':
         asked.weights,
         nms_scope=asked.nms_scope,
         metrics=asked.metrics or '',
+        box_convention=asked.box_convention,
     )
     if asked.tiles is None:
         return detector

@@ -13,7 +13,8 @@ import numpy as np
 from yolo import storage
 from yolo.data import grey, images
 from yolo.detection import host, thresholds
-from yolo.geometry.letterbox import COLOUR, GREY, from_canvas
+from yolo.geometry.box_convention import VOC, to_photo
+from yolo.geometry.letterbox import COLOUR, GREY
 
 # Images (B, H, W, C) uint8, RGB or grey, of the network's size -> raw, boxes, or detections: see `host.detect`.
 Run = Callable[[np.ndarray], Mapping[str, Any]]
@@ -78,7 +79,8 @@ class Detector:
 
     classes: names in the order of the network; anchors (A, 2) float32 w, h in grid cells; image_size: height, width in
     pixels that photos are resized to; resize: how, one of letterbox.RESIZES; batch_size: photos at once; channels: of
-    the network's images, 3, or 1: then photos become grey; grey_range: as in `images.read`, for files of 16 bits.
+    the network's images, 3, or 1: then photos become grey; grey_range: as in `images.read`, for files of 16 bits;
+    box_convention: where the network's boxes end, one of BOX_CONVENTIONS.
     """
 
     def __init__(
@@ -92,12 +94,13 @@ class Detector:
         limits: host.Thresholds = FOR_PHOTOS,
         channels: int = COLOUR,
         grey_range: tuple[int, ...] = (),
+        box_convention: str = VOC,
     ):
         self.classes = tuple(classes)
         self.anchors = np.asarray(anchors, np.float32)
         self.image_size, self.resize, self.batch_size = image_size, resize, batch_size
         self.backend, self.limits = backend, limits
-        self.channels, self.grey_range = channels, grey_range
+        self.channels, self.grey_range, self.box_convention = channels, grey_range, box_convention
 
     @overload
     def __call__(self, photos: Photo) -> PhotoDetections: ...  # type: ignore[overload-overlap]
@@ -145,7 +148,7 @@ class Detector:
     def _result(self, batch: Mapping[str, np.ndarray], i: int, size: tuple[int, ...]) -> PhotoDetections:
         """The detections in image i of a batch, in pixels of its photo of `size` = height, width."""
         boxes, scores, classes = (batch[name][i, : batch['count'][i]] for name in ('boxes', 'scores', 'classes'))
-        relative = from_canvas(boxes, size, self.image_size, self.resize)
+        relative = to_photo(boxes, size, self.image_size, self.resize, self.box_convention)
         height, width = size
         labels = tuple(self.classes[k] for k in classes)
         return PhotoDetections(relative * [width, height, width, height], relative, scores, classes, labels)

@@ -10,6 +10,7 @@ from typing import Any
 from yolo import descriptions, storage
 from yolo.data import grey
 from yolo.detection.options import NMS_SCOPES, PER_CLASS
+from yolo.geometry.box_convention import BOX_CONVENTIONS, VOC
 from yolo.geometry.letterbox import COLOUR, GREY, MOST_SIDE, RESIZES
 from yolo.settings import recorded
 
@@ -65,7 +66,8 @@ class Exported:
     images are resized to, and how; output: one of OUTPUTS; batch_size: images at once, None for any number.
     score_threshold, nms_iou, max_detections, nms_scope: those inside of a model with output detections, and those to
     use after the others. channels: of the images, 3 for colour (RGB), 1 for grey; grey_range: the values
-    of files of 16 bits that become 0 and 255, () if the upper 8 bits are taken.
+    of files of 16 bits that become 0 and 255, () if the upper 8 bits are taken. box_convention: where the network's
+    boxes end; of all outputs but the boxes in photos that a SavedModel gives, which end where they should.
     """
 
     file: str
@@ -87,6 +89,7 @@ class Exported:
     class_thresholds: tuple[float, ...] | None = recorded(None, low=0, high=1)  # of each class, with the best F1
     channels: int = recorded(COLOUR, low=GREY, high=COLOUR)
     grey_range: tuple[int, ...] = recorded((), low=0, high=grey.MOST_VALUE)
+    box_convention: str = recorded(VOC, choices=BOX_CONVENTIONS)
 
 
 def path_of(model: str) -> str:

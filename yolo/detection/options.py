@@ -3,6 +3,7 @@
 from typing import Any
 
 from yolo.detection.thresholds import IOU_THRESHOLD
+from yolo.geometry.box_convention import BOX_CONVENTIONS
 from yolo.settings import setting
 
 NMS_SCOPES = PER_CLASS, ALL_CLASSES = ('per_class', 'all_classes')
@@ -44,6 +45,18 @@ def nms_iou_setting(group: str = '') -> Any:
 def max_detections_setting(default: int, group: str = '') -> Any:
     """How many detections an image may have."""
     return setting(default, 'Most detections an image.', group=group, low=1, high=10_000)
+
+
+def box_convention_setting(group: str = '') -> Any:
+    """Where the boxes of a model end."""
+    return setting(
+        None,
+        "Where the model's boxes end: voc, at the far edge of their last pixel, or darknet, one pixel of the photo "
+        'before it, which is added. Darknet trains so.',
+        group=group,
+        choices=BOX_CONVENTIONS,
+        unset="as the model says; darknet for a .cfg that does not, as Darknet's own",
+    )
 
 
 def nms_scope_setting(group: str = '') -> Any:

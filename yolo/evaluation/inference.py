@@ -25,6 +25,7 @@ from yolo.evaluation.settings import match_iou_setting
 from yolo.evaluation.summary import ap_metrics
 from yolo.evaluation.voc_ap import AveragePrecision, voc_average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, to_voc_pixels
+from yolo.geometry.box_convention import VOC, to_photo
 from yolo.geometry.letterbox import from_canvas
 
 Canvas = tuple[tuple[int, int], str]  # height, width of stored images, and how photos were resized to it
@@ -42,18 +43,22 @@ class Thresholds(host.Thresholds):
 class OnHost:
     """Detection by a backend, whose outputs the host turns into detections: a Predict in two steps.
 
-    network: images (B, H, W, C) uint8 -> outputs; finish: outputs -> what `host.detect` gives.
+    network: images (B, H, W, C) uint8 -> outputs; finish: outputs -> what `host.detect` gives; box_convention: of the
+    network, one of BOX_CONVENTIONS. Any other Predict is of a network that is trained here: VOC.
     """
 
     network: Predict
     finish: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    box_convention: str = VOC
 
     def __call__(self, images: tf.Tensor) -> Mapping[str, Any]:
         """Both steps."""
         return self.finish(self.network(images))
 
 
-def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int]) -> OnHost:
+def make_predict(
+    backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int], box_convention: str = VOC
+) -> OnHost:
     """Detection by a backend: images (B, H, W, C) uint8 -> what `host.detect` gives.
 
     anchors (A, 2) w, h in grid cells; size: height, width in pixels that images are resized to, bilinear.
@@ -65,7 +70,7 @@ def make_predict(backend: Backend, anchors, thresholds: Thresholds, size: tuple[
             images = np.stack([image_files.resize(image, size) for image in images])
         return backend(images)
 
-    return OnHost(network, functools.partial(host.detect, anchors=anchors, thresholds=thresholds))
+    return OnHost(network, functools.partial(host.detect, anchors=anchors, thresholds=thresholds), box_convention)
 
 
 def evaluate(predict: Predict, data_dir: str, split: str, batch_size: int, thresholds: Thresholds) -> dict:
@@ -121,6 +126,7 @@ def run_inference(
     whole = parts.of_all(parts.join(own), workers)
     result = EvaluationResult(description.classes, *parts.known(whole))
     settings = _settings(description, split, thresholds, int(whole['at_limit'].sum()))
+    settings['box_convention'] = _convention_of(predict)
     return result, settings, 1000 * float(np.median(whole['seconds'])) / batch_size
 
 
@@ -188,11 +194,15 @@ def _finish(
     return parts.make(
         [image_id.decode() for image_id in arrays['image_id'][arrays['real']]],
         _ground_truth(arrays, offset, canvas),
-        _detections(detected, arrays, offset, canvas),
+        _detections(detected, arrays, offset, canvas, _convention_of(predict)),
         _ignore_regions(arrays, offset, canvas),
         at_limit=arrays['real'] & (detected['count'] == thresholds.max_detections),
         seconds=np.array([seconds]),
     )
+
+
+def _convention_of(predict: Predict) -> str:
+    return predict.box_convention if isinstance(predict, OnHost) else VOC
 
 
 def _settings(description: records.Description, split: str, thresholds: Thresholds, at_limit: int) -> dict:
@@ -227,12 +237,12 @@ def _ignore_regions(batch: dict[str, np.ndarray], offset: int, canvas: Canvas) -
 
 
 def _detections(
-    detected: Mapping[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, canvas: Canvas
+    detected: Mapping[str, np.ndarray], batch: dict[str, np.ndarray], offset: int, canvas: Canvas, box_convention: str
 ) -> Detections:
     """The detections of a batch whose first image has the number `offset`."""
     scores, classes = detected['scores'], detected['classes']  # (B, D), padded
     is_detection = np.arange(scores.shape[1]) < detected['count'][:, None]
     row, column = np.nonzero(is_detection & batch['real'][:, None])
-    boxes = from_canvas(detected['boxes'][row, column], batch['size'][row], *canvas)
+    boxes = to_photo(detected['boxes'][row, column], batch['size'][row], *canvas, box_convention)
     boxes = to_voc_pixels(boxes, batch['size'][row])
     return Detections(row + offset, classes[row, column], scores[row, column], boxes)

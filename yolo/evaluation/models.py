@@ -1,5 +1,6 @@
 """The model that an evaluation is of, and whether it fits the records and the devices."""
 
+import dataclasses
 from typing import Any
 
 from yolo.backends import loading
@@ -10,10 +11,11 @@ from yolo.data.records import Description
 from yolo.detection import host
 from yolo.detection.detector import Backend
 from yolo.evaluation.settings import EvalSettings
+from yolo.geometry.box_convention import choose
 
 
 def load(asked: EvalSettings, description: Description, thresholds: host.Thresholds, strategy: Any = None) -> Model:
-    """The model that the settings name, on the devices of a strategy; see `loading.load`.
+    """The model that the settings name, on the devices of a strategy, see `loading.load`, with their box_convention.
 
     ValueError if its classes, channels or resizing differ from the records'.
     """
@@ -23,7 +25,8 @@ def load(asked: EvalSettings, description: Description, thresholds: host.Thresho
     _check_classes(asked, description, model.classes, model.num_classes)
     _check_channels(asked, description, model)
     _check_resize(asked, description, model.resize or asked.resize or description.resize)
-    return model
+    convention = choose(asked.box_convention, model.box_convention, model.path)
+    return dataclasses.replace(model, box_convention=convention)
 
 
 def _check_classes(asked: EvalSettings, description: Description, trained_on: tuple[str, ...], number: int) -> None:

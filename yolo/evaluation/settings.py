@@ -5,6 +5,7 @@ from typing import Any
 
 from yolo.backends.runtimes import backend_setting
 from yolo.detection.options import (
+    box_convention_setting,
     checkpoint_setting,
     max_detections_setting,
     model_dir_setting,
@@ -57,6 +58,7 @@ class EvalSettings:
         choices=RESIZES,
         unset='as the model was trained',
     )
+    box_convention: str = box_convention_setting(MODEL)
     image_size: tuple[int, ...] = setting(
         None,
         'Sizes to resize the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '

@@ -54,6 +54,7 @@ def make(folded: FoldedNetwork, info: ModelInfo, kind: str, wanted: Options, sou
         source=source or Source('', seen=folded.seen),
         channels=folded.network.channels,
         grey_range=info.grey_range,
+        box_convention=folded.network.box_convention,
     )
 
 

@@ -16,6 +16,7 @@ from yolo.detection import decode, exported, nms
 from yolo.detection.exported import Exported, Tensor
 from yolo.export import canonical, resizing
 from yolo.export.quiet import quiet
+from yolo.geometry.box_convention import VOC
 from yolo.geometry.letterbox import COLOUR, STRETCH
 from yolo.models import spec
 from yolo.models.folding import FoldedNetwork, build_folded
@@ -82,10 +83,10 @@ def _signatures(
 
     @tf.function(input_signature=[tf.TensorSpec((number, *size, channels), tf.uint8, NETWORK)], autograph=False)
     def detect_network_images(network_images: tf.Tensor) -> Outputs:
-        return _detect(network(network_images), about)
+        return _ON_CANVAS[about.output](network(network_images), about)
 
     signatures = {DEFAULT: detect_images, FLOATS: detect_float_images, ENCODED: detect_image_bytes}
-    if about.output == exported.DETECTIONS:
+    if about.output in _ON_CANVAS:
         signatures[NETWORK] = detect_network_images
     return signatures
 
@@ -101,12 +102,17 @@ def _finish_raw(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
     return {'raw': raw}
 
 
-def _finish_boxes(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
+def _decode_boxes(raw: tf.Tensor, about: Exported) -> Outputs:
     boxes, objectness, probabilities = decode.decode(raw, about.anchors)
     number = tf.shape(raw)[0]
     boxes = tf.reshape(boxes, (number, -1, 4))
     scores = tf.reshape(objectness[..., None] * probabilities, (number, -1, len(about.classes)))
-    return {'boxes': _from_canvas(boxes, sizes, about), 'scores': scores}
+    return {'boxes': boxes, 'scores': scores}
+
+
+def _finish_boxes(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
+    found = _decode_boxes(raw, about)
+    return {**found, 'boxes': _to_photo(found['boxes'], sizes, about)}
 
 
 def _detect(raw: tf.Tensor, about: Exported) -> Outputs:
@@ -116,7 +122,7 @@ def _detect(raw: tf.Tensor, about: Exported) -> Outputs:
 
 def _finish_detections(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Outputs:
     found = _detect(raw, about)
-    boxes = tf.clip_by_value(_from_canvas(found['boxes'], sizes, about), 0.0, 1.0)
+    boxes = tf.clip_by_value(_to_photo(found['boxes'], sizes, about), 0.0, 1.0)
     is_one = tf.range(about.max_detections) < found['count'][:, None]  # (B, D): the others are padding
     pixels = tf.cast(tf.reverse(tf.tile(sizes, [1, 2]), [1]), tf.float32)[:, None]  # width, height, width, height
     return {
@@ -129,6 +135,20 @@ def _finish_detections(raw: tf.Tensor, sizes: tf.Tensor, about: Exported) -> Out
 
 
 _FINISH = {exported.RAW: _finish_raw, exported.BOXES: _finish_boxes, exported.DETECTIONS: _finish_detections}
+
+_ON_CANVAS = {exported.BOXES: _decode_boxes, exported.DETECTIONS: _detect}
+
+
+def _to_photo(boxes: tf.Tensor, sizes: tf.Tensor, about: Exported) -> tf.Tensor:
+    """Boxes (B, N, 4) relative to the network's image -> relative to photos of `sizes` (B, 2), to where they end.
+
+    Not clipped. As `yolo.geometry.box_convention.to_photo`.
+    """
+    boxes = _from_canvas(boxes, sizes, about)
+    if about.box_convention == VOC:
+        return boxes
+    pixel = 1 / tf.cast(sizes[:, None, ::-1], tf.float32)  # (B, 1, 2) of width and height
+    return boxes + tf.concat([tf.zeros_like(pixel), pixel], -1)
 
 
 def _from_canvas(boxes: tf.Tensor, sizes: tf.Tensor, about: Exported) -> tf.Tensor:

@@ -4,6 +4,7 @@ import dataclasses
 
 from yolo.detection import exported
 from yolo.detection.options import (
+    box_convention_setting,
     checkpoint_setting,
     max_detections_setting,
     model_dir_setting,
@@ -41,6 +42,7 @@ class ExportSettings:
         choices=RESIZES,
         unset='as the model was trained, else stretch',
     )
+    box_convention: str = box_convention_setting(MODEL)
     out_dir: str = setting(None, 'Folder for the files.', group=FILES, required=True)
     formats: tuple[str, ...] = setting(
         (exported.SAVED_MODEL, exported.ONNX, exported.TFLITE),

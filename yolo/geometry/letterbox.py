@@ -33,12 +33,13 @@ def to_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) ->
     return (boxes * scale + offset).astype(boxes.dtype)
 
 
-def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str) -> np.ndarray:
-    """Boxes (..., 4) relative to the canvas -> relative to their images; clipped to the image."""
+def from_canvas(boxes: np.ndarray, sizes, canvas: tuple[int, int], resize: str, clip: bool = True) -> np.ndarray:
+    """Boxes (..., 4) relative to the canvas -> relative to their images; clipped to the image if it has bars."""
     if resize == 'stretch':
         return boxes
     offset, scale = _placement(sizes, canvas, resize)
-    return np.clip((boxes - offset) / scale, 0, 1).astype(boxes.dtype)
+    moved = (boxes - offset) / scale
+    return (np.clip(moved, 0, 1) if clip else moved).astype(boxes.dtype)
 
 
 def _placement(sizes, canvas: tuple[int, int], resize: str) -> tuple[np.ndarray, np.ndarray]:

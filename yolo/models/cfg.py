@@ -3,8 +3,9 @@
 import math
 
 from yolo import storage
+from yolo.geometry.box_convention import BOX_CONVENTIONS, DARKNET
 from yolo.geometry.letterbox import CHANNELS, COLOUR, MOST_SIDE
-from yolo.models.cfg_sections import CfgSection, parse_float, split
+from yolo.models.cfg_sections import CfgSection, parse_float, read_comment, split
 from yolo.models.spec import (
     ACTIVATIONS,
     AveragePool,
@@ -23,6 +24,7 @@ from yolo.models.spec import (
     shapes,
 )
 
+BOX_CONVENTION = 'box_convention'  # the comment that says where the network's boxes end
 MOST_BYTES = 1 << 20  # of a .cfg
 # More than networks of Darknet have; what is over is a typing error. (yolov3.cfg has 107 sections, yolo9000.cfg
 # 28,269 filters. Keras fails at some 1,000 layers, and a section can be three of them.)
@@ -34,21 +36,24 @@ MOST_WEIGHTS = 1 << 31  # of a network: 8 GiB
 MOST_VALUES = 1 << 31  # of the output of one section for one image
 
 
-def read(path: str) -> Network:
-    """Reads a .cfg of the YOLOv2 family; ValueError, with file and line, if it is not one or not fully understood."""
+def read(path: str, box_convention: str = DARKNET) -> Network:
+    """Reads a .cfg of the YOLOv2 family; ValueError, with file and line, if it is not one or not fully understood.
+
+    box_convention: of a file without the comment that says it: Darknet's, whose files have none.
+    """
     try:
         size = storage.size(path)
         if size > MOST_BYTES:
             raise ValueError(f'{path} has {size} bytes: that is not a .cfg')
-        return parse(storage.read(path).decode('utf-8-sig'), path)
+        return parse(storage.read(path).decode('utf-8-sig'), path, box_convention)
     except OSError as error:
         raise ValueError(f'{path} cannot be read: {error.strerror or error}') from error
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not a text: {error}') from error
 
 
-def parse(text: str, file: str = 'cfg') -> Network:
-    """The network that a .cfg's text describes; file: its name in errors, which are those of `read`."""
+def parse(text: str, file: str = 'cfg', box_convention: str = DARKNET) -> Network:
+    """The network that a .cfg's text describes; file: its name in errors, which are those of `read`, as is the rest."""
     sections = split(text, file)
     if not sections or sections[0].kind != 'net':
         instead = f', not with [{sections[0].kind}]' if sections else '; this one has no sections'
@@ -63,9 +68,16 @@ def parse(text: str, file: str = 'cfg') -> Network:
         raise ValueError(
             f'{body[MOST_SECTIONS].place}: {len(body):,} sections; a network has at most {MOST_SECTIONS:,}'
         )
-    network = Network(tuple(_section(section, index) for index, section in enumerate(body)), size, options, channels)
+    convention = find_box_convention(text, file) or box_convention
+    described = tuple(_section(section, index) for index, section in enumerate(body))
+    network = Network(described, size, options, channels, convention)
     _check(network, body, file)
     return network
+
+
+def find_box_convention(text: str, file: str = 'cfg') -> str:
+    """What the comment of a .cfg's text says; '' if it has none."""
+    return read_comment(text, file, BOX_CONVENTION, BOX_CONVENTIONS)
 
 
 def _channels(net: CfgSection) -> int:
@@ -159,7 +171,9 @@ def _anchors(section: CfgSection) -> tuple[tuple[float, float], ...]:
 def write(network: Network) -> str:
     """The text of the .cfg of a network: `parse` gives the same network back."""
     height, width = network.image_size
-    lines = ['[net]', f'width={width}', f'height={height}', f'channels={network.channels}', *_lines(network.options)]
+    lines = [f'# {BOX_CONVENTION}={network.box_convention}'] if network.is_detector else []
+    lines += ['[net]', f'width={width}', f'height={height}']
+    lines += [f'channels={network.channels}', *_lines(network.options)]
     for section in network.sections:
         lines += ['', *_write_section(section), *_lines(section.options)]
     return '\n'.join(lines) + '\n'

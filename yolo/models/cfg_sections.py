@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import re
+from collections.abc import Collection
 
 from yolo.models.spec import Options
 
@@ -77,6 +79,23 @@ def parse_float(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def read_comment(text: str, file: str, name: str, choices: Collection[str]) -> str:
+    """The value of the comment `# name=value` in a .cfg's text, one of `choices`; '' if it has none.
+
+    Darknet skips comments. ValueError, with file and line, for another value, and for two that differ.
+    """
+    found = ''
+    for number, line in enumerate(text.splitlines(), 1):
+        comment = re.fullmatch(rf'\s*[#;]\s*{name}\s*=(.*)', line)
+        value = comment[1].strip() if comment else found
+        if comment and value not in choices:
+            raise ValueError(f'{file}:{number}: {name}={value[:60]}: not one of {", ".join(choices)}')
+        if found and value != found:
+            raise ValueError(f'{file}:{number}: {name}={value}, but a line above says {found}')
+        found = value
+    return found
 
 
 def split(text: str, file: str) -> list[CfgSection]:

@@ -1,6 +1,9 @@
 """A trained model from one kind of file to another: Darknet's, a run's folder, a .keras file."""
 
+import dataclasses
+
 from yolo import lock, storage
+from yolo.geometry.box_convention import choose
 from yolo.models import checkpoint_files, model_folder, spec
 from yolo.models import weights as weights_file
 from yolo.models.build import DarknetModel
@@ -15,7 +18,7 @@ def read_model(
     """The model of a .cfg with .weights, of a folder, or of a .keras file, and its class names and resize, if known.
 
     checkpoint: of model_dir: best, latest, a path, or '' for the best if there is one. ValueError if not exactly one
-    source is given, or it cannot be read.
+    source is given, or it cannot be read. Where its boxes end is in `model.network`.
     """
     check_sources(cfg, weights, model_dir, keras)
     if model_dir:
@@ -26,6 +29,19 @@ def read_model(
     if not (cfg and weights):
         raise ValueError('--cfg and --weights go together')
     return load_whole(cfg, weights), ModelInfo((), 'stretch')
+
+
+def set_box_convention(model: DarknetModel, box_convention: str | None, path: str) -> None:
+    """Has the network of a model say where its boxes end, None for what it says itself. path: of the model.
+
+    ValueError for one that has no boxes.
+    """
+    if not model.network.is_detector:
+        if box_convention:
+            raise ValueError(f'--box_convention={box_convention}: {path} is a classifier, without boxes')
+        return
+    chosen = choose(box_convention, model.network.box_convention, path)
+    model.network = dataclasses.replace(model.network, box_convention=chosen)
 
 
 def check_sources(cfg: str, weights: str, model_dir: str, keras: str) -> None:

@@ -2,7 +2,7 @@
 
 | file | what |
 | --- | --- |
-| network.cfg | the network as a Darknet .cfg: layers, anchors, image size |
+| network.cfg | the network as a Darknet .cfg: layers, anchors, image size; where its boxes end |
 | model.json | names of the classes; how images are resized to the network's size |
 | config.json | the settings of the run; a converted model has none |
 | checkpoints | weights, `seen` (images of the training) and the state of the optimizer |
@@ -22,6 +22,7 @@ from absl import logging
 
 from yolo import descriptions, storage
 from yolo.data import grey
+from yolo.geometry.box_convention import VOC
 from yolo.geometry.letterbox import RESIZES
 from yolo.models import cfg, checkpoint_files, weights
 from yolo.models.build import DarknetModel
@@ -122,7 +123,7 @@ def _check_whole(path: str) -> None:
 def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelInfo, str]:
     """The trained model of a folder, its model.json, and the path of its checkpoint; which: as of `find_checkpoint`."""
     info, path = read_info(model_dir), find_checkpoint(model_dir, which)
-    model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK)))
+    model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK), VOC))  # where it does not say it: version 0.1
     while not _restore(model, path, posixpath.join(model_dir, NETWORK)):
         path = find_checkpoint(model_dir, which)  # the run went on meanwhile and removed that one
     try:

@@ -7,6 +7,7 @@ Every reader, writer and builder works from a `Network`: `cfg` (Darknet's .cfg),
 import dataclasses
 from collections.abc import Sequence
 
+from yolo.geometry.box_convention import VOC
 from yolo.geometry.image_sizes import STRIDE as STRIDE
 from yolo.geometry.letterbox import COLOUR
 
@@ -98,18 +99,25 @@ Section = Convolution | MaxPool | Route | Reorg | AveragePool | Softmax | Cost |
 class Network:
     """A whole network: its sections, and the image size (height, width) in pixels that it was made for.
 
-    channels: of its images, one of letterbox.CHANNELS.
+    channels: of its images, one of letterbox.CHANNELS; box_convention: where the boxes end that it was trained on, one
+    of BOX_CONVENTIONS; networks that differ in it alone are equal, as they compute the same.
     """
 
     sections: tuple[Section, ...]
     image_size: tuple[int, int] = (416, 416)
     options: Options = ()
     channels: int = COLOUR
+    box_convention: str = dataclasses.field(default=VOC, compare=False)
 
     @property
     def input_shape(self) -> Shape:
         """Height, width and channels of its images."""
         return *self.image_size, self.channels
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it ends in a region, and has boxes."""
+        return isinstance(self.sections[-1], Region)
 
     @property
     def region(self) -> Region:
@@ -208,6 +216,7 @@ def make_region(anchors, num_classes: int, options: Options = ()) -> Region:
 def adapt(network: Network, num_classes: int, anchors, input_shape: Shape) -> Network:
     """The same detector for other classes, anchors (A, 2) w, h in grid cells, and images of height, width, channels.
 
+    It is to be trained on records, so that its boxes end as theirs do.
     Only its head, its last convolution and what its first one takes change. ValueError if the head does not follow a
     convolution, or the grid would not have cells of 32 x 32 pixels.
     """
@@ -218,7 +227,9 @@ def adapt(network: Network, num_classes: int, anchors, input_shape: Shape) -> Ne
     last = dataclasses.replace(last, filters=region.channels)
     image_size, channels = (input_shape[0], input_shape[1]), input_shape[2]
     sections = (*body, last, region)
-    adapted = dataclasses.replace(network, sections=sections, image_size=image_size, channels=channels)
+    adapted = dataclasses.replace(
+        network, sections=sections, image_size=image_size, channels=channels, box_convention=VOC
+    )
     rows, columns, _ = shapes(adapted)[-1]
     if (rows, columns) != (image_size[0] // STRIDE, image_size[1] // STRIDE):
         raise ValueError(

@@ -100,7 +100,8 @@ class TiledDetector(Detector):
     def __init__(self, detector: Detector, tiling: Tiling):
         sizes = detector.image_size, detector.resize, detector.batch_size
         network = detector.backend, detector.classes, detector.anchors
-        super().__init__(*network, *sizes, detector.limits, detector.channels, detector.grey_range)
+        kind = detector.channels, detector.grey_range, detector.box_convention
+        super().__init__(*network, *sizes, detector.limits, *kind)
         self._plain, self._tiling = detector, tiling
 
     def prepare(self, photo: np.ndarray) -> Prepared:
