@@ -162,14 +162,16 @@ def _detect_at_sizes(asked: EvalSettings, description, model, thresholds, device
 
     numbers (n,): of the images, None for all.
     """
-    from yolo.evaluation import inference, models, summary
+    from yolo.evaluation import inference, models, resized, summary
 
     results, table = [], {}
     sizes = _image_sizes(asked, description, model)
     for size in sizes:
         backend = model.backend_at(size)
         models.check_devices(devices.strategy, devices.cpu_devices, backend, model)
-        predict = inference.make_predict(backend, model.anchors, thresholds, size, model.box_convention)
+        predict = inference.make_predict(backend, model.anchors, thresholds, model.box_convention)
+        if workers.is_chief:
+            resized.say(description, asked.split, size)
         evaluated, about, ms = inference.run_inference(
             predict, asked.data_dir, asked.split, asked.batch_size, thresholds, workers.is_chief, workers, numbers, size
         )
@@ -196,15 +198,6 @@ def _image_sizes(asked: EvalSettings, description, model) -> list[tuple[int, int
         raise ValueError(f'--image_size={shown}: multiples of 32, as 288,352,416') from error
     if not sizes:
         raise ValueError('--image_size is empty: multiples of 32, as 288,352,416')
-    stored, largest = max(description.stored_size(asked.split)), max(asked.image_size)
-    if largest > stored:
-        logging.warning(
-            '--image_size=%s: the records hold images of %d pixels, these are enlarged, which costs some '
-            'accuracy; for an exact result preprocess with --image_size=%d',
-            shown,
-            stored,
-            largest,
-        )
     return sizes
 
 

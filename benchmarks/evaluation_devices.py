@@ -51,7 +51,7 @@ def make_predicts(description: records.Description) -> dict[str, inference.Predi
             model.set_weights(plain.get_weights())
         predicts[kind] = graph.make_predict(model, description.anchors, THRESHOLDS, strategy)
     backend = tensorflow_backend.load(fold(plain))
-    predicts['backend'] = inference.make_predict(backend, description.anchors, THRESHOLDS, description.image_size)
+    predicts['backend'] = inference.make_predict(backend, description.anchors, THRESHOLDS)
     return predicts
 
 

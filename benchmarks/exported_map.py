@@ -45,9 +45,9 @@ def size_of(path: str) -> float:
     return sum(map(os.path.getsize, files)) / 1e6
 
 
-def measure(predict, thresholds) -> tuple[float, float]:
-    """mAP over 11 points and as area."""
-    result, _, _ = inference.run_inference(predict, FLAGS.data_dir, FLAGS.split, 8, thresholds)
+def measure(predict, thresholds, size: tuple[int, int]) -> tuple[float, float]:
+    """mAP over 11 points and as area; size: height, width of the images."""
+    result, _, _ = inference.run_inference(predict, FLAGS.data_dir, FLAGS.split, 8, thresholds, size=size)
     means = summary.mean_ap(result, thresholds.match_iou)
     return means['map_11pt'] or 0.0, means['map_area'] or 0.0
 
@@ -57,7 +57,7 @@ def main(_) -> None:
     thresholds = inference.Thresholds()
     model, info, source = sources.read(model_dir=FLAGS.model_dir)
     size, anchors = model.network.image_size, model.network.region.anchors
-    whole = measure(graph.make_predict(model, anchors, thresholds), thresholds)
+    whole = measure(graph.make_predict(model, anchors, thresholds), thresholds, size)
     print(f'checkpoint: {whole[0]:.4f} by 11 points, {whole[1]:.4f} by area; {FLAGS.split} of {FLAGS.data_dir}')
     fitting = model.network.input_shape, info.resize, len(info.classes)
     pictures = calibration.read_images(FLAGS.data_dir, FLAGS.calibration_split, FLAGS.calibration_images, *fitting)
@@ -75,7 +75,7 @@ def main(_) -> None:
                 print(f'{kind:<12} {output:<11} {runtime:<12} not installed')
                 continue
             backend = loading.load(path, backend=runtime).backend_at(size)
-            points, area = measure(inference.make_predict(backend, anchors, thresholds, size), thresholds)
+            points, area = measure(inference.make_predict(backend, anchors, thresholds), thresholds, size)
             print(
                 f'{kind:<12} {output:<11} {runtime:<12} {points:10.4f} {points - whole[0]:+10.4f} {area:10.4f} '
                 f'{area - whole[1]:+10.4f} {size_of(path):10.1f} {took:10.1f}',

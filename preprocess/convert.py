@@ -63,7 +63,7 @@ def _convert(
     plan = planning.read(settings)
     number = min(settings.workers, max(1, sum(shards.num_shards(settings, ids) for ids in plan.lists.values())))
     if pool is None:
-        check_workers(number, settings.size_of(True), settings.channels)
+        check_workers(number, settings.first_size, settings.channels)
     with pool or local(number) as workers:
         plan = planning.complete(settings, plan, workers)
         lists, problems = plan.lists, plan.problems
@@ -71,8 +71,7 @@ def _convert(
         classes = classes_of_records.choose(settings, scans)
         first, first_scan = next(iter(scans.items()))
         problems[first] += classes_of_records.note_unknown(settings, first, scans)
-        sizes = first_scan.sizes  # (N, 2) of the first split
-        anchors = anchor_tools.make_anchors(settings.anchors, sizes, _grid(settings))
+        anchors = anchor_tools.make_anchors(settings.anchors, first_scan.sizes, _grid(settings))
         recorded = recorded_settings.record(settings, lists, classes, anchors, scans)
         if overwrite:
             resume.clear(settings.out_dir, list(lists))
@@ -83,15 +82,16 @@ def _convert(
         written, summaries = {}, {}
         for split, ids in lists.items():
             summaries[split] = Summary(problems=problems[split])
-            number, size = shards.num_shards(settings, ids), settings.size_of(split == first)
+            parts = _parts(settings, split, ids, workers)
+            size = settings.first_size if split == first else settings.image_size
             jobs = [
-                shards.Shard(shards.part_of(settings, part), classes, anchors, split, i, number, part, path, size)
-                for i, part, path in _parts(settings, split, ids, workers)
+                shards.Shard(shards.part_of(settings, part), classes, anchors, split, i, len(parts), part, path, size)
+                for i, part, path in parts
             ]
             written.update(_write_split(jobs, summaries[split], workers))
             check_lock()
     leaks = leak_search.search(settings, lists, summaries)
-    description = _describe(settings, classes, anchors, sizes, lists, summaries)
+    description = _describe(settings, classes, anchors, first_scan.sizes, lists, summaries)
     _write_metadata(settings, description, records.Manifest(recorded, written), summaries, leaks, first_scan)
     return description, summaries
 
@@ -164,7 +164,7 @@ def _describe(
     settings: Settings,
     classes: Sequence[str],
     anchors: np.ndarray,
-    sizes: np.ndarray,
+    sizes: np.ndarray,  # (N, 2) of the first split
     lists: planning.Lists,
     summaries: Mapping[str, Summary],
 ) -> records.Description:
@@ -172,9 +172,9 @@ def _describe(
         split: _describe_split(classes, shards.num_shards(settings, ids), summaries[split])
         for split, ids in lists.items()
     }
-    if settings.size_of(True) != settings.image_size:
+    if settings.first_size != settings.image_size:
         first = next(iter(splits))
-        splits[first] = dataclasses.replace(splits[first], stored_size=settings.size_of(True))
+        splits[first] = dataclasses.replace(splits[first], stored_size=settings.first_size)
     return records.Description(
         tuple(classes),
         settings.image_size,

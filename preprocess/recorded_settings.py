@@ -37,7 +37,7 @@ def record(
         },
         'labels': {'classes': classes},
         'anchors': {'anchors': anchors.tolist(), 'anchors_from': settings.anchors},
-        'store_size': {'store_size': None if settings.size_of(True) == settings.image_size else settings.store_size},
+        'store_size': {'store_size': None if settings.first_size == settings.image_size else settings.store_size},
         'num_shards': {'num_shards': {split: shards.num_shards(settings, ids) for split, ids in lists.items()}},
     }
     recorded: dict = {}

@@ -10,7 +10,7 @@ from yolo.data import grey
 from yolo.data.image_settings import damaged_setting, grey_range_setting, max_pixels_setting
 from yolo.data.images import FORMATS
 from yolo.data.voc_folder import UNLABELLED, Source
-from yolo.geometry.image_sizes import stored_size
+from yolo.geometry.image_sizes import of_longer_side
 from yolo.geometry.letterbox import COLOUR, GREY, RESIZES
 from yolo.settings import recorded, setting
 
@@ -147,14 +147,15 @@ class Settings:
     def __post_init__(self) -> None:
         settings.check(self)
         grey.check(self.channels, self.grey_range, '--')
-        stored_size(self.image_size, self.store_size)  # ValueError for a smaller one
+        of_longer_side(self.image_size, self.store_size)  # ValueError for a smaller one
         both = sorted(set(self.labels or ()) & set(self.ignore_labels or ()))
         if both:
             raise ValueError(f'--ignore_labels: {both[0]!r} is among the labels too; it is a class or it is ignored')
 
-    def size_of(self, is_first: bool) -> tuple[int, int]:
-        """Height, width of the stored images of the first split, or of any other one."""
-        return stored_size(self.image_size, self.store_size) if is_first else self.image_size
+    @property
+    def first_size(self) -> tuple[int, int]:
+        """Height, width of the stored images of the first split; those of any other one have image_size."""
+        return of_longer_side(self.image_size, self.store_size)
 
     @property
     def label_rules(self) -> LabelRules:

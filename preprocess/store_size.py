@@ -3,6 +3,7 @@
 from typing import Any
 
 from yolo import recipes
+from yolo.geometry import image_sizes
 from yolo.geometry.letterbox import MOST_SIDE
 from yolo.settings import setting
 
@@ -24,6 +25,14 @@ def recipe_setting(group: str) -> Any:
 
 
 def of_recipe(recipe: str, image_size: tuple[int, int]) -> int | None:
-    """The --store_size of a recipe for a network of `image_size` height, width; None where that is enough."""
-    largest = recipes.largest_size(recipe, image_size)
+    """The --store_size of a recipe for a network of `image_size` height, width; None where that is enough.
+
+    ValueError for one that cannot be stored.
+    """
+    largest = image_sizes.longer_side_over(image_size, recipes.largest_size(recipe, image_size))
+    if largest > MOST_SIDE:
+        raise ValueError(
+            f'--recipe={recipe} stores images of {largest:,} pixels for --image_size={max(image_size)}, and '
+            f'{MOST_SIDE:,} are allowed; give --store_size={MOST_SIDE} too, or a smaller --image_size'
+        )
     return largest if largest > max(image_size) else None

@@ -310,7 +310,7 @@ def test_several_sizes_make_a_table(call, trained, tmp_path):
     assert metrics['image_size'] == [96, 96]
     assert all(row['ms_per_image'] > 0 for row in metrics['image_sizes'].values())
     assert ' 64 x 64 pixels  mAP' in text
-    assert 'the records hold images of 96 pixels, these are enlarged' in text
+    assert 'the images of test are stored at 96 x 96 pixels and enlarged to 128 x 128' in text
     assert 'Accuracy and speed by size' in (tmp_path / 'report.html').read_text()
     status, text = call('eval', f'--data_dir={trained}/data', f'--model_dir={trained}/run', '--image_size=100')
     assert status == 1

@@ -22,6 +22,7 @@ ROOMS = (
     'yolo.memory',
     'yolo.cores',
     'yolo.overlap',
+    'yolo.progress',
     'yolo.geometry',
     'yolo.recipes',
     'yolo.data',

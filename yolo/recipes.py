@@ -41,8 +41,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 NAMES = tuple(RECIPES)
 
 
-def largest_size(recipe: str, image_size: tuple[int, int]) -> int:
-    """The longer side of the largest images that a recipe trains a network of `image_size` (height, width) on."""
+def largest_size(recipe: str, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Height, width of the largest images that a recipe trains a network of `image_size` (height, width) on."""
     if RECIPES[recipe].get('multi_scale', MULTI_SCALE):
-        return image_sizes.usual_sizes(image_size)[1]
-    return max(image_size)
+        return image_sizes.training_sizes(image_size, *image_sizes.usual_sizes(image_size))[-1]
+    return image_size

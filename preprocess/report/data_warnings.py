@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from preprocess.report import class_warnings, left_out_warnings, object_warnings
+from preprocess.report import class_warnings, left_out_warnings, object_warnings, stored_warnings
 from preprocess.report.data_warning import DataWarning
 from preprocess.resume import Summary
 from yolo.data.records import Description
@@ -16,6 +16,7 @@ def find(description: Description, summaries: Mapping[str, Summary]) -> list[Dat
         return []
     return [
         *left_out_warnings.left_out(description, summaries),
+        *stored_warnings.larger_for_tests(description),
         *class_warnings.not_learnt(description, first, summaries),
         *class_warnings.alike(description),
         *class_warnings.few(first, statistics),

@@ -34,6 +34,9 @@ def format_summary(description: records.Description, summaries: dict[str, Summar
     lines = [header] + [f'{name:<{width}}' + ''.join(f'  {value:>10}' for value in values) for name, values in rows]
     anchors = '  '.join(f'{w:.4g},{h:.4g}' for w, h in description.anchors)
     lines.append(f'anchors ({description.anchors_from}, mean IoU {description.anchors_mean_iou:.3f}): {anchors}')
+    if description.say_larger():
+        height, width = description.image_size
+        lines.append(f'images of {width} x {height}{description.say_larger()}')
     problems = [problem for summary in summaries.values() for problem in summary.problems]
     kinds = Counter(problem.kind for problem in problems)
     if problems:

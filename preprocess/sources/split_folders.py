@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 # Folders that are splits, in order: anchors are fitted to the first.
 TRAIN_FOLDERS = ('train', 'trainval', 'training')
-SPLIT_FOLDERS = (*TRAIN_FOLDERS, 'valid', 'val', 'validation', 'test', 'testing')
+TEST_FOLDERS = ('valid', 'val', 'validation', 'test', 'testing')
+SPLIT_FOLDERS = (*TRAIN_FOLDERS, *TEST_FOLDERS)
 SAME = {'training': 'train', 'val': 'valid', 'validation': 'valid', 'testing': 'test'}  # other names of a split
 AROUND_SPLITS = ('images', 'jpegimages')  # as in images/train
 ALL = 'all'  # the split of images that no list and no folder divides

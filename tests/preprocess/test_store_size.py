@@ -9,8 +9,9 @@ import pytest
 from preprocess import __main__ as command
 from preprocess import convert, store_size, verify
 from preprocess.demo.shapes import write_shapes
-from preprocess.report import contact_sheet
+from preprocess.report import contact_sheet, summary
 from preprocess.settings import Settings
+from yolo import recipes
 from yolo.cli import flags
 from yolo.data import images, records, tfrecord, voc_folder
 from yolo.geometry import image_sizes
@@ -159,7 +160,29 @@ def test_a_recipe_asks_for_the_largest_size_that_it_trains_on(voc, tmp_path, wor
 
 
 def test_sizes_keep_the_ratio():
-    assert image_sizes.stored_size((480, 640), 1000) == (750, 1000)
-    assert image_sizes.stored_size((416, 416), None) == (416, 416)
+    assert image_sizes.of_longer_side((480, 640), 1000) == (750, 1000)
+    assert image_sizes.of_longer_side((416, 416), None) == (416, 416)
+    for network, largest, longer in (((480, 640), (704, 928), 939), ((256, 416), (384, 608), 624)):
+        assert recipes.largest_size('yolov2-voc', network) == largest
+        assert store_size.of_recipe('yolov2-voc', network) == longer
+        assert (np.array(image_sizes.of_longer_side(network, longer)) >= largest).all()
     assert store_size.of_recipe('finetune', (64, 64)) == 96  # 2.9 cells of 32 pixels
     assert store_size.of_recipe('finetune', (32, 32)) is None  # 1.5 cells
+    assert store_size.of_recipe('notebook', (12288, 12288)) is None
+    with pytest.raises(
+        ValueError, match=r'--recipe=yolov2-voc .* 17,952 .*--image_size=12288.* --store_size=16384 too'
+    ):
+        store_size.of_recipe('yolov2-voc', (12288, 12288))
+
+
+def test_the_screen_says_what_is_larger_and_warns_of_a_split_to_test_on(folders):
+    plain, larger, (_, of_larger) = folders
+    description = records.read_description(str(larger))
+    text = summary.format_summary(description, of_larger)
+    assert 'images of 96 x 64, in trainval stored at 144 x 96' in text.splitlines()
+    assert '--store_size' not in text
+    splits = {'test': description.splits['trainval'], 'train': description.splits['test']}
+    renamed = {'test': of_larger['trainval'], 'train': of_larger['test']}
+    text = summary.format_summary(dataclasses.replace(description, splits=splits), renamed)
+    assert 'warning: the larger images of --store_size are those of the first split, test, where' in text
+    assert 'stored at' not in summary.format_summary(records.read_description(str(plain)), of_larger)

@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
-from tqdm import tqdm
 
-from yolo import overlap
-from yolo.data import images as image_files
+from yolo import overlap, progress
 from yolo.data import parsing, pipeline, records
 from yolo.detection import host
 from yolo.detection.detector import Backend
@@ -56,19 +53,14 @@ class OnHost:
         return self.finish(self.network(images))
 
 
-def make_predict(
-    backend: Backend, anchors, thresholds: Thresholds, size: tuple[int, int], box_convention: str = VOC
-) -> OnHost:
-    """Detection by a backend: images (B, H, W, C) uint8 -> what `host.detect` gives.
+def make_predict(backend: Backend, anchors, thresholds: Thresholds, box_convention: str = VOC) -> OnHost:
+    """Detection by a backend: images (B, H, W, C) uint8 of its size -> what `host.detect` gives.
 
-    anchors (A, 2) w, h in grid cells; size: height, width in pixels that images are resized to, bilinear.
+    anchors (A, 2) w, h in grid cells.
     """
 
     def network(batch: tf.Tensor) -> dict[str, np.ndarray]:
-        images = np.asarray(batch)
-        if images.shape[1:3] != size:
-            images = np.stack([image_files.resize(image, size) for image in images])
-        return backend(images)
+        return backend(np.asarray(batch))
 
     return OnHost(network, functools.partial(host.detect, anchors=anchors, thresholds=thresholds), box_convention)
 
@@ -101,7 +93,7 @@ def run_inference(
     split: str,
     batch_size: int,
     thresholds: Thresholds,
-    progress: bool = False,
+    show_progress: bool = False,
     workers: Workers | None = None,
     numbers: np.ndarray | None = None,
     size: tuple[int, int] | None = None,
@@ -111,36 +103,22 @@ def run_inference(
     While a thread has the network compute a batch, this one turns the outputs of the batch before into detections in
     pixels. The time is that of both steps: the median over the batches but the first, in which the graph is made, by
     the images that all processes take at once. workers: the processes that share the split, all of which get all of it;
-    batch_size: over all of them, rounded up. progress: shows a bar. numbers (n,): of the images to take, None for all;
-    size: height, width of the images, None for those of the network.
+    batch_size: over all of them, rounded up. show_progress: as `progress.counter` does. numbers (n,): of the images to
+    take, None for all; size: height, width of the images, None for those of the network.
     """
     description = records.read_description(data_dir)
     shard = pipeline.InputShard(workers.index, workers.count) if workers else pipeline.InputShard()
     images = shard.images(description.split(split).num_images if numbers is None else len(numbers))
     canvas = description.stored_size(split), description.resize
     batches = pipeline.evaluation_batches(data_dir, split, -(-batch_size // shard.count), shard, numbers, size)
-    _say_resized(split, canvas[0], size or description.image_size, shard)
-    bar = tqdm(total=len(images), desc=split, unit=' images', disable=None if progress else True, dynamic_ncols=True)
-    with pipeline.naming_damage(data_dir, split), bar:
-        own = _detect_all(predict, batches, images.start, canvas, thresholds, bar)
+    counter = progress.counter(len(images), 'images', split, is_quiet=not show_progress)
+    with pipeline.naming_damage(data_dir, split), counter as advance:
+        own = _detect_all(predict, batches, images.start, canvas, thresholds, advance)
     whole = parts.of_all(parts.join(own), workers)
     result = EvaluationResult(description.classes, *parts.known(whole))
     settings = _settings(description, split, thresholds, int(whole['at_limit'].sum()))
     settings['box_convention'] = _convention_of(predict)
     return result, settings, 1000 * float(np.median(whole['seconds'])) / batch_size
-
-
-def _say_resized(split: str, stored: tuple[int, int], size: tuple[int, int], shard: pipeline.InputShard) -> None:
-    """Logs, once for all processes, that images are not exactly those that prediction sees."""
-    if size < stored and shard.index == 0:
-        logging.info(
-            'the images of %s are stored at %d x %d pixels and resized once more, to %d x %d; prediction resizes a '
-            'photo once, so the result differs a little from that of records with --image_size=%d',
-            split,
-            *stored[::-1],
-            *size[::-1],
-            max(size),
-        )
 
 
 def _detect_all(
@@ -149,7 +127,7 @@ def _detect_all(
     first: int,
     canvas: Canvas,
     thresholds: Thresholds,
-    bar: tqdm,
+    advance: Callable[[int], None],
 ) -> list[Part]:
     """The parts of all batches, whose first image has the number `first`; the first batch of several is not timed."""
     own: list[Part] = []
@@ -158,7 +136,7 @@ def _detect_all(
     with contextlib.closing(computed):
         for batch, outputs, seconds in computed:
             own.append(_finish(predict, batch, outputs, seconds, number, canvas, thresholds))
-            bar.update(len(own[-1]['image_ids']))
+            advance(len(own[-1]['image_ids']))
             number += len(own[-1]['image_ids'])
     if len(own) == 1:
         own[0] = _finish(predict, *_compute(predict, batch), first, canvas, thresholds)

@@ -62,11 +62,12 @@ class EvalSettings:
     image_size: tuple[int, ...] = setting(
         None,
         'Sizes to resize the images to, multiples of 32, of the longer side: a table of accuracy and speed, and the '
-        'report of the first. Sizes above that of the records enlarge their images, so make records of the largest.',
+        'report of the first. Images that are stored larger are resized once more, smaller ones enlarged: make records '
+        'of the largest.',
         group=MODEL,
         low=32,
         high=MOST_SIDE,
-        unset='that of the records',
+        unset='that of the exported model, or of the network of the records',
     )
     batch_size: int = setting(16, 'Images at once.', group=MODEL, low=1, high=1 << 16)
     detections_dir: str = setting(

@@ -28,7 +28,7 @@ def usual_sizes(image_size: tuple[int, int]) -> tuple[int, int]:
     return smallest, largest
 
 
-def stored_size(image_size: tuple[int, int], longer: int | None) -> tuple[int, int]:
+def of_longer_side(image_size: tuple[int, int], longer: int | None) -> tuple[int, int]:
     """Height, width of stored images for a network of `image_size` pixels, in its ratio, to the pixel.
 
     longer: their longer side; None for `image_size` itself. ValueError if it is the shorter one of the two.
@@ -42,3 +42,12 @@ def stored_size(image_size: tuple[int, int], longer: int | None) -> tuple[int, i
         )
     height, width = (round(side * longer / max(image_size)) for side in image_size)
     return height, width
+
+
+def longer_side_over(image_size: tuple[int, int], wanted: tuple[int, int]) -> int:
+    """The longer side with which an image in the ratio of `image_size` covers `wanted`; all height, width.
+
+    The sizes of training are multiples of 32, so that their ratio is another one: 704 x 928 for a network of 480 x 640,
+    which images of 704 x 939 cover.
+    """
+    return max(-(-side * max(image_size) // own) for side, own in zip(wanted, image_size, strict=True))

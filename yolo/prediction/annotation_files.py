@@ -16,7 +16,7 @@ from yolo import storage
 from yolo.data import labels, orientation, voc_xml
 from yolo.detection.detector import PhotoDetections
 from yolo.prediction import names, writers
-from yolo.prediction.progress import say
+from yolo.progress import say
 
 CLASSES = 'classes'  # beside YOLO's texts: the names of the classes, in order
 

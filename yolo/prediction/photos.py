@@ -19,8 +19,8 @@ from yolo.detection.detector import Detector, Prepared
 from yolo.detection.detector import PhotoDetections as Result
 from yolo.prediction import annotation_files, coco, names, writers
 from yolo.prediction.detecting import detect
-from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop
+from yolo.progress import counter, say
 
 LIST = 'detections.json'
 SHEET = 'sheet.png'
@@ -143,11 +143,11 @@ def predict_photos(
     with contextlib.ExitStack() as stack:
         add_to_lists = stack.enter_context(_lists(formats, out_dir, detector.classes))
         annotate = stack.enter_context(annotation_files.annotation_files(formats, out_dir, paths, detector.classes))
-        bar = stack.enter_context(make_bar(len(paths), ' images'))
+        advance = stack.enter_context(counter(len(paths), 'images'))
 
         def add_problem(*_) -> None:
             counts.problems += 1
-            bar.update()
+            advance(1)
 
         prepare = functools.partial(_prepare, detector=detector, drawn=drawn)
         photos = read_photos(stop.until(paths), add_problem, prepare, read, detector.batch_size)
@@ -156,7 +156,7 @@ def predict_photos(
             if len(shown) < sheet:
                 shown.append(posixpath.join(out_dir, entry['drawn']))
             counts.add(len(result), detector.limits.max_detections)
-            bar.update()
+            advance(1)
     if shown:
         storage.write(posixpath.join(out_dir, SHEET), draw_sheet(shown))
     return counts

@@ -16,8 +16,8 @@ from yolo.data.draw import draw_detections
 from yolo.detection.detector import Detector, PhotoDetections, Prepared
 from yolo.prediction import frames, names, sources, video, writers
 from yolo.prediction.detecting import detect
-from yolo.prediction.progress import make_bar, say
 from yolo.prediction.stop import Stop
+from yolo.progress import counter, say
 
 LINES = 'detections.jsonl'
 
@@ -99,7 +99,7 @@ def _predict_stream(
         counts.frame_rate = reader.frame_rate
         write = stack.enter_context(video.writer(counts.drawn, reader.frame_rate)) if counts.drawn else None
         total = min(filter(None, (reader.announced, max_frames)), default=None)
-        bar = stack.enter_context(make_bar(total, ' frames', counts.name))
+        advance = stack.enter_context(counter(total, 'frames', counts.name))
         start = time.monotonic()
 
         def prepare(item: frames.Item) -> tuple[frames.Item, Prepared]:
@@ -121,7 +121,7 @@ def _predict_stream(
             counts.objects += len(entry['detections'])
             counts.at_limit += len(entry['detections']) == detector.limits.max_detections
             counts.seconds = time.monotonic() - start
-            bar.update()
+            advance(1)
     _say_end(reader, counts, stop)
 
 

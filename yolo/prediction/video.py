@@ -13,7 +13,7 @@ from absl import logging
 from yolo import storage
 from yolo.data.images import MAX_PIXELS
 from yolo.prediction import sources
-from yolo.prediction.progress import say
+from yolo.progress import say
 
 SUFFIX, CODEC = '.mp4', 'mp4v'  # MPEG-4 part 2: OpenCV's wheels write it, and players read it
 FRAME_RATE = 25.0  # of a video whose source does not say its own

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from yolo.data import records
+from yolo.geometry import image_sizes
 from yolo.geometry.letterbox import GREY
 from yolo.training import memory
 from yolo.training.config import BALANCED, TrainConfig
@@ -48,12 +50,17 @@ def _network(config: TrainConfig) -> str:
 
 
 def _source(config: TrainConfig) -> str:
-    """What the images of these sizes are made of."""
+    """What the images of these sizes are made of, and what to do if some are enlarged."""
     height, width = config.stored_size or config.image_size
-    largest, stored = max(map(max, config.sizes)), max(height, width)
-    if largest > stored:
-        return f' (above {stored} the stored images are enlarged; preprocess --store_size={largest} stores larger ones)'
-    return f' (cut from stored images of {width} x {height})'
+    largest = memory.largest_size(config)
+    if largest[0] <= height and largest[1] <= width:
+        return f' (cut from stored images of {width} x {height})'
+    first = next(iter(records.read_description(config.data_dir).splits))
+    of_first = '' if first == config.train_split else f' of the first split; that is {first}, not {config.train_split}'
+    return (
+        f' (those larger than the stored {width} x {height} are enlarged; preprocess '
+        f'--store_size={image_sizes.longer_side_over(config.image_size, largest)} stores larger ones{of_first})'
+    )
 
 
 def _training(config: TrainConfig, num_images: int) -> str:

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from yolo.data import records
+from yolo.evaluation import resized
 from yolo.models import checkpoint_files, model_folder
 from yolo.training import checks, network, resume
 from yolo.training.checkpoints import Saver
@@ -39,6 +41,8 @@ def start_run(
         _set_split(config, state, split_checksum)
     checks.check_same_step(int(state.step.numpy()), config.model_dir, collective)
     if collective.is_chief:
+        if config.eval_split:
+            resized.say(records.read_description(config.data_dir), config.eval_split, config.image_size)
         info = model_folder.ModelInfo(config.classes, config.resize, config.grey_range)
         write_config(config)
         model_folder.write_model(config.model_dir, network.make_network(config), info)

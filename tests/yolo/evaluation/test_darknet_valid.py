@@ -62,7 +62,7 @@ def detect(records: str, convention: str = '', bars_of_darknet: bool = False) ->
     """
     model = loading.load(f'{NETWORK}.cfg', weights=f'{NETWORK}.weights')
     convention = convention or model.box_convention
-    predict = inference.make_predict(model.backend_at(SIZE), model.anchors, LIMITS, SIZE, convention)
+    predict = inference.make_predict(model.backend_at(SIZE), model.anchors, LIMITS, convention)
     if bars_of_darknet:
         network = yolo.load_darknet(f'{NETWORK}.cfg', f'{NETWORK}.weights')
         predict = dataclasses.replace(predict, network=lambda batch: {'raw': network(with_bars_of_darknet(batch))})

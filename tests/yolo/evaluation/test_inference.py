@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tqdm import tqdm
 
+from yolo import progress
 from yolo.data import pipeline
 from yolo.evaluation import inference, record_pictures, summary
 from yolo.evaluation.inference import Thresholds
@@ -60,17 +61,27 @@ def test_metrics_are_those_of_the_result_with_its_settings(records_dir):
         assert row == {key: everything['per_class'][name][key] for key in row}
 
 
-@pytest.mark.parametrize(('is_terminal', 'progress'), [(True, True), (True, False), (False, True)])
-def test_a_bar_with_images_a_second_is_shown_on_a_terminal(records_dir, monkeypatch, is_terminal, progress):
+@pytest.mark.parametrize(('is_terminal', 'show_progress'), [(True, True), (True, False), (False, True)])
+def test_a_bar_with_images_a_second_is_shown_on_a_terminal(records_dir, monkeypatch, is_terminal, show_progress):
     output = io.StringIO()
     output.isatty = lambda: is_terminal
-    monkeypatch.setattr(inference, 'tqdm', lambda **options: tqdm(file=output, **options))
-    inference.run_inference(predict, records_dir, 'test', 3, Thresholds(), progress)
-    if is_terminal and progress:
+    monkeypatch.setattr(progress, 'tqdm', lambda **options: tqdm(file=output, **options))
+    inference.run_inference(predict, records_dir, 'test', 3, Thresholds(), show_progress)
+    if is_terminal and show_progress:
         assert '8/8' in output.getvalue()
         assert ' images/s' in output.getvalue()
     else:
         assert output.getvalue() == ''
+
+
+def test_without_a_terminal_the_log_says_how_far_an_evaluation_is(records_dir, monkeypatch, caplog):
+    monkeypatch.setattr(progress, 'SECONDS', 0)
+    for show_progress in (True, False):
+        caplog.clear()
+        with caplog.at_level('INFO'):
+            inference.run_inference(predict, records_dir, 'test', 3, Thresholds(), show_progress)
+        lines = [line.rpartition(',')[0] for line in caplog.messages]
+        assert lines == (['test: 3 of 8 images', 'test: 6 of 8 images', 'test: 8 of 8 images'] if show_progress else [])
 
 
 def test_pictures_are_the_stored_images_by_number(records_dir):

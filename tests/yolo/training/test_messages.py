@@ -136,7 +136,7 @@ def test_settings_in_five_lines(records_dir, tmp_path):
     data, network, training, devices, needed, output = lines
     assert needed.startswith('memory: about ')
     assert f'500 images of train in {records_dir}, 2 classes; evaluation on test every 500 steps' in data
-    enlarged = '(above 96 the stored images are enlarged; preprocess --store_size=128 stores larger ones)'
+    enlarged = '(those larger than the stored 96 x 96 are enlarged; preprocess --store_size=128 stores larger ones)'
     assert f'96 x 96 pixels, in training 64 to 128 {enlarged}, 3 anchors, random weights' in network
     assert 'first 2 convolutions frozen until step 1,000' in network
     assert 'recipe small-data, region loss, sgd at rate 0.004 (steps)' in training

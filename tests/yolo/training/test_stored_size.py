@@ -2,18 +2,18 @@
 
 import dataclasses
 import itertools
+import re
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 from conftest import ANCHORS, SMALL, write_manifest, write_records
 from training_runs import make_small_config, one_device, run_steps
 
 from yolo import recipes as recipe_values
 from yolo.data import augment, damage, images, pipeline, records, tfrecord
-from yolo.evaluation import inference, record_pictures
+from yolo.evaluation import inference, record_pictures, resized
 from yolo.export import calibration
 from yolo.geometry.targets import encode_targets
 from yolo.training import gradients, memory, recipes, resolve, settings_summary
@@ -121,9 +121,8 @@ def test_evaluation_resizes_as_preprocessing_does_and_only_where_it_has_to(folde
     np.testing.assert_array_equal(shown[..., ::-1], stored['image'][5])
 
 
-def test_detections_of_both_splits_are_in_the_pixels_of_the_photos(folder, monkeypatch):
-    said = []
-    monkeypatch.setattr(logging, 'info', lambda text, *values: said.append(text % values))
+def test_detections_of_both_splits_are_in_the_pixels_of_the_photos(folder, caplog):
+    caplog.set_level('INFO')
 
     def answer(batch):
         """One detection of each image, over its upper left quarter."""
@@ -136,8 +135,48 @@ def test_detections_of_both_splits_are_in_the_pixels_of_the_photos(folder, monke
         result, about, _ = inference.run_inference(answer, folder, split, 4, inference.Thresholds())
         np.testing.assert_allclose(result.detections.boxes, np.tile([1, 1, 288, 192], (8, 1)))  # of 576 x 384
         assert about['image_size'] == [96, 96]
-    (line,) = said
-    assert line.startswith('the images of train are stored at 144 x 144 pixels and resized once more, to 96 x 96;')
+    assert not [line for line in caplog.messages if 'resized' in line]  # once for a run, not at every evaluation
+
+
+@pytest.mark.parametrize(
+    ('split', 'size', 'expected'),
+    [
+        ('test', SIZE, ''),
+        ('train', STORED, ''),
+        ('train', SIZE, 'stored at 144 x 144 pixels and resized once more, to 96 x 96; .* --image_size=96$'),
+        ('train', (96, 144), 'stored at 144 x 144 pixels and resized once more, to 144 x 96; .* --image_size=144x96$'),
+        ('train', (96, 160), 'stored at 144 x 144 pixels and enlarged to 160 x 96,.* --image_size=160x96$'),
+        ('test', (128, 96), 'stored at 96 x 96 pixels and enlarged to 96 x 128,.* --image_size=96x128$'),
+    ],
+)
+def test_what_is_not_as_prediction_sees_it_is_said(folder, caplog, split, size, expected):
+    with caplog.at_level('INFO'):
+        resized.say(records.read_description(folder), split, size)
+    assert len(caplog.messages) == bool(expected)
+    assert all(re.search(f'the images of {split} are {expected}', line) for line in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ('split', 'sizes', 'expected'),
+    [
+        (
+            'train',
+            ((96, 96), (160, 128)),
+            r'larger than the stored 144 x 144 are enlarged; .*--store_size=160 stores larger ones\)',
+        ),
+        (
+            'test',
+            ((96, 96), (128, 128)),
+            r'stored 96 x 96 .*--store_size=128 .* of the first split; that is train, not test\)',
+        ),
+        ('test', ((96, 96),), r'96 x 96 pixels, 3 anchors'),
+    ],
+)
+def test_the_summary_says_what_is_enlarged_and_what_helps(folder, tmp_path, split, sizes, expected):
+    given = {'train_split': split, 'sizes': sizes}
+    config = make_small_config(folder, tmp_path, **given)
+    config = dataclasses.replace(config, stored_size=STORED if split == 'train' else ())
+    assert re.search(expected, settings_summary.summarize_settings(config, one_device(), 8)[1])
 
 
 def test_damage_and_calibration_know_the_size(folder):
@@ -167,7 +206,7 @@ def test_a_run_records_the_size_counts_its_memory_and_says_what_it_cuts(folder, 
 def test_preprocessing_knows_the_largest_size_of_each_recipe(records_dir, tmp_path, recipe):
     given = {'data_dir': records_dir, 'train_split': 'train', 'model_dir': str(tmp_path), 'model': SMALL}
     config = resolve.resolve(recipes.apply(recipe, **given))
-    assert max(map(max, config.sizes)) == recipe_values.largest_size(recipe, config.image_size)
+    assert config.sizes[-1] == recipe_values.largest_size(recipe, config.image_size)
 
 
 @SLOW
