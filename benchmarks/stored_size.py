@@ -10,6 +10,7 @@ goes to train.py. The same command goes on where a killed one stopped; a run tha
 """
 
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def run(*words: str) -> None:
 
 def recipe_of(words: Sequence[str]) -> str:
     """The recipe that train.py will take."""
-    return next((word.partition('=')[2] for word in words if word.startswith('--recipe=')), recipes.NAMES[0])
+    found = re.findall(r'(?:^|\n)--?recipe[=\n]([^\n]*)', '\n'.join(words))  # --recipe=X or --recipe X; the last counts
+    return found[-1] if found else recipes.NAMES[0]
 
 
 def preprocess(folder: pathlib.Path, recipe: str) -> None:

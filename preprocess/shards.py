@@ -108,10 +108,10 @@ def _add_places(made: Sequence[records.Record], shard: Shard) -> list[records.Re
     ]
 
 
-def fit(settings: Settings, image: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-    """An image (H, W, 3) uint8 BGR with the channels of the records; size: height, width, None for the network's."""
+def fit(settings: Settings, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3) uint8 BGR with the channels of the records and `size`, height and width."""
     image = grey.to_channels(image, settings.channels, is_bgr=True)
-    return images.resize(image, size or settings.image_size, settings.resize)
+    return images.resize(image, size, settings.resize)
 
 
 def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: Summary) -> records.Record:
@@ -134,7 +134,9 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     boxes, regions = (to_canvas(each, size, shard.size, settings.resize) for each in (objects.boxes, objects.regions))
     summary.take_image(objects.names, objects.difficult, len(regions))
     if settings.leaks != OFF:
-        seen = resized if shard.size == settings.image_size else fit(settings, image)  # all splits at one size
+        seen = (
+            resized if shard.size == settings.image_size else fit(settings, image, settings.image_size)
+        )  # all splits at one size
         summary.fingerprints[image_id] = fingerprint.of_stored(seen, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)

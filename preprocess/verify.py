@@ -26,14 +26,11 @@ SHOWN = 20  # problems on screen
 
 
 def verify_shard(
-    description: records.Description,
-    recorded: records.ShardFile | None,
-    path: str,
-    size: tuple[int, int] | None = None,
+    description: records.Description, recorded: records.ShardFile | None, path: str, size: tuple[int, int]
 ) -> tuple[Summary, list[str]]:
     """Reads every byte of one file: what it holds, and what is wrong with it.
 
-    size: height, width of its images; None: those of the network.
+    size: height, width of its images.
     """
     summary, problems = Summary(), []
     if recorded is None:
@@ -57,9 +54,7 @@ def verify_shard(
     return summary, problems
 
 
-def _record_problems(
-    description: records.Description, record: records.Record, size: tuple[int, int] | None
-) -> Iterator[str]:
+def _record_problems(description: records.Description, record: records.Record, size: tuple[int, int]) -> Iterator[str]:
     """What is wrong with a record."""
     yield from damage.unreadable(description, record, size)
     if not damage.has_equal_lengths(record):

@@ -59,7 +59,7 @@ def _fingerprint(settings: Settings, image_id: str, filename: str, size: tuple[i
         image, _ = voc_folder.read_image(settings.source, image_id, filename, size, *how)
     except ValueError:
         return None
-    return fingerprint.of_stored(shards.fit(settings, image), image.shape[:2], settings.resize)
+    return fingerprint.of_stored(shards.fit(settings, image, settings.image_size), image.shape[:2], settings.resize)
 
 
 def by_split(lists: Mapping[str, Sequence[str]], seen: Mapping[str, str]) -> dict[str, dict[str, str]]:

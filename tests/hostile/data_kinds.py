@@ -183,7 +183,7 @@ def shard(case: Case) -> None:
     assert manifest is not None
     how = case.rng.random()
     if how < 0.7:
-        _, problems = verify.verify_shard(description, manifest.shards[path.name], str(path))
+        _, problems = verify.verify_shard(description, manifest.shards[path.name], str(path), description.image_size)
         if not problems:
             raise SilentError(f'verify says nothing of {path.name}')
     elif how < 0.9 or not path.is_file():

@@ -211,10 +211,11 @@ def test_verify_sees_what_is_wrong_with_a_region(written, changes, said):
     description = records.read_description(str(written))
     record = next(iter(read(written, 'train').values()))
     record = dataclasses.replace(record, regions=np.array([[0, 0, 1, 1]]), region_labels=np.array([-1]))
-    assert list(verify._record_problems(description, record)) == []
-    assert is_said(list(verify._record_problems(description, dataclasses.replace(record, **changes))), said)
+    size, damaged = description.image_size, dataclasses.replace(record, **changes)
+    assert list(verify._record_problems(description, record, size)) == []
+    assert is_said(list(verify._record_problems(description, damaged, size)), said)
     if said.startswith('it has'):
-        assert is_said(list(damage.unreadable(description, dataclasses.replace(record, **changes))), said)
+        assert is_said(list(damage.unreadable(description, damaged, size)), said)
 
 
 def test_verify_compares_the_counts(written):

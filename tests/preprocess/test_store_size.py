@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_verify_and_show_know_the_size(folders, tmp_path):
     description = records.read_description(str(larger))
     manifest = records.read_manifest(str(larger))
     for path in records.shard_paths(str(larger), 'trainval', description):
-        _, problems = verify.verify_shard(description, manifest.shards[path.rpartition('/')[2]], path)
+        _, problems = verify.verify_shard(description, manifest.shards[path.rpartition('/')[2]], path, SIZE)
         assert 'the image is 144 x 96, not 96 x 64' in problems[0]
     sheet, number = contact_sheet.make_sheet(str(larger), 'trainval', 2)
     of_test, _ = contact_sheet.make_sheet(str(larger), 'test', 2)
@@ -138,9 +139,11 @@ def test_another_size_is_other_records_and_the_networks_own_is_none(folders, voc
     with pytest.raises(ValueError, match=r'--store_size=95: less than the 96 pixels of --image_size'):
         settings(voc, plain, store_size=95)
     description = records.read_description(str(larger))
-    split = dataclasses.replace(description.split('test'), stored_size=(96,))
-    with pytest.raises(ValueError, match=r'splits\.test\.stored_size is \(96,\): not a height and a width'):
-        records.check_description(dataclasses.replace(description, splits={'test': split}))
+    wrong = {(96,): 'not a height and a width', (64, 95): 'less than image_size', (63, 144): 'less than image_size'}
+    for size, message in wrong.items():
+        split = dataclasses.replace(description.split('test'), stored_size=size)
+        with pytest.raises(ValueError, match=f'splits.test.stored_size is {re.escape(str(size))}: {message}'):
+            records.check_description(dataclasses.replace(description, splits={'test': split}))
 
 
 @pytest.mark.parametrize(

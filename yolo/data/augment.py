@@ -46,8 +46,9 @@ def random_augmentation(
     warp: scale x, scale y, shift x, shift y: a point p of the image (relative 0..1) moves to scale * p + shift on the
     canvas; a flipped image has a negative scale x. colour: shift of the hue, factors of saturation and exposure.
     Jitter and position are random as in Darknet's load_data_detection (src/data.c). aspects (B,): the shapes that are
-    jittered around, width / height relative to the canvas. Darknet has the photos' (`relative_aspects`); without them
-    all are 1: the shape that the stored image has, as at test time.
+    jittered around, width / height relative to the canvas. Darknet has the photos' (`relative_aspects`), but compares
+    them with a square, also for a network that is none: there it differs and cuts some photos. Without them all are 1:
+    the shape that the stored image has, as at test time.
     """
     u = tf.unstack(tf.random.stateless_uniform((9, batch_size), seed)[:, rows])
     aspect = (1 + ranges.jitter * (2 * u[0] - 1)) / (1 + ranges.jitter * (2 * u[1] - 1))

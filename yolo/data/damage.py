@@ -12,12 +12,10 @@ def has_equal_lengths(record: records.Record) -> bool:
     return len(objects) == 1 and len(record.regions) == len(record.region_labels)
 
 
-def unreadable(
-    description: records.Description, record: records.Record, size: tuple[int, int] | None = None
-) -> Iterator[str]:
+def unreadable(description: records.Description, record: records.Record, size: tuple[int, int]) -> Iterator[str]:
     """Why a record cannot be made into tensors: its lists, and the image, which is decoded for that.
 
-    size: height, width of the stored images of its split; None: those of the network.
+    size: height, width of the stored images of its split.
     """
     lengths = {len(record.boxes), len(record.labels), len(record.difficult), len(record.places)}
     if len(lengths) > 1:
@@ -30,8 +28,7 @@ def unreadable(
     if len(record.regions) > most:
         yield f'it has {len(record.regions)} ignore regions, the {records.DESCRIPTION} says at most {most}'
     try:
-        how = description.image_format, size or description.image_size, description.channels
-        images.decode_stored(record.image, *how)
+        images.decode_stored(record.image, description.image_format, size, description.channels)
     except ValueError as error:
         yield str(error)
 

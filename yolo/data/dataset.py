@@ -127,6 +127,8 @@ def check_description(description: Description) -> None:
             raise ValueError(f'splits has {name!r}: a / in a name leaves the folder')
         if len(split.stored_size) not in (0, 2):
             raise ValueError(f'splits.{name}.stored_size is {split.stored_size}: not a height and a width')
+        if any(stored < side for stored, side in zip(split.stored_size, description.image_size, strict=False)):
+            raise ValueError(f'splits.{name}.stored_size is {split.stored_size}: less than image_size')
         problem = _find_wrong_count(split, description.classes)
         if problem:
             raise ValueError(f'splits.{name}.{problem}')

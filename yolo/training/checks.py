@@ -31,6 +31,11 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
             f'--jitter_around={PHOTO} goes with records of --resize={STRETCH}; in those of --resize={config.resize} '
             f'the photos have their own shape already: use --jitter_around={STORED}'
         )
+    if config.jitter_around == PHOTO and config.mosaic == 1:
+        raise ValueError(
+            f'--jitter_around={PHOTO} does nothing with --mosaic=1, since a mosaic has no shape of its own; use a '
+            f'smaller --mosaic, or --jitter_around={STORED}'
+        )
     if config.sampling_threshold is not None and config.sampling != BALANCED:
         raise ValueError(f'--sampling_threshold={config.sampling_threshold} goes with --sampling=balanced')
     check_memory(config, strategy)

@@ -144,7 +144,7 @@ class TrainConfig(NetworkConfig):
     jitter_around: str = setting(
         STORED,
         'The shape that --jitter changes: that of the stored image, as images are tested; or that of the photo, with '
-        'grey bars beside it, as Darknet trains.',
+        'grey bars beside it, as Darknet trains (where the network is square).',
         group=AUGMENTATION,
         choices=JITTER_AROUND,
     )

@@ -51,12 +51,11 @@ def estimate(config: TrainConfig, batch_size: int, on_cpu: bool | None = None) -
     weights = network_memory.weights_bytes(built)
     at_once = math.ceil(batch_size / config.subdivisions)
     item = 4 if config.precision == 'float32' else 2
-    image = built.channels * math.prod(size)
+    image, stored = (built.channels * math.prod(each) for each in (size, config.stored_size or config.image_size))
     least = weights * of_each_weight + at_once * (item * sum(kept) + 4 * image)
     factor = KEPT_COMPILED if config.jit_compile else KEPT
-    stored = network_memory.BATCHES_READY * built.channels * math.prod(config.stored_size or config.image_size)
-    likely = weights * of_each_weight + batch_size * stored
-    likely += at_once * int(item * factor * sum(kept) + 2 * 4 * image)
+    likely = weights * of_each_weight + batch_size * network_memory.BATCHES_READY * stored
+    likely += at_once * int(item * factor * sum(kept) + 2 * 4 * max(image, stored))  # recoloured before it is scaled
     return Estimate(least, network_memory.PROGRAM + _compiled(config, weights, on_cpu) + likely)
 
 

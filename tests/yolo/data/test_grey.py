@@ -74,8 +74,8 @@ def test_stored_grey_images_have_one_channel_and_come_back(how, tolerance):
     if how == 'raw':
         assert len(data) == 40 * 60
         record = records.Record('x', data, (1, 1), np.zeros((0, 4)), np.zeros(0), np.zeros(0), np.zeros((0, 3)))
-        assert not list(damage.unreadable(describe(how), record))
-        (reason,) = damage.unreadable(describe(how, 3), record)
+        assert not list(damage.unreadable(describe(how), record, describe(how).image_size))
+        (reason,) = damage.unreadable(describe(how, 3), record, describe(how).image_size)
         assert reason == '2400 bytes are no raw image of 60 x 40 with 3 channels'
 
 

@@ -95,6 +95,7 @@ def test_the_setting_and_what_it_does_not_go_with(records_dir, tmp_path):
     checks.check_config(config, one_device())
     for change, message in (
         ({'augment': False}, r'--jitter_around=photo needs --augment'),
+        ({'mosaic': 1.0}, r'--jitter_around=photo does nothing with --mosaic=1,.* --jitter_around=stored'),
         ({'resize': 'letterbox'}, r'--resize=stretch; in those of --resize=letterbox .*--jitter_around=stored'),
     ):
         with pytest.raises(ValueError, match=message):

@@ -194,7 +194,8 @@ def test_a_run_records_the_size_counts_its_memory_and_says_what_it_cuts(folder, 
     )
     assert (config.image_size, config.stored_size, usual.stored_size) == (SIZE, STORED, ())
     more = memory.estimate(config, 8).likely - memory.estimate(usual, 8).likely
-    assert more == 8 * 4 * 3 * (144 * 144 - 96 * 96)  # four batches
+    ready, recoloured = 4 * 3 * (144 * 144 - 96 * 96), 2 * 4 * 3 * (144 * 144 - 128 * 128)  # in four batches; as floats
+    assert more == 8 * (ready + recoloured)
     line = settings_summary.summarize_settings(config, one_device(), 8)[1]
     assert 'in training 64 to 128 (cut from stored images of 144 x 144)' in line
     alone = resolve.resolve(recipes.apply('notebook', data_dir=folder, **given))
