@@ -22,6 +22,7 @@ VOC, XML, COCO, YOLO = FORMATS_OF_FOLDERS = ('voc', 'xml', 'coco', 'yolo')
 LEAKS = WARN, FAIL, DROP, OFF = ('warn', 'fail', 'drop', 'off')
 NAMED_ANCHORS = ('voc', 'tiny-voc', 'notebook')
 SOURCE, RECORDS, WORK = 'Where the data comes from', 'What the records hold', 'How it is done'
+LARGER = 'Larger images for training at several sizes'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Settings:
         unset='none',
     )
     seed: int = setting(0, 'Seed of --make_splits.', group=SOURCE, low=0, high=settings.MOST_SEED)
-    store_size: int | None = store_size_setting(group=RECORDS)
+    store_size: int | None = store_size_setting(group=LARGER)
     notes: tuple[tuple[str, str], ...] = recorded((), may_change=True)
 
     def __post_init__(self) -> None:
@@ -216,7 +217,6 @@ class Request:
         choices=UNLABELLED,
         unset='leave_out where annotations are XML; background for COCO and YOLO, as these mean it',
     )
-    recipe: str | None = recipe_setting(group=RECORDS)
     tfds: str = setting(
         '',
         'Detection dataset of TensorFlow Datasets, as voc/2007: downloaded if need be, and written to --voc_dir first.',
@@ -239,3 +239,4 @@ class Request:
         'Replace the records in --out_dir. After a kill go on without this flag: with it everything is written anew.',
         group=WORK,
     )
+    recipe: str | None = recipe_setting(group=LARGER)

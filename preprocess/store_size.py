@@ -20,7 +20,9 @@ def store_size_setting(group: str) -> Any:
 
 def recipe_setting(group: str) -> Any:
     """The recipe of the training that will follow."""
-    help = 'Recipe of train.py for these records: --store_size is then the largest size that it trains on.'
+    help = (
+        'Recipe of train.py for these records, for --store_size: the largest size that it trains on. --store_size wins.'
+    )
     return setting(None, help, group=group, choices=recipes.NAMES, unset='none')
 
 

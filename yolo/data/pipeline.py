@@ -15,7 +15,7 @@ import tensorflow as tf
 from yolo.data import augment, damage, decoding, index, mosaic, parsing, reading, records
 from yolo.data.order import read_order
 
-SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits
+SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits at 416 pixels, as JPEG
 
 
 @dataclasses.dataclass(frozen=True)
