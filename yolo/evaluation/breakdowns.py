@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from yolo.evaluation import coco_matching
+from yolo.evaluation.ignore_regions import IgnoreRegions, no_regions, shares
 from yolo.evaluation.voc_ap import AveragePrecision, average_precision
 from yolo.evaluation.voc_matching import Detections, GroundTruth, Matches, areas, checked, match, select
 
@@ -52,22 +53,29 @@ def _as_one_class(items):
 
 
 def by_size(
-    truth: GroundTruth, detections: Detections, num_classes: int, iou_threshold: float
+    truth: GroundTruth,
+    detections: Detections,
+    num_classes: int,
+    iou_threshold: float,
+    regions: IgnoreRegions | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """mAP (area) over the objects of each of SIZES: area of the box in pixels of the original image.
 
     As COCO does it: objects of other sizes are ignored, and so are detections of other sizes that match nothing. A
     detection goes to an object that counts before any that is ignored (`coco_matching`). An area of exactly 32 x 32 or
-    96 x 96 is of the larger size here, and of both in COCO.
+    96 x 96 is of the larger size here, and of both in COCO; there is no limit of 100 detections an image and class.
+    regions: those by which the detections are marked. A detection lies in one with half of its area, as everywhere
+    here; in COCO with a share of iou_threshold.
     """
     truth, detections = checked(truth, num_classes), checked(detections, num_classes)
     area = areas(truth.boxes)
     pairs = coco_matching.find_pairs(truth, detections, iou_threshold)
+    region_shares = shares(pairs.sorted_detections, regions or no_regions())
     detected_area = areas(pairs.sorted_detections.boxes)
     rows = {}
     for name, (low, high) in SIZES.items():
         objects = dataclasses.replace(truth, difficult=truth.difficult | (area < low) | (area >= high))
-        matches = coco_matching.match(truth, pairs, objects.difficult)
+        matches = coco_matching.match(truth, pairs, objects.difficult, region_shares)
         has_other_size = (detected_area < low) | (detected_area >= high)
         is_ignored = matches.is_ignored | (matches.is_false_positive & has_other_size)
         rows[name] = _mean_ap(objects, dataclasses.replace(matches, is_ignored=is_ignored), num_classes)

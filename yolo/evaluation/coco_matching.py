@@ -61,13 +61,14 @@ def _rounds(detections: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return place[of_pair]
 
 
-def match(truth: GroundTruth, pairs: Pairs, is_ignored: np.ndarray) -> Matches:
+def match(truth: GroundTruth, pairs: Pairs, is_ignored: np.ndarray, region_shares: np.ndarray) -> Matches:
     """Which detections are true positives, where some objects (T,) are ignored for this question alone.
 
     By falling score each detection takes the object of its pairs that is not taken yet and has the highest IoU, the
     last on a tie; one that is not ignored before any that is. A difficult object is never taken: it is there for every
-    detection (`coco_evaluator.Evaluator`). The detections of ignored objects are ignored; is_ignored includes the
-    difficult ones.
+    detection (`coco_evaluator.Evaluator`). Nor is an ignored object taken by a detection of which as large a share or
+    a larger one lies in a region: a crowd has that detection. The detections of ignored objects are ignored.
+    is_ignored includes the difficult ones; region_shares (D,) of the sorted detections: `ignore_regions.shares`.
     (pycocotools/cocoeval.py, evaluateImg.)
     """
     preferred = np.lexsort((-pairs.objects, -pairs.iou, is_ignored[pairs.objects], pairs.detections, pairs.rounds))
@@ -78,8 +79,10 @@ def match(truth: GroundTruth, pairs: Pairs, is_ignored: np.ndarray) -> Matches:
         free = own[~is_taken[pairs.objects[own]]]  # no two detections of a round are of one image and class
         _, first = np.unique(pairs.detections[free], return_index=True)
         chosen = free[first]
-        best[pairs.detections[chosen]], overlap[pairs.detections[chosen]] = pairs.objects[chosen], pairs.iou[chosen]
-        is_taken[pairs.objects[chosen]] = ~truth.difficult[pairs.objects[chosen]]
+        own_detections, own_objects, iou = pairs.detections[chosen], pairs.objects[chosen], pairs.iou[chosen]
+        best[own_detections], overlap[own_detections] = own_objects, iou
+        is_of_crowd = is_ignored[own_objects] & (region_shares[own_detections] >= iou)
+        is_taken[own_objects] = ~(truth.difficult[own_objects] | is_of_crowd)
     is_of_ignored = np.append(is_ignored, False)[best]  # NO_OBJECT is the last one
     is_true_positive = (best != NO_OBJECT) & ~is_of_ignored
     in_region = pairs.sorted_detections.in_region & ~is_true_positive

@@ -35,12 +35,17 @@ def mark(detections: Detections, regions: IgnoreRegions) -> Detections:
 
 def inside(detections: Detections, regions: IgnoreRegions) -> np.ndarray:
     """Of which detections (D,) half or more lies inside one region of any class, or of their own."""
-    is_inside = np.zeros(len(detections.images), bool)
+    return shares(detections, regions) >= IGNORED_SHARE
+
+
+def shares(detections: Detections, regions: IgnoreRegions) -> np.ndarray:
+    """The largest share of each detection's area (D,) inside one region of any class, or of its own; -inf for none."""
+    largest = np.full(len(detections.images), -np.inf)
     is_any = regions.classes == ANY_CLASS
     for chosen in (is_any, ~is_any):
         if chosen.any():
-            is_inside |= _shares(detections, regions, chosen) >= IGNORED_SHARE
-    return is_inside
+            largest = np.maximum(largest, _shares(detections, regions, chosen))
+    return largest
 
 
 def _shares(detections: Detections, regions: IgnoreRegions, chosen: np.ndarray) -> np.ndarray:

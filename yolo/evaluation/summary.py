@@ -103,7 +103,7 @@ def _breakdown_metrics(result: EvaluationResult, curves: AveragePrecision, match
     thresholds = breakdowns.operating_scores(truth, detections, curves, match_iou)
     return {
         'confusion': breakdowns.confusion(truth, detections, thresholds, num_classes, match_iou).tolist(),
-        'by_size': breakdowns.by_size(truth, detections, num_classes, match_iou),
+        'by_size': breakdowns.by_size(truth, detections, num_classes, match_iou, result.regions),
         'by_number': breakdowns.by_number(truth, detections, num_classes, match_iou),
     }
 

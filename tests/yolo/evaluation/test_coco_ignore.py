@@ -1,5 +1,6 @@
 """Objects that COCO's `ignore` flag ignores: in COCO's AP, in its files, and in mAP by size."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from random_case import CLASS_NAMES, CLASSES, IMAGE_IDS, iou
 
-from yolo.evaluation import breakdowns, coco_ap
+from yolo.evaluation import breakdowns, coco_ap, summary
 from yolo.evaluation.coco_evaluator import Evaluator
 from yolo.evaluation.ignore_regions import IgnoreRegions, no_regions
 from yolo.evaluation.result import EvaluationResult
@@ -271,14 +272,44 @@ def map_of_an_area(evaluator: COCOeval, a: int) -> tuple[float | None, int]:
     return (float(np.mean(values)) if values else None), total
 
 
-@pytest.mark.parametrize('seed', range(8))
-def test_map_by_size_is_that_of_pycocotools_matches(seed):
+def many_regions(seed: int) -> EvaluationResult:
+    """A case with twenty regions near objects of their class, few of which are difficult."""
+    given, rng = crowded_case(seed, num_regions=0), np.random.default_rng(seed + 100)
+    of = rng.integers(0, 40, 20)
+    boxes = given.truth.boxes[of] + rng.integers(-20, 21, (20, 4))
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 10)
+    truth = dataclasses.replace(given.truth, difficult=given.truth.difficult & (rng.random(40) < 0.3))
+    regions = IgnoreRegions(truth.images[of], truth.classes[of], boxes)
+    return EvaluationResult(CLASS_NAMES, IMAGE_IDS, truth, given.detections, regions)
+
+
+def sizes_of(given: EvaluationResult) -> list[dict]:
+    """mAP by size as it is in `metrics.json`."""
+    return list(summary.evaluate(given, 0.5).metrics['by_size'].values())
+
+
+@pytest.mark.parametrize('case', [lambda seed: crowded_case(seed, num_regions=0), many_regions])
+@pytest.mark.parametrize('seed', [0, 3, 7, 8])
+def test_map_by_size_is_that_of_pycocotools_matches(case, seed):
     """At every area range, to the digit."""
-    given = crowded_case(seed, num_regions=0)
-    sizes = breakdowns.by_size(given.truth, given.detections, CLASSES, 0.5)
+    given = case(seed)
     areas = [[low, float(np.nextafter(high, 0))] for low, high in breakdowns.SIZES.values()]
     evaluator = by_pycocotools(given, times=20, areas=areas)
-    for a, row in enumerate(sizes.values()):
+    for a, row in enumerate(sizes_of(given)):
         expected, num = map_of_an_area(evaluator, a)
         assert row['num_objects'] == num
         assert row['map_area'] == (None if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+@pytest.mark.parametrize(('bottom', 'map_of_small'), [(18, 1), (9, 0.5)])
+def test_a_crowd_has_a_detection_before_an_object_of_another_size(bottom, map_of_small):
+    """The first detection's share inside, 1 or 0.5, against its IoU with the object of medium size, 0.55.
+
+    Where the crowd has it, the second one, which is small, goes to the object and is ignored; else it is wrong.
+    """
+    objects = [((1, 1, 33, 33), False), ((301, 301, 320, 320), False)]
+    given = made(objects, [(1, 1, 33, 18), (1, 12, 33, 30), objects[1][0]])
+    zeros = np.zeros(1, int)
+    regions = IgnoreRegions(zeros, zeros, np.array([[1, 1, 33, bottom]], float))
+    given = dataclasses.replace(given, regions=regions)
+    assert sizes_of(given)[0]['map_area'] == map_of_small
