@@ -132,17 +132,22 @@ def _scores(per_class: dict[str, dict]) -> dict[str, str | None]:
 def _most_confident(matches: Matches, error_types: ErrorTypes) -> np.ndarray:
     """The false positives (N,) to show, best score first.
 
-    No more than MOST_OF_CLASS of a class and one of an image as long as there are others: else the commonest class and
-    a few images would fill the gallery.
+    No more than MOST_OF_CLASS of a class, then no more than one of an image, as long as there are others: else the
+    commonest class and a few images would fill the gallery.
     """
     false = np.flatnonzero(error_types.types >= 0)  # best score first
     images, classes = (getattr(matches.sorted_detections, name)[false] for name in ('images', 'classes'))
-    first_of_image = np.sort(np.unique(images, return_index=True)[1])
-    by_class = first_of_image[np.argsort(classes[first_of_image], kind='stable')]
-    begins = np.searchsorted(classes[by_class], classes[by_class])  # where the class of each begins
-    preferred = np.sort(by_class[np.arange(len(by_class)) - begins < MOST_OF_CLASS])[:MOST_PICTURES]
-    others = np.setdiff1d(np.arange(len(false)), preferred)[: MOST_PICTURES - len(preferred)]
-    return false[np.union1d(preferred, others)]
+    is_left, is_few, is_new = np.ones((3, len(false)), bool)  # not shown; few of its class are; none of its image is
+    shown: list[int] = []
+    for _ in range(min(MOST_PICTURES, len(false))):
+        preferred = is_left & is_few & is_new, is_left & is_few, is_left & is_new, is_left
+        best = int(next(each for each in preferred if each.any()).argmax())
+        shown.append(best)
+        is_left[best] = False
+        is_new &= images != images[best]
+        if np.sum(classes[shown] == classes[best]) == MOST_OF_CLASS:
+            is_few &= classes != classes[best]
+    return false[np.sort(np.array(shown, int))]
 
 
 def _largest_missed(result: EvaluationResult, error_types: ErrorTypes) -> np.ndarray:
