@@ -32,7 +32,7 @@ def warn_of_another_list(
     if num_covered >= LEAST_COVERED * len(with_objects) and not others:
         return
     logging.warning(
-        '%s of %s images of the list %s have no detection in %s: their %s objects count as missed. %s',
+        '%s of %s images of the list %s have no detection in %s: their %s objects count as missed%s',
         f'{len(image_ids) - len(covered):,}',
         f'{len(image_ids):,}',
         posixpath.basename(list_path),
@@ -43,13 +43,18 @@ def warn_of_another_list(
 
 
 def _way_out(num_covered: int, others: Sequence[str]) -> str:
-    """What to do if the detector was run on another list; others: those that have exactly the covered images."""
+    """What to do if the detector was run on another list; others: those that have exactly the covered images.
+
+    Nothing where no image is covered: the count before it says all.
+    """
+    if not num_covered:
+        return ''
     names = ' and '.join(others)
     which = f'exactly the list {names}' if others else 'too few for a detector that was run on all'
     name = others[0].removesuffix('.txt') if others else 'NAME'
     listed = '' if others else f'list them in ImageSets/Main/{name}.txt, '
     return (
-        f'{num_covered:,} images have detections, {which}; to evaluate on these alone, {listed}name the files '
+        f'. {num_covered:,} images have detections, {which}; to evaluate on these alone, {listed}name the files '
         f'comp4_det_{name}_<class>.txt, and give --split={name}'
     )
 
