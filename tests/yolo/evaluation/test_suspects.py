@@ -206,6 +206,15 @@ def test_boxes_that_are_alike_are_those_of_a_loop(least):
     assert set(got) == expected
 
 
+@pytest.mark.parametrize(('scores', 'best'), [((0.5, 0.5, 0.5), 0), ((0.5, 0.6, 0.6), 1), ((0.5, 0.6, 0.7), 2)])
+def test_of_detections_in_one_place_the_best_is_unexplained_and_of_equal_ones_the_first(scores, best):
+    given = made(spoil=False)[0]
+    zeros = np.zeros(3, int)
+    found = Detections(zeros, np.arange(3), np.array(scores), np.tile([900.0, 900, 950, 950], (3, 1)))
+    is_unexplained = evidence.gather(without(given, detections=found)).is_unexplained
+    assert np.flatnonzero(is_unexplained).tolist() == [best]
+
+
 def test_of_no_boxes_none_are_alike():
     first, second = evidence.find_alike(np.zeros(0, int), np.zeros((0, 4)), 0.5)
     assert (len(first), len(second)) == (0, 0)

@@ -7,6 +7,7 @@ import pytest
 from random_case import random_result
 
 import eval
+from yolo.cli import flags
 from yolo.evaluation import tables
 from yolo.evaluation.settings import EvalSettings
 
@@ -75,3 +76,21 @@ def test_eval_says_what_follows_the_images(caplog, asked, said):
     with caplog.at_level(logging.INFO, 'absl'):
         eval._say_what_follows(EvalSettings(**asked), random_result())
     assert caplog.messages[-1].endswith(said)
+
+
+def test_a_run_of_eval_says_it(tmp_path, caplog):
+    """A whole one, of detections in files."""
+    box = '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>50</xmax><ymax>50</ymax></bndbox>'
+    for name, text in (
+        ('Annotations/x.xml', f'<annotation><object><name>cat</name>{box}</object></annotation>'),
+        ('ImageSets/Main/test.txt', 'x'),
+        ('comp4_det_test_cat.txt', 'x 0.9 1 1 50 50\nx 0.8 1 1 9 9\n'),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    values = flags.define(eval.COMMAND.settings)
+    values(['eval', f'--detections_dir={tmp_path}', f'--voc_dir={tmp_path}', f'--report_dir={tmp_path}/report'])
+    with caplog.at_level(logging.INFO, 'absl'):
+        eval.evaluate(values)
+    assert '2 detections in 1 images: AP, kinds of errors' in caplog.messages
+    assert (tmp_path / 'report/report.html').exists()
