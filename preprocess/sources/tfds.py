@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from yolo import lock, storage
@@ -78,15 +79,38 @@ def _builder(name: str, data_dir: str | None) -> Any:
 
 
 def _prepare(builder: Any, name: str) -> None:
-    """Downloads a dataset if need be; ValueError if its address does not answer, or gives other files than expected."""
+    """Downloads a dataset if need be.
+
+    ValueError, of one line, if its address does not answer, or gives other files than expected, or if it is made of
+    files that everybody has to fetch and that are not there.
+    """
     import tensorflow_datasets as tfds
 
     errors = OSError, tfds.download.DownloadError, tfds.core.download.download_manager.NonMatchingChecksumError
     try:
         builder.download_and_prepare()
-    except errors as error:
+    except (*errors, AssertionError) as error:
+        if isinstance(error, AssertionError) and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            raise
         manual = posixpath.join(builder.data_dir_root, 'downloads', 'manual')
-        raise ValueError(f'--tfds={name}: {error}; files that you have already are taken from {manual}') from error
+        said = ' '.join(str(error).split())
+        raise ValueError(f'--tfds={name}: {said}; files that you have already are taken from {manual}') from error
+
+
+def _open_split(builder: Any, name: str, split: str) -> Any:
+    """The examples of a split; ValueError if there is no such split, or none of its images has an object."""
+    import tensorflow_datasets as tfds
+
+    try:
+        dataset = builder.as_dataset(split=split, decoders={'image': tfds.decode.SkipDecoding()})
+    except ValueError as error:
+        raise ValueError(f'--splits={split}: {error}') from error
+    if not any(len(example['objects']['label']) for example in tfds.as_numpy(dataset)):  # the first one, mostly
+        raise ValueError(
+            f'--splits={split}: no image of it has an object: {name} has no annotations for it, or they are kept '
+            'secret; leave it out'
+        )
+    return dataset
 
 
 def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
@@ -95,14 +119,11 @@ def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
 
     names = builder.info.features['objects']['label'].names
     shift = 0 if name.split('/')[0] == 'voc' else 1
-    try:
-        dataset = builder.as_dataset(split=split, decoders={'image': tfds.decode.SkipDecoding()})
-    except ValueError as error:
-        raise ValueError(f'--splits={split}: {error}') from error
-    ids = []
-    for number, example in enumerate(tqdm(tfds.as_numpy(dataset), desc=f'{name} {split}', disable=None)):
+    examples = tfds.as_numpy(_open_split(builder, name, split))
+    ids, num_crowds = [], 0
+    for number, example in enumerate(tqdm(examples, desc=f'{name} {split}', disable=None)):
         numbered = f'{split}_{number:08d}'.translate(str.maketrans('[]:%', '____'))
-        named = posixpath.splitext(example.get('image/filename', b'').decode())[0] or numbered
+        named = _own_name(example) or numbered
         files = _format_example(named, example, names, shift)
         if named != numbered and _is_taken(voc_dir, files):
             named, files = numbered, _format_example(numbered, example, names, shift)
@@ -110,7 +131,19 @@ def _write_split(builder: Any, name: str, split: str, voc_dir: str) -> None:
             storage.make_folder(posixpath.dirname(posixpath.join(voc_dir, path)))
             storage.write(posixpath.join(voc_dir, path), data)
         ids.append(named)
+        num_crowds += int(np.sum(example['objects'].get('is_crowd', 0)))
+    if num_crowds:
+        logging.warning(
+            '--tfds=%s: VOC has no crowds: %s of %s are ordinary objects now; --coco makes them ignore regions',
+            *(name, f'{num_crowds:,}', split),
+        )
     storage.write(_list_path(voc_dir, split), ''.join(f'{image_id}\n' for image_id in sorted(ids)))
+
+
+def _own_name(example: dict) -> str:
+    """The name that the dataset gives an image, without the suffix; '' for none, or one that leads to other folders."""
+    name = posixpath.splitext(example.get('image/filename', b'').decode())[0]
+    return '' if {'', '.', '..'} & set(name.split('/')) else name
 
 
 def _list_path(voc_dir: str, split: str) -> str:
@@ -118,9 +151,21 @@ def _list_path(voc_dir: str, split: str) -> str:
 
 
 def _is_taken(voc_dir: str, files: Mapping[str, bytes]) -> bool:
-    """Whether another image, as of another split, has these names already."""
+    """Whether another image, as of another split, has these names already, or the same one with other objects."""
     paths = {posixpath.join(voc_dir, path): data for path, data in files.items()}
-    return any(storage.exists(path) and storage.read(path) != data for path, data in paths.items())
+    there = {path: storage.read(path) for path in paths if storage.exists(path)}
+    others = [path for path, data in there.items() if data != paths[path]]
+    return not all(path.endswith('.xml') and _are_same(there[path], paths[path]) for path in others)
+
+
+def _are_same(first: bytes, second: bytes) -> bool:
+    """Whether two XML are of one file and have the same objects: those of an earlier version have no <truncated>."""
+    try:
+        one, other = map(voc_xml.parse_annotation, (first, second))
+    except ValueError:
+        return False
+    compared = ('filename', 'names', 'boxes', 'difficult')
+    return all(np.array_equal(getattr(one, field), getattr(other, field)) for field in compared)
 
 
 def _format_example(image_id: str, example: dict, names: Sequence[str], shift: int) -> dict[str, bytes]:

@@ -1,6 +1,8 @@
 """TensorFlow Datasets reads what is written."""
 
+import functools
 import json
+import logging
 import re
 
 import numpy as np
@@ -93,7 +95,7 @@ def make_tiny_boxes(data_dir: str, name: str = 'tiny_boxes', **filenames: list[s
                 {
                     'bbox': tfds.features.BBoxFeature(),
                     'label': tfds.features.ClassLabel(names=['cat', 'dog']),
-                    'is_difficult': np.bool_,
+                    **dict.fromkeys(('is_difficult', 'is_truncated', 'is_crowd'), np.bool_),
                 }
             ),
             **({'image/filename': tfds.features.Text()} if filenames else {}),
@@ -111,6 +113,8 @@ def make_tiny_boxes(data_dir: str, name: str = 'tiny_boxes', **filenames: list[s
                         'bbox': np.array([[0.25, 0.1, 0.75, 0.5]] * i, np.float32).reshape(-1, 4),
                         'label': labels,
                         'is_difficult': labels == 1,
+                        'is_truncated': labels == 0,
+                        'is_crowd': labels == 1,
                     },
                 }
 
@@ -120,7 +124,7 @@ def make_tiny_boxes(data_dir: str, name: str = 'tiny_boxes', **filenames: list[s
             'objects': {
                 'bbox': tf.TensorSpec((None, 4)),
                 'label': tf.TensorSpec((None,), tf.int64),
-                'is_difficult': tf.TensorSpec((None,), tf.bool),
+                **dict.fromkeys(('is_difficult', 'is_truncated', 'is_crowd'), tf.TensorSpec((None,), tf.bool)),
             },
         }
         return tf.data.Dataset.from_generator(generate, output_signature=signature)
@@ -141,14 +145,93 @@ def test_images_that_have_one_name_in_two_splits_are_both_kept(tmp_path):
     )
 
 
-def test_a_tfds_dataset_is_a_source(tmp_path):
+def test_an_image_of_two_splits_is_there_once_also_if_an_earlier_version_wrote_the_folder(tmp_path):
+    """Without <truncated> in its XML; one whose objects were edited is another one, and stays as it is."""
+    make_tiny_boxes(str(tmp_path / 'tfds'), 'tiny_again', train=['a.png', 'b.png', 'c.png'], test=['d.png', 'e.png'])
+    export = functools.partial(
+        tfds_source.export, 'tiny_again', voc_dir=str(tmp_path / 'VOC'), data_dir=str(tmp_path / 'tfds')
+    )
+    export(['train'])
+    annotations = sorted((tmp_path / 'VOC/Annotations').iterdir())
+    written = [path.read_bytes() for path in annotations]
+    for path in annotations:
+        path.write_text(re.sub(r'\s*<truncated>.</truncated>', '', path.read_text()))
+    export(['train[:100%]'])
+    assert [path.read_bytes() for path in annotations] == written
+    assert len(list((tmp_path / 'VOC/JPEGImages').iterdir())) == 3
+
+    edited = annotations[2].read_text().replace('<name>dog', '<name>cat')
+    annotations[2].write_text(edited)
+    export(['train[0:]'])
+    assert annotations[2].read_text() == edited
+    assert len((tmp_path / 'VOC/ImageSets/Main/train[0:].txt').read_text().split()) == 3
+    assert len(list((tmp_path / 'VOC/JPEGImages').iterdir())) == 4
+
+
+def test_names_that_lead_out_of_the_folder_are_not_taken(tmp_path):
+    make_tiny_boxes(
+        str(tmp_path / 'tfds'), 'tiny_paths', train=['../a.png', '/b.png', 'x/./c.png'], test=['x/d.png', '..e.png']
+    )
+    tfds_source.export('tiny_paths', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    images = tmp_path / 'VOC/JPEGImages'
+    names = sorted(str(path.relative_to(images)) for path in images.rglob('*.png'))
+    assert names == ['..e.png', *(f'train_0000000{i}.png' for i in range(3)), 'x/d.png']
+
+
+def test_a_split_without_any_object_is_refused_before_it_is_written(tmp_path):
+    """As the test images of VOC 2012; of the three parts of train one is such."""
     make_tiny_boxes(str(tmp_path / 'tfds'))
-    tfds_source.export('tiny_boxes', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    parts, refused = ['train[:1]', 'train[1:2]', 'train[2:]'], []
+    for split in parts:
+        try:
+            tfds_source.export('tiny_boxes', [split], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+        except ValueError as error:
+            refused.append(str(error))
+    [text] = refused
+    assert re.match(r'--splits=train\[.*: no image of it has an object: tiny_boxes has no annotations', text)
+    assert len(list((tmp_path / 'VOC/JPEGImages').iterdir())) == 2
+    assert len(list((tmp_path / 'VOC/ImageSets/Main').iterdir())) == 2
+
+
+class NeedsFiles(tfds.core.GeneratorBasedBuilder):
+    """A dataset of files that TFDS cannot fetch."""
+
+    VERSION = tfds.core.Version('1.0.0')
+    MANUAL_DOWNLOAD_INSTRUCTIONS = 'Ask for it\nby letter.'
+
+    def _info(self):
+        boxes = {'bbox': tfds.features.BBoxFeature(), 'label': tfds.features.ClassLabel(names=['cat'])}
+        features = {'image': tfds.features.Image(), 'objects': tfds.features.Sequence(boxes)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {'train': self._generate_examples(dl_manager.manual_dir)}
+
+    def _generate_examples(self, folder):
+        yield from folder.iterdir()
+
+
+def test_files_that_one_has_to_fetch_are_asked_for_in_one_line(tmp_path):
+    manual = tmp_path / 'downloads/manual'
+    with pytest.raises(
+        ValueError, match=f'^--tfds=needs_files: Manual directory {manual} does not .*by letter'
+    ) as found:
+        tfds_source.export('needs_files', ['train'], str(tmp_path / 'VOC'), str(tmp_path))
+    assert '\n' not in str(found.value)
+
+
+def test_a_tfds_dataset_is_a_source(tmp_path, caplog):
+    make_tiny_boxes(str(tmp_path / 'tfds'))
+    with caplog.at_level(logging.WARNING, 'absl'):
+        tfds_source.export('tiny_boxes', ['train', 'test'], str(tmp_path / 'VOC'), str(tmp_path / 'tfds'))
+    assert 'VOC has no crowds: 1 of train are ordinary objects now' in caplog.text
+    assert 'of test' not in caplog.text
     (tmp_path / 'VOC/ImageSets/Main/trainval.txt').write_text((tmp_path / 'VOC/ImageSets/Main/train.txt').read_text())
     description, summaries = convert.convert(settings(tmp_path, image_format='png'))
     assert description.classes == ('cat', 'dog')
     assert not [problem for problem in summaries['trainval'].problems if problem.image_id]
     assert description.split('trainval').num_images == 3
+    assert [description.split(split).num_truncated for split in ('trainval', 'test')] == [2, 1]
     assert description.split('test').objects_per_class == {'cat': 1, 'dog': 0}
     sizes = []
     for i in range(3):
