@@ -1,20 +1,22 @@
 """`preprocess --store_size`: the first split holds larger images than the network's, and nothing else changes."""
 
+import contextlib
 import dataclasses
 import json
 import re
 
 import numpy as np
 import pytest
+from conftest import digests
 
 from preprocess import __main__ as command
-from preprocess import convert, store_size, verify
+from preprocess import convert, shards, store_size, verify
 from preprocess.demo.shapes import write_shapes
 from preprocess.report import contact_sheet, summary
 from preprocess.settings import Settings
 from yolo import recipes
 from yolo.cli import flags
-from yolo.data import images, records, tfrecord, voc_folder
+from yolo.data import grey, images, records, tfrecord, voc_folder
 from yolo.geometry import image_sizes
 from yolo.geometry.letterbox import from_canvas
 
@@ -127,6 +129,48 @@ def test_letterboxed_boxes_are_relative_to_the_stored_image(voc, tmp_path):
         np.testing.assert_allclose(back, plain.boxes, atol=1e-5)
         expected = images.resize(photo(voc, boxed.image_id), (93, 140), 'letterbox')
         np.testing.assert_array_equal(images.decode_stored(boxed.image, 'png', (93, 140)), expected)
+
+
+def test_grey_images_are_stored_larger_too(voc, tmp_path):
+    description, _ = convert.convert(settings(voc, tmp_path, store_size=144, channels=1))
+    assert (description.channels, description.stored_size('trainval')) == (1, STORED)
+    assert verify.verify(str(tmp_path), 1)[1] == []
+    for split, size in (('trainval', STORED), ('test', SIZE)):
+        for record in read(tmp_path, split):
+            expected = images.resize(grey.to_channels(photo(voc, record.image_id), 1), size)
+            np.testing.assert_array_equal(images.decode_stored(record.image, 'png', size, 1), expected)
+
+
+@pytest.mark.slow
+def test_interrupted_between_files_it_goes_on_to_the_same_bytes(voc, tmp_path, monkeypatch):
+    how, write = {'store_size': 144, 'num_shards': 3}, shards.write_shard
+    convert.convert(settings(voc, tmp_path / 'whole', **how))
+    written = []
+
+    def write_some(shard):
+        if len(written) == 4:  # in the second split
+            raise KeyboardInterrupt
+        written.append(shard.size)
+        return write(shard)
+
+    class Pool:
+        """Works in this process, so that it can be interrupted between two files."""
+
+        scratch = str(tmp_path)
+
+        def run(self, function, *jobs):
+            return map(function, *jobs)
+
+    def convert_here():
+        return convert.convert(settings(voc, tmp_path / 'data', **how), pool=contextlib.nullcontext(Pool()))
+
+    monkeypatch.setattr(shards, 'write_shard', write_some)
+    with pytest.raises(KeyboardInterrupt):
+        convert_here()
+    assert written == [STORED, STORED, STORED, SIZE]
+    monkeypatch.setattr(shards, 'write_shard', write)
+    assert convert_here()[0].stored_size('trainval') == STORED
+    assert digests(tmp_path / 'data') == digests(tmp_path / 'whole')
 
 
 def test_another_size_is_other_records_and_the_networks_own_is_none(folders, voc):

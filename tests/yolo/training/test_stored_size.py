@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from yolo.data import augment, damage, images, pipeline, records, tfrecord
 from yolo.evaluation import inference, record_pictures, resized
 from yolo.export import calibration
 from yolo.geometry.targets import encode_targets
-from yolo.training import gradients, memory, recipes, resolve, settings_summary
+from yolo.training import batches, gradients, memory, recipes, resolve, settings_summary
 
 SIZE, STORED = (96, 96), (144, 144)
 GRID = (3, 3)
@@ -211,9 +212,37 @@ def test_preprocessing_knows_the_largest_size_of_each_recipe(records_dir, tmp_pa
 
 
 @SLOW
-def test_steps_at_every_size(folder, tmp_path):
-    compiled, plain = {'jit_compile': True}, {'jit_compile': False}
-    for more, size in ((compiled, SIZE), (plain, (64, 64)), (plain, (160, 160)), ({**plain, 'augment': False}, SIZE)):
-        config = make_small_config(folder, tmp_path, **more)
-        metrics, _ = run_steps(config, one_device(), size=size)
-        assert np.isfinite(metrics['loss']).all()
+def test_steps_at_every_size_have_the_losses_of_images_that_are_stored_at_that_size(folder, tmp_path):
+    """To what the pixels differ: each stored image is a square, resized, with its boxes."""
+    description = records.read_description(folder)
+    for size, is_compiled in ((SIZE, True), ((160, 160), False)):
+        same = str(tmp_path / f'of_{size[0]}')
+        shutil.copytree(folder, same)
+        for path in records.shard_paths(same, 'train', description):
+            rewrite(path, size)
+        stored = dataclasses.replace(description.split('train'), stored_size=size if size != SIZE else ())
+        about = dataclasses.replace(description, splits={**description.splits, 'train': stored})
+        records.write_description(same, about)
+        write_manifest(same)
+        losses = []
+        for data in (folder, same):
+            config = make_small_config(data, tmp_path, augment=False, jit_compile=is_compiled)
+            metrics, _ = run_steps(config, one_device(), size=size)
+            losses.append(np.array(metrics['loss']))
+        np.testing.assert_allclose(*losses, rtol=0.001)
+
+
+@SLOW
+def test_a_part_that_was_left_out_is_resized_as_the_whole_split(folder, tmp_path):
+    config = make_small_config(folder, tmp_path, folds=3, fold=1)
+    trained, (num, split) = batches.trained_on(config), (8, 'train')
+    left_out = np.setdiff1d(np.arange(num), trained)
+    assert len(left_out) in (2, 3)
+    (stored,) = take(pipeline.evaluation_batches(folder, split, num, size=STORED), 9)
+    (held_out,) = take(pipeline.evaluation_batches(folder, split, num, numbers=left_out), 9)
+    for image, number in zip(held_out['image'], left_out, strict=False):
+        np.testing.assert_array_equal(image, images.resize(stored['image'][number], SIZE))
+    (batch,) = take(pipeline.training_batches(folder, split, len(trained), 0, numbers=trained), 1)
+    assert batch['image'].shape[1:3] == STORED
+    expected = sorted(image.tobytes() for image in stored['image'][trained])
+    assert sorted(image.tobytes() for image in batch['image']) == expected
