@@ -58,7 +58,7 @@ def load_detector(
     warn_of_limits(model, limits)
     classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
-    convention = choose(box_convention, model.box_convention, model.path)
+    convention = choose(box_convention, model.box_convention, model.convention_doubt, model.path)
     sizes, kind = (model.image_size, how, batch_size), (model.channels, model.grey_range, convention)
     return Detector(computed_by, classes, model.anchors, *sizes, limits, *kind)
 

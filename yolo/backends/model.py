@@ -18,7 +18,7 @@ class Model:
     classes: names, empty if unknown; num_classes; anchors ((w, h), ...) in grid cells; image_size: height, width that
     it was made for; channels: of the images; resize: how images come to it, '' if unknown; path: of the file or the
     checkpoint; inside: the description of an exported model; grey_range: as in images.read; box_convention: where its
-    boxes end, one of BOX_CONVENTIONS.
+    boxes end, one of BOX_CONVENTIONS; convention_doubt: as of a Network.
     """
 
     backend_at: Callable[[Size], Backend]
@@ -32,3 +32,4 @@ class Model:
     inside: Exported | None = None
     grey_range: tuple[int, ...] = ()
     box_convention: str = VOC
+    convention_doubt: str = ''

@@ -44,8 +44,8 @@ def load(
     resize = info.resize if is_run else ''
     sizes = network.image_size, network.channels
     about = info.classes, region.classes, region.anchors
-    convention = network.box_convention
-    return Model(backend_at, *about, *sizes, resize, source, grey_range=info.grey_range, box_convention=convention)
+    ends = network.box_convention, network.convention_doubt
+    return Model(backend_at, *about, *sizes, resize, source, None, info.grey_range, *ends)
 
 
 def _has_exporter(runtime: str) -> bool:

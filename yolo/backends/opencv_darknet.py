@@ -26,8 +26,8 @@ def load(path: str, weights: str) -> Model:
         return _backend(dataclasses.replace(network, image_size=size), data)
 
     sizes = network.image_size, network.channels
-    convention = network.box_convention
-    return Model(backend_at, (), region.classes, region.anchors, *sizes, 'stretch', weights, box_convention=convention)
+    ends = network.box_convention, network.convention_doubt
+    return Model(backend_at, (), region.classes, region.anchors, *sizes, 'stretch', weights, None, (), *ends)
 
 
 def _backend(network: Network, weights: bytes) -> Backend:

@@ -52,7 +52,7 @@ def box_convention_setting(group: str = '') -> Any:
     return setting(
         None,
         "Where the model's boxes end: voc, at the far edge of their last pixel, or darknet, one pixel of the photo "
-        'before it, which is added. Darknet trains so.',
+        "before it, as in Darknet's labels of VOC (not of COCO): it is added where boxes are put into photos.",
         group=group,
         choices=BOX_CONVENTIONS,
         unset="as the model says; darknet for a .cfg that does not, as Darknet's own",

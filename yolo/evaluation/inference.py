@@ -41,7 +41,7 @@ class OnHost:
     """Detection by a backend, whose outputs the host turns into detections: a Predict in two steps.
 
     network: images (B, H, W, C) uint8 -> outputs; finish: outputs -> what `host.detect` gives; box_convention: of the
-    network, one of BOX_CONVENTIONS. Any other Predict is of a network that is trained here: VOC.
+    network, one of BOX_CONVENTIONS. Any other Predict is taken for that of a network that is trained here: VOC.
     """
 
     network: Predict

@@ -25,7 +25,7 @@ def load(asked: EvalSettings, description: Description, thresholds: host.Thresho
     _check_classes(asked, description, model.classes, model.num_classes)
     _check_channels(asked, description, model)
     _check_resize(asked, description, model.resize or asked.resize or description.resize)
-    convention = choose(asked.box_convention, model.box_convention, model.path)
+    convention = choose(asked.box_convention, model.box_convention, model.convention_doubt, model.path)
     return dataclasses.replace(model, box_convention=convention)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from yolo.geometry.box_convention import VOC
 from yolo.models import cfg
@@ -62,13 +61,7 @@ class DarknetModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        network = cfg.parse(config['cfg'], config['name'], VOC)
-        if network.is_detector and not cfg.find_box_convention(config['cfg'], config['name']):
-            logging.warning(
-                'this .keras file was written by an earlier version and does not say where its boxes end: taken as '
-                'box_convention=voc, that of all that is trained here; if Darknet trained it, it is darknet'
-            )
-        return cls(network, config['seen'], config['name'])
+        return cls(cfg.parse(config['cfg'], config['name'], VOC), config['seen'], config['name'])
 
     def check_finite(self) -> None:
         """FloatingPointError, naming one, if weights are not finite."""

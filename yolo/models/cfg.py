@@ -1,9 +1,10 @@
 """Darknet's .cfg files -> the description of a network, and back. (Darknet src/parser.c)"""
 
+import dataclasses
 import math
 
 from yolo import storage
-from yolo.geometry.box_convention import BOX_CONVENTIONS, DARKNET
+from yolo.geometry.box_convention import BOX_CONVENTIONS, DARKNET, VOC
 from yolo.geometry.letterbox import CHANNELS, COLOUR, MOST_SIDE
 from yolo.models.cfg_sections import CfgSection, parse_float, read_comment, split
 from yolo.models.spec import (
@@ -39,7 +40,8 @@ MOST_VALUES = 1 << 31  # of the output of one section for one image
 def read(path: str, box_convention: str = DARKNET) -> Network:
     """Reads a .cfg of the YOLOv2 family; ValueError, with file and line, if it is not one or not fully understood.
 
-    box_convention: of a file without the comment that says it: Darknet's, whose files have none.
+    box_convention: of a file without the comment that says it: Darknet's, whose files have none; VOC for what is known
+    to be a file of an earlier version of this project, which wrote none.
     """
     try:
         size = storage.size(path)
@@ -68,16 +70,23 @@ def parse(text: str, file: str = 'cfg', box_convention: str = DARKNET) -> Networ
         raise ValueError(
             f'{body[MOST_SECTIONS].place}: {len(body):,} sections; a network has at most {MOST_SECTIONS:,}'
         )
-    convention = find_box_convention(text, file) or box_convention
+    convention = read_comment(text, file, BOX_CONVENTION, BOX_CONVENTIONS)
     described = tuple(_section(section, index) for index, section in enumerate(body))
-    network = Network(described, size, options, channels, convention)
+    network = Network(described, size, options, channels, convention or box_convention)
     _check(network, body, file)
-    return network
+    return network if convention else dataclasses.replace(network, convention_doubt=_doubt(network, text))
 
 
-def find_box_convention(text: str, file: str = 'cfg') -> str:
-    """What the comment of a .cfg's text says; '' if it has none."""
-    return read_comment(text, file, BOX_CONVENTION, BOX_CONVENTIONS)
+def _doubt(network: Network, text: str) -> str:
+    """Why a network whose text has no comment may have boxes of the other convention; '' if nothing suggests it."""
+    is_darknets = network.box_convention == DARKNET
+    if not network.is_detector or (is_darknets and text.splitlines() != write(network).splitlines()[1:]):
+        return ''  # only an earlier version of `write` gives the very lines of today's, without the comment
+    trained, other = ('here', VOC) if is_darknets else ('by Darknet', DARKNET)
+    return (
+        'an earlier version wrote this model, which does not say where its boxes end; if it was trained '
+        f'{trained}, give box_convention={other}'
+    )
 
 
 def _channels(net: CfgSection) -> int:

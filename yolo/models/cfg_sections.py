@@ -84,12 +84,13 @@ def parse_float(text: str) -> float:
 def read_comment(text: str, file: str, name: str, choices: Collection[str]) -> str:
     """The value of the comment `# name=value` in a .cfg's text, one of `choices`; '' if it has none.
 
-    Darknet skips comments. ValueError, with file and line, for another value, and for two that differ.
+    Darknet skips comments. Written by hand, `## Name: VALUE` is the same. ValueError, with file and line, for another
+    value, and for two that differ.
     """
     found = ''
     for number, line in enumerate(text.splitlines(), 1):
-        comment = re.fullmatch(rf'\s*[#;]\s*{name}\s*=(.*)', line)
-        value = comment[1].strip() if comment else found
+        comment = re.fullmatch(rf'\s*[#;]+\s*{name}\s*[=:](.*)', line, re.IGNORECASE)
+        value = comment[1].strip().lower() if comment else found
         if comment and value not in choices:
             raise ValueError(f'{file}:{number}: {name}={value[:60]}: not one of {", ".join(choices)}')
         if found and value != found:

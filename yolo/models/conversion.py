@@ -40,8 +40,8 @@ def set_box_convention(model: DarknetModel, box_convention: str | None, path: st
         if box_convention:
             raise ValueError(f'--box_convention={box_convention}: {path} is a classifier, without boxes')
         return
-    chosen = choose(box_convention, model.network.box_convention, path)
-    model.network = dataclasses.replace(model.network, box_convention=chosen)
+    chosen = choose(box_convention, model.network.box_convention, model.network.convention_doubt, path)
+    model.network = dataclasses.replace(model.network, box_convention=chosen, convention_doubt='')
 
 
 def check_sources(cfg: str, weights: str, model_dir: str, keras: str) -> None:

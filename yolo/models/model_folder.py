@@ -29,7 +29,7 @@ from yolo.models.build import DarknetModel
 from yolo.models.spec import Network
 from yolo.settings import recorded
 
-NETWORK, MODEL = 'network.cfg', 'model.json'
+NETWORK, MODEL, CONFIG = 'network.cfg', 'model.json', 'config.json'
 CHECKPOINT = re.compile(r'ckpt-[0-9]+')
 
 
@@ -123,7 +123,10 @@ def _check_whole(path: str) -> None:
 def load_trained(model_dir: str, which: str = '') -> tuple[DarknetModel, ModelInfo, str]:
     """The trained model of a folder, its model.json, and the path of its checkpoint; which: as of `find_checkpoint`."""
     info, path = read_info(model_dir), find_checkpoint(model_dir, which)
-    model = DarknetModel(cfg.read(posixpath.join(model_dir, NETWORK), VOC))  # where it does not say it: version 0.1
+    network = cfg.read(posixpath.join(model_dir, NETWORK), VOC)
+    if storage.exists(posixpath.join(model_dir, CONFIG)):  # of a run: its weights were trained here, whoever made it
+        network = dataclasses.replace(network, convention_doubt='')
+    model = DarknetModel(network)
     while not _restore(model, path, posixpath.join(model_dir, NETWORK)):
         path = find_checkpoint(model_dir, which)  # the run went on meanwhile and removed that one
     try:

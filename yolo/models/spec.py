@@ -100,7 +100,8 @@ class Network:
     """A whole network: its sections, and the image size (height, width) in pixels that it was made for.
 
     channels: of its images, one of letterbox.CHANNELS; box_convention: where the boxes end that it was trained on, one
-    of BOX_CONVENTIONS; networks that differ in it alone are equal, as they compute the same.
+    of BOX_CONVENTIONS; convention_doubt: why it may be the other one, and the way out; '' if its file says it. Networks
+    that differ in these two alone are equal, as they compute the same.
     """
 
     sections: tuple[Section, ...]
@@ -108,6 +109,7 @@ class Network:
     options: Options = ()
     channels: int = COLOUR
     box_convention: str = dataclasses.field(default=VOC, compare=False)
+    convention_doubt: str = dataclasses.field(default='', compare=False)
 
     @property
     def input_shape(self) -> Shape:
@@ -227,9 +229,7 @@ def adapt(network: Network, num_classes: int, anchors, input_shape: Shape) -> Ne
     last = dataclasses.replace(last, filters=region.channels)
     image_size, channels = (input_shape[0], input_shape[1]), input_shape[2]
     sections = (*body, last, region)
-    adapted = dataclasses.replace(
-        network, sections=sections, image_size=image_size, channels=channels, box_convention=VOC
-    )
+    adapted = Network(sections, image_size, network.options, channels, VOC)
     rows, columns, _ = shapes(adapted)[-1]
     if (rows, columns) != (image_size[0] // STRIDE, image_size[1] // STRIDE):
         raise ValueError(

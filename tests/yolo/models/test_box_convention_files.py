@@ -10,7 +10,8 @@ import pytest
 from conftest import DATA
 
 import yolo
-from yolo.models import architectures, cfg, conversion, model_folder
+from yolo.models import architectures, cfg, conversion, model_folder, spec
+from yolo.models.build import DarknetModel
 from yolo.models.model_folder import ModelInfo
 from yolo.training import config, network
 
@@ -31,7 +32,8 @@ def test_a_cfg_says_it_in_a_comment_and_one_of_darknets_does_not():
         assert text.splitlines()[0] == f'# box_convention={convention}'
         assert cfg.parse(text).box_convention == convention
         assert cfg.parse(text) == cfg.parse(foreign)  # which compute the same
-    assert cfg.parse(f'{foreign}\n ;box_convention = voc ').box_convention == 'voc'
+    for comment in (' ;box_convention = voc ', '## Box_Convention: VOC'):
+        assert cfg.parse(f'{foreign}\n{comment}').box_convention == 'voc'
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_what_was_trained_here_is_voc_everywhere(tmp_path):
     conversion.write_darknet(model, f'{tmp_path}/x.cfg', f'{tmp_path}/x.weights', None)
     assert of(cfg=f'{tmp_path}/x.cfg', weights=f'{tmp_path}/x.weights') == 'voc'
     shutil.copy(f'{OLD}/network.cfg', f'{tmp_path}/old.cfg')
-    assert of(cfg=f'{tmp_path}/old.cfg', weights=f'{tmp_path}/x.weights') == 'darknet'
+    assert of(cfg=f'{tmp_path}/old.cfg', weights=f'{tmp_path}/x.weights') == 'darknet'  # with a warning: see below
     assert architectures.build_spec('yolov2-tiny', 2, [(1, 1)]).box_convention == 'voc'
 
 
@@ -89,6 +91,26 @@ def test_a_network_of_darknets_that_is_trained_here_becomes_voc(tmp_path):
     assert cfg.read(f'{tmp_path}/network.cfg').box_convention == 'voc'
 
 
+def without_comment(text: str) -> str:
+    """A .cfg as an earlier version wrote it."""
+    comment, rest = text.split('\n', 1)
+    assert comment.startswith('# box_convention=')
+    return rest
+
+
+def warning_of(caplog, path: str, asked: str | None = None, **source: str) -> str:
+    """What is warned of when the boxes of a model are to be put into photos."""
+    model, _ = conversion.read_model(**source)
+    assert not caplog.records
+    conversion.set_box_convention(model, asked, path)
+    text = '; '.join(record.getMessage() for record in caplog.records if record.levelname == 'WARNING')
+    caplog.clear()
+    conversion.set_box_convention(model, None, path)  # now it says it
+    assert 'WARNING' not in {record.levelname for record in caplog.records}
+    caplog.clear()
+    return text
+
+
 def test_a_keras_file_that_does_not_say_it_is_voc_with_a_warning(tmp_path, caplog):
     model, _ = conversion.read_model(FOREIGN, WEIGHTS)
     conversion.write_keras(model, f'{tmp_path}/new.keras')
@@ -97,11 +119,41 @@ def test_a_keras_file_that_does_not_say_it_is_voc_with_a_warning(tmp_path, caplo
             data = new.read(name)
             if name == 'config.json':
                 about = json.loads(data)
-                comment, about['config']['cfg'] = about['config']['cfg'].split('\n', 1)
-                assert comment == '# box_convention=darknet'
+                about['config']['cfg'] = without_comment(about['config']['cfg'])
                 data = json.dumps(about).encode()
             old.writestr(name, data)
     assert of(keras=f'{tmp_path}/new.keras') == 'darknet'
-    assert not caplog.records
     assert of(keras=f'{tmp_path}/old.keras') == 'voc'
-    assert 'does not say where its boxes end' in caplog.text
+    model_folder.initialize(DarknetModel(cfg.read(FOREIGN)), f'{tmp_path}/old.keras')  # of which no boxes are taken
+    assert warning_of(caplog, 'new', keras=f'{tmp_path}/new.keras') == ''
+    assert warning_of(caplog, 'old', 'darknet', keras=f'{tmp_path}/old.keras') == ''
+    text = warning_of(caplog, 'old.keras', keras=f'{tmp_path}/old.keras')
+    assert text.startswith('old.keras: taken as box_convention=voc: an earlier version wrote this model')
+    assert text.endswith('if it was trained by Darknet, give box_convention=darknet')
+
+
+def test_a_cfg_of_an_earlier_version_is_taken_for_darknets_with_a_warning(tmp_path, caplog):
+    """Only the very lines that `cfg.write` gives are: those of Darknet's own files are not."""
+    model = model_folder.load_trained(OLD)[0]
+    conversion.write_darknet(model, f'{tmp_path}/x.cfg', f'{tmp_path}/x.weights', None)
+    old = pathlib.Path(OLD, 'network.cfg').read_text()
+    assert without_comment(pathlib.Path(f'{tmp_path}/x.cfg').read_text()) == old
+    pathlib.Path(f'{tmp_path}/old.cfg').write_bytes(old.replace('\n', '\r\n').encode())
+    files = {'cfg': f'{tmp_path}/old.cfg', 'weights': f'{tmp_path}/x.weights'}
+    text = warning_of(caplog, 'old.cfg', **files)
+    assert text.startswith('old.cfg: taken as box_convention=darknet: an earlier version wrote this model')
+    assert text.endswith('if it was trained here, give box_convention=voc')
+    assert warning_of(caplog, 'old.cfg', 'voc', **files) == ''
+    assert warning_of(caplog, 'x', cfg=FOREIGN, weights=WEIGHTS) == ''
+    for backend in ('', 'opencv'):
+        yolo.load_detector(files['cfg'], weights=files['weights'], backend=backend)
+        assert 'x.weights: taken as box_convention=darknet' in caplog.text
+        caplog.clear()
+    assert spec.adapt(cfg.read(files['cfg']), 2, [(1, 1)], (64, 96, 3)).convention_doubt == ''
+
+
+def test_a_folder_of_an_earlier_version_is_voc_with_a_warning_if_it_is_no_run(tmp_path, caplog):
+    assert warning_of(caplog, 'run', model_dir=OLD) == ''
+    folder = shutil.copytree(OLD, f'{tmp_path}/folder', ignore=shutil.ignore_patterns('config.json'))
+    assert of(model_dir=folder) == 'voc'
+    assert 'by Darknet, give box_convention=darknet' in warning_of(caplog, 'folder', model_dir=folder)
