@@ -13,9 +13,12 @@ import urllib.parse
 from collections.abc import Callable
 
 import grey_deployed
+import numpy as np
 import pytest
 from conftest import ROOT
 from deployed import assert_same, describe_again, draw_photos, expected, export
+
+from yolo.data import images
 
 pytestmark = pytest.mark.slow
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
@@ -130,6 +133,19 @@ def test_the_page_finds_what_the_network_finds(open_page: Open, site, output, re
     assert message.startswith(f'{len(found)} objects')
     assert len(found) > 4
     assert_same(found, expected(str(site / photo), resize), pixels=1, score=0.01)
+
+
+def test_the_page_adds_the_pixel_that_darknet_leaves_out(open_page: Open, site):
+    path = export(site / 'darknet', 'onnx', 'raw')
+    boxes = {}
+    for convention in ('voc', 'darknet'):
+        describe_again(path, resize='letterbox', box_convention=convention)
+        _, found = open_page(model='darknet/model.onnx', photo='wide.png')
+        boxes[convention] = np.array([box for *_, box in found])
+    assert len(boxes['voc']) > 4
+    height, width = images.decode((site / 'wide.png').read_bytes()).shape[:2]
+    expected = np.minimum(boxes['voc'] + [0, 0, 1, 1], [width, height, width, height])
+    np.testing.assert_allclose(boxes['darknet'], expected, atol=0.011)  # it shows hundredths
 
 
 @pytest.mark.parametrize('photo', ['wide.png', 'tall.png'])

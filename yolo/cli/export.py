@@ -39,7 +39,9 @@ def export(values: FlagValues) -> None:
     plan = exporting.make_plan(asked.formats, wanted, number, asked.batch_size == DYNAMIC)
     exporting.check_plan(plan, bool(asked.calibration_data))
     conversion.check_sources(asked.cfg, asked.weights, asked.model_dir, asked.keras)
-    model, info, source = sources.read(asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint)
+    model, info, source = sources.read(
+        asked.cfg, asked.weights, asked.model_dir, asked.keras, asked.checkpoint, asked.box_convention
+    )
     conversion.set_box_convention(model, asked.box_convention, source.model)
     best = sources.best_thresholds(source, info.classes)
     plan = {kind: dataclasses.replace(each, class_thresholds=best) for kind, each in plan.items()}

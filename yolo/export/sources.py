@@ -6,6 +6,7 @@ from typing import Any
 from yolo import descriptions, storage
 from yolo.detection import best_f1, thresholds
 from yolo.detection.exported import Source
+from yolo.geometry.box_convention import VOC
 from yolo.models import conversion, model_folder
 from yolo.models.build import DarknetModel
 from yolo.models.model_folder import ModelInfo
@@ -14,19 +15,25 @@ COPIED = ('map_11pt', 'map_area', 'split', 'num_images', 'image_size', 'threshol
 
 
 def read(
-    cfg: str = '', weights: str = '', model_dir: str = '', keras: str = '', checkpoint: str = ''
+    cfg: str = '',
+    weights: str = '',
+    model_dir: str = '',
+    keras: str = '',
+    checkpoint: str = '',
+    box_convention: str | None = None,
 ) -> tuple[DarknetModel, ModelInfo, Source]:
     """The model, its class names and resizing as far as they are known, and the source as its description names it.
 
     As of `conversion.read_model`. Of a run's folder the mAP is taken over, if eval.py measured it with the weights
-    that are exported.
+    that are exported, and with the box_convention that they are exported with, None for the model's own.
     """
     if not model_dir:
         model, info = conversion.read_model(cfg, weights, model_dir, keras)
         return model, info, Source(posixpath.basename(keras or cfg), posixpath.basename(weights), model.seen)
     model, info, path = model_folder.load_trained(model_dir, checkpoint)
     name = posixpath.relpath(path, model_dir) if storage.is_local(path) else path
-    return model, info, Source(model_dir, name, model.seen, _metrics(model_dir, path))
+    metrics = _metrics(model_dir, path, box_convention or model.network.box_convention)
+    return model, info, Source(model_dir, name, model.seen, metrics)
 
 
 def best_thresholds(source: Source, classes: tuple[str, ...]) -> tuple[float, ...] | None:
@@ -40,8 +47,8 @@ def best_thresholds(source: Source, classes: tuple[str, ...]) -> tuple[float, ..
     return best_f1.class_thresholds(path, classes, thresholds.PHOTO_SCORE_THRESHOLD)
 
 
-def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
-    """The mAP that eval.py measured with a checkpoint of a run; empty if it did not."""
+def _metrics(model_dir: str, checkpoint: str, box_convention: str) -> dict[str, Any]:
+    """The mAP that eval.py measured with a checkpoint of a run, of boxes by a convention; empty if it did not."""
     path = posixpath.join(model_dir, best_f1.OF_A_RUN)
     if not storage.exists(path):
         return {}
@@ -51,5 +58,7 @@ def _metrics(model_dir: str, checkpoint: str) -> dict[str, Any]:
         raise ValueError(f'{path} is damaged ({error}); evaluate the run again, or remove it') from error
     evaluated = metrics.get('checkpoint') if isinstance(metrics, dict) else None
     if not isinstance(evaluated, str) or not best_f1.is_same(evaluated, checkpoint):
+        return {}
+    if metrics.get('box_convention', VOC) != box_convention:  # earlier versions knew no other
         return {}
     return {name: metrics[name] for name in COPIED if name in metrics}

@@ -185,12 +185,15 @@ def test_the_map_of_the_same_checkpoint_is_taken_over(call, model_dir, tmp_path,
     metrics = {'map_11pt': 0.5, 'map_area': 0.6, 'split': 'test', 'per_class': points}
     (run / 'report').mkdir()
     words = (f'--model_dir={run}', f'--out_dir={tmp_path}/out', '--formats=tflite')
-    for checkpoint, expected in (
-        ('/moved/since/checkpoints/ckpt-0', {'map_11pt': 0.5, 'map_area': 0.6, 'split': 'test'}),
-        (f'{run}/best/ckpt-0', {}),
+    numbers, moved = {name: metrics[name] for name in ('map_11pt', 'map_area', 'split')}, '/moved/since'
+    for checkpoint, flags_given, expected in (
+        (f'{moved}/checkpoints/ckpt-0', (), numbers),
+        (f'{moved}/checkpoints/ckpt-0', ('--box_convention=voc',), numbers),  # as it was measured
+        (f'{moved}/checkpoints/ckpt-0', ('--box_convention=darknet',), {}),
+        (f'{run}/best/ckpt-0', (), {}),
     ):
         (run / 'report/metrics.json').write_text(json.dumps({**metrics, 'checkpoint': checkpoint}))
-        assert call(*words)[0] == 0
+        assert call(*words, *flags_given)[0] == 0
         assert exported.read(f'{tmp_path}/out/model.tflite').source.metrics == expected
     (run / 'report/metrics.json').write_text('{')
     status, _, err = call(*words)

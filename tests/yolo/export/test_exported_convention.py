@@ -12,7 +12,9 @@ from yolo.backends import tensorflow_backend
 from yolo.backends.loading import load_detector
 from yolo.detection import exported
 from yolo.detection.detector import Detector
+from yolo.export import draft
 from yolo.models.folding import FoldedNetwork, fold
+from yolo.models.model_folder import ModelInfo
 
 PHOTO = make_photo(1, (150, 90))
 SHORT = np.array([0, 0, 1, 1])
@@ -82,6 +84,24 @@ def test_a_saved_model_adds_it_in_photos_and_our_runtime_adds_it_once(tmp_path, 
         np.testing.assert_allclose(as_darknet['boxes'], as_voc['boxes'] + SHORT / [90, 150, 90, 150], atol=1e-5)
     else:
         np.testing.assert_array_equal(as_darknet['raw'], as_voc['raw'])
+
+
+def test_a_saved_model_of_an_earlier_version_gives_boxes_by_its_only_signature(tmp_path):
+    """One that takes images of the network's size as photos: boxes relative to these are relative to both."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, 'images')], autograph=False)
+    def serve(images):
+        brightest = tf.reduce_max(tf.cast(images, tf.float32), [1, 2])[:, :1] / 255  # so that it is of the image
+        box = tf.constant([[0.25, 0.5, 0.75, 0.625]])
+        return {'boxes': tf.tile(box[None], [tf.shape(images)[0], 1, 1]), 'scores': brightest[:, None] * [[[0.9, 0.1]]]}
+
+    path, folded = f'{tmp_path}/saved_model', network('voc')
+    tf.saved_model.save(tf.Module(), path, {'serving_default': serve})
+    options = draft.Options(exported.BOXES, SIZE)
+    exported.write(path, draft.make(folded, ModelInfo(CLASSES, 'stretch'), exported.SAVED_MODEL, options))
+    result = load_detector(path)(np.full_like(PHOTO, 255))
+    np.testing.assert_allclose(result.boxes, [[0.25 * 90, 0.5 * 150, 0.75 * 90, 0.625 * 150]], atol=1e-4)
+    np.testing.assert_allclose(result.scores, [0.9], atol=1e-6)
 
 
 @pytest.mark.slow

@@ -67,6 +67,15 @@ def test_small_objects_are_found_in_tiles_alone():
     assert detected(SMALL) == [list(box) for box in sorted(SMALL)]
 
 
+def test_boxes_of_darknets_end_a_pixel_of_the_picture_later():
+    detector = make_detector(Blobs())
+    detector.box_convention = 'darknet'
+    tiled = TiledDetector(detector, TILING)
+    assert tiled.box_convention == 'darknet'
+    found = sorted(tiled(picture(SMALL)).boxes.tolist())
+    np.testing.assert_allclose(found, np.add(sorted(SMALL), [0, 0, 1, 1]), atol=1e-3)
+
+
 def test_tiles_cover_the_picture_and_share_what_they_should():
     tiles = Tiling(2, 3, 0.25).tiles((224, 320))
     assert tiles.tolist() == [[left, top, left + 128, top + 128] for top in (0, 96) for left in (0, 96, 192)]
