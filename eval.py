@@ -125,6 +125,7 @@ def _other(asked: EvalSettings, report_dir: str):
     from yolo.evaluation import result
 
     other = result.read(asked.compare)
+    result.warn_of_short_boxes(asked.compare)
     if os.path.abspath(result.folder_of(asked.compare)) == os.path.abspath(report_dir):
         raise ValueError(f'--compare={asked.compare} is where this report goes; give another --report_dir')
     return other

@@ -7,7 +7,8 @@ from yolo.detection import exported
 from yolo.detection.detector import Backend
 from yolo.detection.exported import Exported
 
-DEFAULT, NETWORK = ('serving_default', 'images'), ('network_images', 'network_images')  # signatures and their inputs
+# Signatures and their inputs.
+DEFAULT, NETWORK = (exported.SERVING, exported.PHOTOS), (exported.NETWORK_IMAGES, exported.NETWORK_IMAGES)
 # By output: the signature, and what it gives.
 SIGNATURES = {
     exported.RAW: (DEFAULT, {'raw'}),

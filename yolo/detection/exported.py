@@ -29,6 +29,8 @@ FILES = {
     TFLITE_INT8: 'model_int8.tflite',
 }
 IN_SAVED_MODEL = 'assets/model.json'  # the same description inside of a SavedModel
+SERVING, PHOTOS = 'serving_default', 'images'  # its signature for photos, and the input of that
+NETWORK_IMAGES = 'network_images'  # its signature and input for images of the network's size
 OUTPUTS = RAW, BOXES, DETECTIONS = ('raw', 'boxes', 'detections')
 METADATA = 'yolo'  # the name of the description in the metadata of an ONNX file
 

@@ -21,9 +21,11 @@ from yolo.geometry.letterbox import COLOUR, STRETCH
 from yolo.models import spec
 from yolo.models.folding import FoldedNetwork, build_folded
 
-DEFAULT, FLOATS, ENCODED = 'serving_default', 'float_images', 'image_bytes'
-NETWORK = 'network_images'  # for `yolo.load_detector`: images of the network's size, boxes relative to them, unclipped
-IMAGES = 'images'  # the input of DEFAULT; those of the others are named as their signatures
+DEFAULT, FLOATS, ENCODED = exported.SERVING, 'float_images', 'image_bytes'
+NETWORK = (
+    exported.NETWORK_IMAGES
+)  # for `yolo.load_detector`: images of the network's size, boxes relative to them, unclipped
+IMAGES = exported.PHOTOS  # the input of DEFAULT; those of the others are named as their signatures
 LABELS = 'assets/labels.txt'
 Outputs = dict[str, tf.Tensor]
 

@@ -9,8 +9,10 @@ import pytest
 from conftest import DATA
 from random_case import CLASS_NAMES, IMAGE_IDS, random_result
 
+import eval
 from yolo.evaluation import result, summary, tables
 from yolo.evaluation.result import EvaluationResult
+from yolo.evaluation.settings import EvalSettings
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 OLD = DATA / 'version_0_1' / 'report'
@@ -115,3 +117,22 @@ def test_a_report_of_version_0_1_is_compared_with():
     recorded = json.loads((OLD / 'metrics.json').read_text())
     difference = summary.compare(current, other, 0.5)['mAP']['difference']
     assert difference == pytest.approx(1 - recorded['map_area'])
+
+
+def test_boxes_that_an_earlier_version_left_short_are_warned_of(tmp_path, caplog):
+    path = tmp_path / 'metrics.json'
+    result.write(str(tmp_path), random_result())
+    for metrics, is_short in (
+        ({'checkpoint': 'yolov2-voc.weights'}, True),
+        ({'checkpoint': 'yolov2-voc.weights', 'box_convention': 'darknet'}, False),
+        ({'checkpoint': 'runs/a/best/ckpt-1'}, False),
+        ({'detections_dir': 'results'}, False),
+    ):
+        path.write_text(json.dumps(metrics))
+        for given in (tmp_path, path):
+            eval._other(EvalSettings(compare=str(given)), 'report')
+            assert ('evaluated yolov2-voc.weights; if Darknet trained it' in caplog.text) == is_short
+            caplog.clear()
+    path.write_text('{')
+    with pytest.raises(ValueError, match=r'metrics.json is damaged .*; evaluate that detector again'):
+        result.warn_of_short_boxes(str(tmp_path))
