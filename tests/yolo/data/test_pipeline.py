@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ANCHORS, CLASSES, write_records
+from objects_in_place import check_objects
 
 from yolo.data import augment, index, parsing, pipeline, records
 from yolo.geometry.targets import encode_targets
@@ -162,12 +163,5 @@ def test_mosaics_have_their_boxes_on_their_objects(records_dir):
     hits = 0
     for batch in take(pipeline.training_batches(records_dir, 'train', 8, 0, augment.Ranges(mosaic=1.0)), 4):
         images = pipeline.augment_images({name: tf.constant(value) for name, value in batch.items()}, (96, 96)).numpy()
-        for i, n in np.argwhere(batch['labels'] >= 0):
-            x0, y0, x1, y1 = np.round(batch['boxes'][i, n] * 96).astype(int)
-            inside = images[i, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
-            low, high = batch['boxes'][i][:, :2], batch['boxes'][i][:, 2:]
-            meets = ((low < high[n]) & (high > low[n])).all(1) & (batch['labels'][i] >= 0)
-            if inside.size and meets.sum() == 1:
-                assert (inside.mean() > 0.5) == (batch['labels'][i, n] == 0)
-                hits += 1
+        hits += check_objects(batch, images)
     assert hits > 10

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ANCHORS, SMALL, write_manifest, write_records
+from objects_in_place import check_objects
 from training_runs import make_small_config, one_device, run_steps
 
 from yolo import recipes as recipe_values
@@ -88,14 +89,7 @@ def test_mosaics_are_of_the_stored_size_and_have_their_boxes_on_their_objects(fo
     for batch in take(pipeline.training_batches(folder, 'train', 8, 0, augment.Ranges(mosaic=1.0)), 4):
         assert batch['image'].shape == (8, *STORED, 3)
         cut = pipeline.augment_images({name: tf.constant(value) for name, value in batch.items()}, SIZE).numpy()
-        for i, n in np.argwhere(batch['labels'] >= 0):
-            x0, y0, x1, y1 = np.round(batch['boxes'][i, n] * 96).astype(int)
-            inside = cut[i, y0 + 2 : y1 - 2, x0 + 2 : x1 - 2]
-            low, high = batch['boxes'][i][:, :2], batch['boxes'][i][:, 2:]
-            meets = ((low < high[n]) & (high > low[n])).all(1) & (batch['labels'][i] >= 0)
-            if inside.size and meets.sum() == 1:
-                assert (inside.mean() > 0.5) == (batch['labels'][i, n] == 0)
-                hits += 1
+        hits += check_objects(batch, cut)
     assert hits > 10
 
 
