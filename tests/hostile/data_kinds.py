@@ -54,7 +54,8 @@ def preprocess_image(case: Case, source: voc_folder.Source, image_id: str) -> li
     found = scan.scan(scan.ScanJob(source, (image_id,), classes, (64, 64), 'stretch', cache))
     names = tuple(sorted(found.counts)) or CLASSES
     anchors = np.array([[0.5, 0.5], [1.0, 1.5]])
-    _, summary = shards.write_shard(shards.Shard(settings, names, anchors, 'a', 0, 1, (image_id,), cache))
+    size = settings.image_size
+    _, summary = shards.write_shard(shards.Shard(settings, names, anchors, 'a', 0, 1, (image_id,), cache, size))
     return [problem.reason for problem in summary.problems]
 
 
