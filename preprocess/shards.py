@@ -134,9 +134,8 @@ def _make_record(shard: Shard, image_id: str, scanned: Scanned | str, summary: S
     boxes, regions = (to_canvas(each, size, shard.size, settings.resize) for each in (objects.boxes, objects.regions))
     summary.take_image(objects.names, objects.difficult, len(regions))
     if settings.leaks != OFF:
-        seen = (
-            resized if shard.size == settings.image_size else fit(settings, image, settings.image_size)
-        )  # all splits at one size
+        # Images of all splits are compared at one size.
+        seen = resized if shard.size == settings.image_size else fit(settings, image, settings.image_size)
         summary.fingerprints[image_id] = fingerprint.of_stored(seen, size, settings.resize)
     summary.num_truncated += int(objects.truncated.sum())
     summary.dropped.update(objects.dropped)

@@ -4,16 +4,15 @@ import dataclasses
 
 import numpy as np
 
+from yolo.evaluation.pairs import pairs_in_parts
 from yolo.evaluation.voc_matching import (
     NO_OBJECT,
     Detections,
     GroundTruth,
     Matches,
     candidates,
-    few_pairs_at_once,
     order_by_score,
     overlaps,
-    pairs_of,
     select,
 )
 
@@ -39,9 +38,7 @@ def find_pairs(truth: GroundTruth, detections: Detections, iou_threshold: float)
     ranked = select(detections, order_by_score(detections.scores))
     objects, start, count = candidates(truth, ranked)
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
-    for part in few_pairs_at_once(count):
-        detection, candidate = pairs_of(objects, start[part], count[part])
-        detection = part[detection]
+    for detection, candidate in pairs_in_parts(objects, start, count):
         iou = overlaps(ranked.boxes.take(detection, 0), truth.boxes.take(candidate, 0))
         is_match = iou >= iou_threshold
         found.append((detection[is_match], candidate[is_match], iou[is_match]))

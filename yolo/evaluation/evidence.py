@@ -4,14 +4,13 @@ Shapes: T objects, D detections, C classes, P pairs of an object and a detection
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 
+from yolo.evaluation.pairs import pairs_in_parts
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.voc_matching import GroundTruth, areas, overlaps
 
-PAIRS_AT_ONCE = 2_000_000  # that are compared at a time: bounds the memory
 FITS = 0.5  # from this IoU on a detection is of the object, whatever its class
 TOUCHES = 0.2  # from this IoU on a detection may be of the object, if it is of no other one
 CLAIM = 0.3  # an object that a detection of this share of another's score fits is not the one that the other means
@@ -80,25 +79,14 @@ def find_pairs(truth: GroundTruth, images: np.ndarray, boxes: np.ndarray) -> Pai
     """All pairs of an object and a box (D, 4) of the same image, given by images (D,), that share a pixel."""
     order = np.argsort(images, kind='stable')
     first, last = (np.searchsorted(images[order], truth.images, side) for side in ('left', 'right'))
-    found = []
-    for own, others in _in_parts(first, last):
-        others = order[others]
+    found = [Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    for own, others in pairs_in_parts(order, first, last - first):
         iou = overlaps(truth.boxes.take(own, 0), boxes.take(others, 0))
         shares = iou > 0
         found.append(Pairs(own[shares], others[shares], iou[shares]))
     return Pairs(
         *(np.concatenate([getattr(each, name) for each in found]) for name in ('objects', 'detections', 'iou'))
     )
-
-
-def _in_parts(first: np.ndarray, last: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All pairs of a number i of (N,) and another one from first[i] to last[i] - 1: both (n,), in parts."""
-    count = last - first
-    part = np.cumsum(count) // PAIRS_AT_ONCE
-    for numbers in np.split(np.arange(len(count)), np.flatnonzero(np.diff(part)) + 1):
-        begins = np.cumsum(count[numbers]) - count[numbers]
-        own = np.repeat(numbers, count[numbers])
-        yield own, np.arange(len(own)) + np.repeat(first[numbers] - begins, count[numbers])
 
 
 def find_alike(images: np.ndarray, boxes: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
@@ -112,9 +100,10 @@ def find_alike(images: np.ndarray, boxes: np.ndarray, least: float) -> tuple[np.
     keys = images * (most.max(initial=0) + 1) + area
     order = np.argsort(keys, kind='stable')
     last = np.searchsorted(keys[order], (keys - area + most)[order], 'right')
+    following = np.arange(1, len(order) + 1)
     found = [(np.zeros(0, int), np.zeros(0, int))]
-    for one, other in _in_parts(np.arange(1, len(order) + 1), np.maximum(last, np.arange(1, len(order) + 1))):
-        one, other = order[one], order[other]
+    for place, other in pairs_in_parts(order, following, np.maximum(last - following, 0)):
+        one = order[place]
         is_alike = overlaps(boxes.take(one, 0), boxes.take(other, 0)) >= least
         found.append((one[is_alike], other[is_alike]))
     first, second = (np.concatenate(parts) for parts in zip(*found, strict=True))

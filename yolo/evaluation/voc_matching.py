@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-PAIRS_AT_ONCE = 500_000  # pairs of a detection and an object that are compared at a time: bounds the memory
+from yolo.evaluation.pairs import few_pairs_at_once, pairs_of
+
 NO_OBJECT = -1
 
 
@@ -159,25 +160,6 @@ def candidates(truth: GroundTruth, detections: Detections) -> tuple[np.ndarray, 
     known_keys, starts, counts = (np.append(array, 0) for array in (known_keys, starts, counts))
     count = np.where(known_keys.take(group) == keys, counts.take(group), 0)
     return objects, starts.take(group), count
-
-
-def few_pairs_at_once(count: np.ndarray) -> list[np.ndarray]:
-    """The detections that have candidates, in parts (N,) of about PAIRS_AT_ONCE candidates each."""
-    detections = np.flatnonzero(count)
-    if not len(detections):
-        return []
-    part = np.cumsum(count[detections]) // PAIRS_AT_ONCE
-    return np.split(detections, np.flatnonzero(np.diff(part)) + 1)
-
-
-def pairs_of(objects: np.ndarray, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All P pairs of a detection and a candidate behind one another: the numbers of both, (P,) and (P,).
-
-    The candidates of each detection are objects[start:start + count]; start (D,), count (D,) of one or more.
-    """
-    first_pair = np.cumsum(count) - count
-    detection = np.repeat(np.arange(len(count)), count)
-    return detection, objects[np.arange(len(detection)) + (start - first_pair)[detection]]
 
 
 def _best_candidates(

@@ -22,9 +22,8 @@ from yolo.models import spec
 from yolo.models.folding import FoldedNetwork, build_folded
 
 DEFAULT, FLOATS, ENCODED = exported.SERVING, 'float_images', 'image_bytes'
-NETWORK = (
-    exported.NETWORK_IMAGES
-)  # for `yolo.load_detector`: images of the network's size, boxes relative to them, unclipped
+# For `yolo.load_detector`: images of the network's size, boxes relative to them, unclipped.
+NETWORK = exported.NETWORK_IMAGES
 IMAGES = exported.PHOTOS  # the input of DEFAULT; those of the others are named as their signatures
 LABELS = 'assets/labels.txt'
 Outputs = dict[str, tf.Tensor]

@@ -5,7 +5,7 @@ import pytest
 from random_case import iou, random_result
 from spoiled_case import NAMES, made, place_of, without
 
-from yolo.evaluation import evidence, suspects
+from yolo.evaluation import evidence, pairs, suspects
 from yolo.evaluation.ignore_regions import IgnoreRegions
 from yolo.evaluation.result import pool
 from yolo.evaluation.suspects import BOX, CLASS, KINDS, MISSING, NOTHING, TWICE
@@ -136,7 +136,7 @@ def slow_evidence(result):
 
 
 def test_evidence_is_that_of_a_slow_loop(monkeypatch):
-    monkeypatch.setattr(evidence, 'PAIRS_AT_ONCE', 50)
+    monkeypatch.setattr(pairs, 'PAIRS_AT_ONCE', 50)
     result = random_result()
     found = evidence.gather(result)
     support, anything = slow_evidence(result)

@@ -5,7 +5,7 @@ import pytest
 from conftest import DATA
 
 from yolo import voc_average_precision
-from yolo.evaluation import voc_ap, voc_matching
+from yolo.evaluation import pairs, voc_ap, voc_matching
 from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 
@@ -187,8 +187,8 @@ def test_bad_arrays_are_refused(detections, message):
 def test_few_pairs_at_once_change_nothing(monkeypatch):
     truth, detections, kind, _ = golden()
     whole = voc_average_precision(truth, detections, len(kind))
-    for pairs in (1, 7, 100):
-        monkeypatch.setattr(voc_matching, 'PAIRS_AT_ONCE', pairs)
+    for number in (1, 7, 100):
+        monkeypatch.setattr(pairs, 'PAIRS_AT_ONCE', number)
         np.testing.assert_array_equal(voc_average_precision(truth, detections, len(kind)).ap_area, whole.ap_area)
 
 
