@@ -9,15 +9,14 @@ each setting and seed, one after the other, and prints the AP (area) of both cla
 
 import pathlib
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 
+import runs
 from absl import app, flags
 
 from preprocess.demo import shapes
 from yolo.data import voc_folder, voc_xml
-from yolo.training import run_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string('out_dir', None, 'Folder for data and runs.', required=True)
@@ -26,7 +25,6 @@ flags.DEFINE_integer('num_test', 120, 'Images to test on.', lower_bound=1)
 flags.DEFINE_integer('ratio', 50, 'Objects of the other class for one star.', lower_bound=1)
 flags.DEFINE_integer('seeds', 1, 'How many seeds to train with.', lower_bound=1)
 
-ROOT = pathlib.Path(__file__).parent.parent
 RARE, OTHER = 'star', 'other'
 SETTINGS = {
     'neither': (),
@@ -37,7 +35,6 @@ SETTINGS = {
 TRAIN = (
     '--train_split=rare',
     '--eval_split=test',
-    '--eval_every=0',
     '--recipe=small-data',
     '--model=yolov2-tiny',
     '--width=0.25',
@@ -46,13 +43,6 @@ TRAIN = (
     '--nomulti_scale',
     '--num_steps=1200',
 )
-
-
-def run(*words: str) -> None:
-    """Runs a command of this project."""
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
 def draw(folder: pathlib.Path) -> tuple[int, int, int]:
@@ -81,8 +71,7 @@ def draw(folder: pathlib.Path) -> tuple[int, int, int]:
 
 def train(data_dir: pathlib.Path, model_dir: pathlib.Path, words: Sequence[str]) -> tuple[float, float]:
     """The AP (area) of both classes after a run."""
-    run('train.py', f'--data_dir={data_dir}', f'--model_dir={model_dir}', '--overwrite', *TRAIN, *words)
-    metrics = run_folder.read_run(str(model_dir / run_folder.RUN)).metrics or {}
+    metrics = runs.train(data_dir, model_dir, ['--overwrite', *TRAIN, *words])
     return metrics['per_class'][RARE]['ap_area'], metrics['per_class'][OTHER]['ap_area']
 
 
@@ -92,7 +81,7 @@ def main(words: Sequence[str]) -> None:
     num_images, stars, others = draw(folder / 'VOC')
     print(f'{num_images} images with {stars} of {RARE} and {others} of {OTHER}, 1 : {others / stars:.1f}')
     source = (f'--voc_dir={folder}/VOC', '--splits=rare,test', '--image_size=128', f'--out_dir={folder}/data')
-    run('-m', 'preprocess', *source, '--overwrite')
+    runs.run('-m', 'preprocess', *source, '--overwrite')
     print(f'{"AP of " + RARE:>26} {"mean":>6}  by seed, and of {OTHER}')
     for number, (name, flags_of) in enumerate(SETTINGS.items()):
         results = [

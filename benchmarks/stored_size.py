@@ -11,16 +11,13 @@ goes to train.py. The same command goes on where a killed one stopped; a run tha
 
 import pathlib
 import re
-import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 
+import runs
 from absl import app, flags
 
 from yolo import recipes
 from yolo.data import records
-from yolo.training import run_folder
 from yolo.training.config_file import read_config
 
 FLAGS = flags.FLAGS
@@ -31,7 +28,6 @@ flags.DEFINE_string('image_size', '256', 'Pixels of the network, as of preproces
 flags.DEFINE_integer('store_size', None, 'As of preprocess, by default that of --recipe.')
 flags.DEFINE_integer('seeds', 1, 'How many seeds to train with.', lower_bound=1)
 
-ROOT = pathlib.Path(__file__).parent.parent
 VARIANTS = {  # what it is: records and flags
     'stored at the size of the network': ('plain', ()),
     'the same, jitter around the photo': ('plain', ('--jitter_around=photo',)),
@@ -39,13 +35,6 @@ VARIANTS = {  # what it is: records and flags
     'the same, larger, jitter around the photo': ('larger', ('--jitter_around=photo',)),
 }
 flags.DEFINE_multi_enum('variant', list(VARIANTS), list(VARIANTS), 'Which to train, in order.')
-
-
-def run(*words: str) -> None:
-    """Runs a command of this project."""
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
 def recipe_of(words: Sequence[str]) -> str:
@@ -59,16 +48,13 @@ def preprocess(folder: pathlib.Path, recipe: str) -> None:
     larger = f'--store_size={FLAGS.store_size}' if FLAGS.store_size else f'--recipe={recipe}'
     source = (f'--voc_dir={FLAGS.voc_dir}', f'--splits={",".join(FLAGS.splits)}', f'--image_size={FLAGS.image_size}')
     for name, more in (('plain', ()), ('larger', (larger,))):
-        run('-m', 'preprocess', *source, f'--out_dir={folder / name}', '--leaks=off', *more)
+        runs.run('-m', 'preprocess', *source, f'--out_dir={folder / name}', '--leaks=off', *more)
 
 
-def train(folder: pathlib.Path, data: str, name: str, words: Sequence[str]) -> tuple[float, float]:
-    """The mAP (11-point, area) at the end of a run."""
-    model_dir = folder / name
-    splits = (f'--train_split={FLAGS.splits[0]}', f'--eval_split={FLAGS.splits[1]}', '--eval_every=0')
-    run('train.py', f'--data_dir={folder / data}', f'--model_dir={model_dir}', *splits, *words)
-    metrics = run_folder.read_run(str(model_dir / run_folder.RUN)).metrics or {}
-    return metrics['map_11pt'], metrics['map_area']
+def train(folder: pathlib.Path, data: str, name: str, words: Sequence[str]) -> dict:
+    """The metrics at the end of a run."""
+    splits = f'--train_split={FLAGS.splits[0]}', f'--eval_split={FLAGS.splits[1]}'
+    return runs.train(folder / data, folder / name, [*splits, *words])
 
 
 def main(words: Sequence[str]) -> None:
@@ -87,8 +73,7 @@ def main(words: Sequence[str]) -> None:
             train(folder, data, f'run{number}_{seed}', [*more, f'--seed={seed}', *words[1:]])
             for seed in range(FLAGS.seeds)
         ]
-        eleven, area = zip(*results, strict=True)
-        rows = (f'{statistics.mean(each):.4f}  {" ".join(f"{value:.4f}" for value in each)}' for each in (area, eleven))
+        rows = (runs.mean_and_each([each[key] for each in results]) for key in ('map_area', 'map_11pt'))
         print(f'{name:>42} {"; ".join(rows)}', flush=True)
     config = read_config(str(folder / f'run{number}_0'))
     print(

@@ -1,0 +1,35 @@
+"""What the benchmarks that train share: commands of this project, and the metrics at the end of a run."""
+
+import pathlib
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from yolo.training import run_folder
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def run(*words: str) -> None:
+    """Runs a command of this project; ends with what it printed if it fails."""
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
+
+
+def train(data_dir: pathlib.Path | str, model_dir: pathlib.Path, words: Sequence[str]) -> dict:
+    """The metrics of the evaluation at the end of a run with the flags `words`; one that was killed goes on.
+
+    A run that is there already, with the same flags, is only read.
+    """
+    run('train.py', f'--data_dir={data_dir}', f'--model_dir={model_dir}', '--eval_every=0', *words)
+    metrics = run_folder.read_run(str(model_dir / run_folder.RUN)).metrics
+    if metrics is None:
+        sys.exit(f'{model_dir} has not been evaluated: train.py needs --eval_split')
+    return metrics
+
+
+def mean_and_each(values: Sequence[float]) -> str:
+    """Their mean, and each of them, as text."""
+    return f'{statistics.mean(values):.4f}  {" ".join(f"{value:.4f}" for value in values)}'
