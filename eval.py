@@ -46,7 +46,7 @@ MODEL_SETTINGS = (
 def evaluate(values: FlagValues) -> None:
     """Flags to library; ValueError if they do not fit the folders."""
     from yolo import storage
-    from yolo.evaluation import devkit_files, report, result, summary, suspects, suspects_page, tables
+    from yolo.evaluation import advice, devkit_files, report, result, summary, suspects, suspects_page, tables
 
     asked = flags.read(values, EvalSettings)
     _check_sources(asked)
@@ -64,6 +64,7 @@ def evaluate(values: FlagValues) -> None:
     _say_what_follows(asked, evaluated)
     evaluation = summary.evaluate(evaluated, asked.match_iou, about, compared, asked.coco)
     print(tables.format_metrics(evaluation.metrics, asked.compare))
+    print('\n'.join(advice.advise(evaluation.metrics)))
     print(result.write_metrics(report_dir, evaluation.metrics))
     write_files(asked, evaluated, report_dir)
     if asked.suspects:

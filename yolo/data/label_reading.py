@@ -1,4 +1,4 @@
-"""The labels of all images of a split, read from its records without the images, which are nearly all of the bytes."""
+"""The objects of all images of a split, read from its records without the images, which are nearly all of the bytes."""
 
 from typing import BinaryIO
 
@@ -25,38 +25,47 @@ def read_repeats(data_dir: str, split: str, threshold: float | None = None) -> t
 
 
 def read_labels(data_dir: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The number of the record (K,) int64 and the class (K,) int64 of each object of a split.
+    """The number of the record (K,) int64 and the class (K,) int64 of each object of a split; see `read_objects`."""
+    return read_objects(data_dir, split)[:2]
 
-    ValueError, with file and record, for a record that is damaged there; its checksum is of its image too and is not
+
+def read_objects(data_dir: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The number of the record (K,) int64, the class (K,) int64 and the box (K, 4) float32 of each object of a split.
+
+    Boxes are xmin, ymin, xmax, ymax, relative 0..1. ValueError, with file and record, for a record that is damaged there; its checksum is of its image too and is not
     compared.
     """
     description = records.read_description(data_dir)
     found = index.read_index(data_dir, split, description)
     owners: list[int] = []
     labels: list[int] = []
+    boxes: list[float] = []
     for file, path in enumerate(found.paths):
         numbers = np.flatnonzero(found.files == file).tolist()
         with storage.reader(path) as opened:
             for number in numbers:
                 try:
-                    own = _labels_of(opened, int(found.offsets[number]), int(found.num_bytes[number]))
-                    _check(own, len(description.classes))
+                    own, own_boxes = _objects_of(opened, int(found.offsets[number]), int(found.num_bytes[number]))
+                    _check(own, own_boxes, len(description.classes))
                 except ValueError as error:
                     place = f'{path}, record {number - numbers[0]}'
                     raise ValueError(damage.describe(data_dir, split) or f'{place}: {error}') from error
                 owners += [number] * len(own)
                 labels += own
-    return np.array(owners, np.int64), np.array(labels, np.int64)
+                boxes += own_boxes
+    return np.array(owners, np.int64), np.array(labels, np.int64), np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def _check(labels: list[int], num_classes: int) -> None:
+def _check(labels: list[int], boxes: list[float], num_classes: int) -> None:
+    if len(boxes) != 4 * len(labels):
+        raise ValueError(f'{len(labels)} objects have boxes of {len(boxes)} numbers')
     wrong = next((label for label in labels if not 0 <= label < num_classes), None)
     if wrong is not None:
         raise ValueError(f'the label {wrong} is not one of the {num_classes} classes')
 
 
-def _labels_of(file: BinaryIO, offset: int, num_bytes: int) -> list[int]:
-    """The labels of the record whose frame begins at an offset of an open file; ValueError if it is not understood."""
+def _objects_of(file: BinaryIO, offset: int, num_bytes: int) -> tuple[list[int], list[float]]:
+    """Labels (K) and boxes (4 K) of the record whose frame begins at an offset of a file; ValueError if it is damaged."""
     begin, end = offset + tfrecord.HEAD_BYTES, offset + num_bytes - tfrecord.TAIL_BYTES
     file.seek(begin)
     head = file.read(min(HEAD_BYTES, end - begin))
@@ -64,7 +73,7 @@ def _labels_of(file: BinaryIO, offset: int, num_bytes: int) -> list[int]:
     if skipped > end:
         raise ValueError('its image has more bytes than the record')
     file.seek(skipped)
-    return tf_example.parse_ints(file.read(end - skipped), records.LABEL)
+    return tf_example.parse(file.read(end - skipped), records.LABEL, records.BOX)
 
 
 def _end_of_image(head: bytes, num_bytes: int) -> int:

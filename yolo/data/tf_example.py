@@ -54,9 +54,10 @@ Example = _make_example()
 Features = type(Example().features)
 
 
-def parse_ints(serialized: bytes, name: str) -> list[int]:
-    """The integers of the feature of a name in some serialized features; ValueError if these are not understood."""
+def parse(serialized: bytes, ints: str, floats: str) -> tuple[list[int], list[float]]:
+    """The integers of one feature and the numbers of another; ValueError if the features are not understood."""
     try:
-        return list(Features.FromString(serialized).feature[name].int64_list.value)
+        features = Features.FromString(serialized).feature
     except DecodeError as error:
         raise ValueError(f'not features of a tf.train.Example: {error}') from error
+    return list(features[ints].int64_list.value), list(features[floats].float_list.value)

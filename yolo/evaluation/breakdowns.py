@@ -128,6 +128,18 @@ def confusion(
     return table
 
 
+def most_confused(metrics: dict, most: int) -> list[tuple[str, str, int, float]]:
+    """The pairs of a true and another detected class with the most objects: names, objects, share of the true class.
+
+    metrics: with `per_class` and `confusion`.
+    """
+    names, table = list(metrics['per_class']), np.array(metrics['confusion'])
+    totals = table.sum(1)
+    pairs = [(int(table[i, j]), i, j) for i, j in np.argwhere(table[:-1, :-1] > 0).tolist() if i != j]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    return [(names[i], names[j], count, count / int(totals[i])) for count, i, j in pairs[:most]]
+
+
 def score_histogram(matches: Matches, k: int) -> tuple[list[int], list[int], tuple[float, float]]:
     """How many true and how many false positives of a class have a score in each twentieth of a range; and that range.
 

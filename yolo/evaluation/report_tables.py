@@ -2,34 +2,12 @@
 
 from typing import Any
 
-import numpy as np
-
+from yolo.evaluation.advice import MEANINGS, NEXT_STEPS, SMALLEST_COST, advise
+from yolo.evaluation.breakdowns import most_confused
 from yolo.evaluation.error_analysis import ERROR_TYPES
 from yolo.evaluation.tables import NO_VALUE
 
 MOST_CONFUSED = 15  # rows of a table
-SMALLEST_COST = 0.0005  # of the mAP: less is shown as 0
-MEANINGS = {
-    'class': 'The box fits an object, the class is another one.',
-    'localisation': 'The class is that of the object, the box fits too badly to match it.',
-    'both': 'The class is another one and the box fits badly.',
-    'duplicate': 'A second box on an object that a better detection matched.',
-    'background': 'A box where no annotated object is.',
-    'missed': 'An object that no detection comes close to.',
-}
-NEXT_STEPS = {
-    'class': 'Look at the most often confused classes below: correct their annotations, add images of the rarer one, '
-    'or make one class of two that people cannot tell apart.',
-    'localisation': 'Check that the annotated boxes are tight, fit anchors to your boxes (--anchors=kmeans:5), use '
-    'larger images, and train for longer with the smaller learning rates.',
-    'both': 'Train for longer, and start from pretrained weights if you have not: the detector has not learned these '
-    'objects yet. Then look at the class and localisation errors.',
-    'duplicate': 'Lower --nms_iou, and look for objects that are annotated twice.',
-    'background': 'Look at the most confident false positives below: objects that nobody annotated are to be annotated '
-    '(or marked difficult); for real mistakes add images that show such backgrounds without objects.',
-    'missed': 'Look at mAP by size below: small objects need larger images; otherwise add images of the classes with a '
-    'low recall and train for longer.',
-}
 AP_HEAD = (
     '',
     'AP 11-point',
@@ -48,14 +26,14 @@ def tables(metrics: dict) -> dict[str, Any]:
     """All texts and tables of the page, by their names in the template."""
     return {
         'intro': _intro(metrics),
-        'verdict': _verdict(metrics),
+        'verdict': ' '.join(advise(metrics)),
         'diagnosis': _diagnosis(metrics['errors']),
         'ap_head': AP_HEAD,
         'ap_rows': _ap_rows(metrics),
         'coco': _coco(metrics.get('coco')),
         'sizes': _sizes(metrics.get('image_sizes', {})),
         'compared': _compared(metrics.get('compared', {})),
-        'confused': most_confused(metrics),
+        'confused': _confused(metrics),
     }
 
 
@@ -64,18 +42,6 @@ def _intro(metrics: dict) -> str:
     text = f'mAP {area} (area), {eleven} (11-point) on {metrics["num_images"]:,} images of {metrics["split"]}.'
     number = metrics.get('num_ignore_regions')
     return f'{text} Hatched in the pictures: some of the {number:,} ignore regions.' if number else text
-
-
-def _verdict(metrics: dict) -> str:
-    """Which kind of error costs most, in a sentence."""
-    errors = metrics['errors']
-    costliest = max(ERROR_TYPES, key=lambda name: errors[name]['cost'])
-    cost = errors[costliest]['cost']
-    if metrics['map_area'] is None:
-        return 'The split has no objects to find, so there is no mAP and nothing to lose.'
-    if cost < SMALLEST_COST:
-        return 'No kind of error costs any mAP.'
-    return f'Most is lost by: {costliest}, {cost:.3f} of mAP. {MEANINGS[costliest]} {NEXT_STEPS[costliest]}'
 
 
 def _diagnosis(errors: dict[str, dict]) -> list[dict[str, str]]:
@@ -88,7 +54,7 @@ def _diagnosis(errors: dict[str, dict]) -> list[dict[str, str]]:
             'percent': f'{max(100 * errors[name]["cost"] / highest, 0):.0f}',
             'count': f'{errors[name]["count"]:,}',
             'meaning': MEANINGS[name],
-            'next_step': NEXT_STEPS[name],
+            'next_step': f'{NEXT_STEPS[name][0].upper()}{NEXT_STEPS[name][1:]}.',
         }
         for name in sorted(ERROR_TYPES, key=lambda name: -errors[name]['cost'])
     ]
@@ -141,14 +107,11 @@ def _difference(row: dict | None) -> list[str]:
     return [*(f'{row[key]:+.4f}' for key in ('difference', 'low', 'high')), 'yes' if row['real'] else 'no']
 
 
-def most_confused(metrics: dict) -> list[list[str]]:
-    """The pairs of a true and another detected class with the most objects: both names, objects, share of the class."""
-    names, confusion = list(metrics['per_class']), np.array(metrics['confusion'])
-    totals = confusion.sum(1)
-    pairs = [(int(confusion[i, j]), i, j) for i, j in np.argwhere(confusion[:-1, :-1] > 0).tolist() if i != j]
-    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+def _confused(metrics: dict) -> list[list[str]]:
+    """The pairs of a true and another detected class with the most objects, one a row."""
     return [
-        [names[i], names[j], f'{count:,}', f'{100 * count / totals[i]:.1f} %'] for count, i, j in pairs[:MOST_CONFUSED]
+        [true, taken, f'{count:,}', f'{100 * share:.1f} %']
+        for true, taken, count, share in most_confused(metrics, MOST_CONFUSED)
     ]
 
 
