@@ -29,6 +29,11 @@ NEXT_STEPS = {
     'annotated; for real mistakes add images that show such backgrounds without objects',
     'missed': 'add images of the classes with a low AP, and train for longer',
 }
+NOTHING_DETECTED = 'No object of any class has been detected: no score is over the threshold.'
+NEXT_IF_NOTHING = (
+    'train for longer, with --recipe=small-data where there are few steps or images; if the objectness at objects is 0 '
+    'in TensorBoard, begin anew'
+)
 LONGER = 'train for twice as many steps, or begin from trained weights (--init_weights)'
 MORE_IMAGES = 'add images, begin from trained weights (--init_weights), or vary the images more (--mosaic=0.5)'
 
@@ -56,6 +61,8 @@ def advise(metrics: dict, training: Training | None = None) -> list[str]:
     """
     if metrics['map_area'] is None:
         return ['The split has no objects to find, so there is no mAP and nothing to lose.']
+    if not any(row['num_detections'] for row in metrics['per_class'].values()):
+        return [NOTHING_DETECTED, f'Next: {NEXT_IF_NOTHING}.']
     costs = {name: metrics['errors'][name]['cost'] for name in ERROR_TYPES}
     costliest = max(ERROR_TYPES, key=lambda name: costs[name])
     if costs[costliest] < SMALLEST_COST:

@@ -20,6 +20,7 @@ from yolo.training.update import METRICS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change
 LOWEST_LOSS_SCALE = 1.0  # with which the gradient is that of a loss that is not scaled
+LEAST_OBJECTNESS = 1e-3  # mean at objects: with less, none of them is detected
 LOWER_RATE_HINT = 'take a lower --learning_rate, in another --model_dir'
 
 
@@ -40,6 +41,7 @@ class Progress:
         self.num_skipped, self.loss_scale = 0, 0.0  # since the last line; of the last step
         self.total_steps, self.total_seconds = 0, 0.0  # timed ones
         self.last: dict[str, float] | None = None  # loss and its parts in the last line
+        self.is_warned = False  # that no object is detected any more
         # On a terminal only; elsewhere `disable=None` disables the bar.
         self.bar = tqdm(total=config.num_steps, initial=first_step, unit=' steps', disable=None, dynamic_ncols=True)
 
@@ -141,6 +143,7 @@ class Progress:
             means = dict(zip(METRICS, metrics.mean(0, dtype=np.float64).tolist(), strict=True))
             self.last = {name: means[name] for name in TERMS}
             self._log(done, means, scalars)
+            self._warn_without_objectness(done, means)
             self._write_scalars(done, means, scalars)
         self.seconds, self.seconds_waited, self.num_timed = 0.0, 0.0, 0
         self.window, self.num_skipped = [], 0
@@ -167,6 +170,20 @@ class Progress:
             left = (self.config.num_steps - done) * self.total_seconds / self.total_steps
             line = f'{line}  {format_seconds(left)} left'
         logging.info('step %d/%d  %s', done, self.config.num_steps, line)
+
+    def _warn_without_objectness(self, done: int, means: dict[str, float]) -> None:
+        """Says once, after the burn-in, that the network takes everything for background."""
+        objectness = _prediction_means(means)['objectness_with_object']
+        if self.is_warned or done <= self.config.burn_in or not means['num_with'] or objectness >= LEAST_OBJECTNESS:
+            return
+        self.is_warned = True
+        logging.warning(
+            'step %d: the objectness at objects is %.2g on average, so nothing will be detected. Background has pushed '
+            'it to where the sigmoid has hardly a gradient to come back; begin anew with --optimizer=adam, as '
+            '--recipe=small-data has, with a lower --learning_rate, or from trained weights (--init_weights)',
+            done,
+            objectness,
+        )
 
     def _write_scalars(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:
         weights = [weight.value for weight in self.state.model.weights if weight.name in TRAINED]  # frozen ones too

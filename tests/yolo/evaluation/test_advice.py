@@ -57,6 +57,11 @@ def test_each_kind_of_error_is_named_and_has_its_next_step(kind):
     assert len(sentences) <= 3
 
 
+def test_a_detector_without_detections_is_not_told_to_use_larger_images():
+    sentences = advise(measured([[(0, SMALL)]] * NUM_IMAGES, [[]] * NUM_IMAGES))
+    assert sentences == [advice.NOTHING_DETECTED, f'Next: {advice.NEXT_IF_NOTHING}.']
+
+
 def test_the_classes_that_are_confused_are_named():
     objects = [[(0, LARGE)] if i < 15 else [(1, LARGE)] for i in range(NUM_IMAGES)]
     detected = [[(1, LARGE)] if i < 6 else own for i, own in enumerate(objects)]

@@ -82,18 +82,23 @@ def test_a_run_says_once_how_long_it_takes(records_dir, tmp_path, caplog):
     assert caplog.messages[lines[0] - 1].startswith('step 12/16 ')
 
 
+def state_to_report() -> types.SimpleNamespace:
+    """What progress lines read and change of a state."""
+    weight = types.SimpleNamespace(name='kernel', value=tf.ones(2))
+    return types.SimpleNamespace(
+        loss_sum=tf.Variable(0.0, dtype=tf.float64),
+        loss_count=tf.Variable(0),
+        model=types.SimpleNamespace(weights=[weight]),
+    )
+
+
 def test_calls_that_compile_count_for_neither_the_speed_nor_the_time_left(records_dir, tmp_path, monkeypatch, caplog):
     """A timed step of 10 images takes 2 s, of which it waits 1 s; calls that compile take 100 s."""
     config = make_small_config(records_dir, tmp_path, num_steps=8, log_every=2, batch_size=10)
     clock, scalars = [0.0], []
     monkeypatch.setattr(progress, 'time', types.SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(tf.summary, 'scalar', lambda name, value: scalars.append((name, value)))
-    weight = types.SimpleNamespace(name='kernel', value=tf.ones(2))
-    state = types.SimpleNamespace(
-        loss_sum=tf.Variable(0.0, dtype=tf.float64),
-        loss_count=tf.Variable(0),
-        model=types.SimpleNamespace(weights=[weight]),
-    )
+    state = state_to_report()
     lines = progress.Progress(config, state, lambda step: 0.1, tf.summary.create_noop_writer())
     with caplog.at_level(logging.INFO, 'absl'):
         for step, num_steps, is_compiled in ((0, 2, False), (2, 1, False), (3, 1, True), (4, 2, False), (6, 2, True)):
@@ -115,6 +120,22 @@ def test_calls_that_compile_count_for_neither_the_speed_nor_the_time_left(record
     assert [value for name, value in scalars if name == 'input_wait_fraction'] == [0.5, 0.5]
     assert [name for name, _ in scalars].count('loss') == 4
     assert int(state.loss_count) == 8
+
+
+@pytest.mark.parametrize(
+    ('objectness', 'num_objects', 'warned'),
+    [(1e-5, 4.0, True), (1e-5, 0.0, False), (0.002, 4.0, False)],
+)
+def test_objectness_that_is_gone_is_said_once_after_the_burn_in(
+    objectness, num_objects, warned, records_dir, tmp_path, caplog
+):
+    config = make_small_config(records_dir, tmp_path, num_steps=8, log_every=1, burn_in=4)
+    lines = progress.Progress(config, state_to_report(), lambda step: 0.1, tf.summary.create_noop_writer())
+    values = dict.fromkeys(METRICS, 0.0) | {'num_with': num_objects, 'objectness_with': num_objects * objectness}
+    with caplog.at_level(logging.WARNING, 'absl'):
+        for step in range(8):
+            lines.add(step, tf.constant([[values[name] for name in METRICS]]))
+    assert [message[:45] for message in caplog.messages] == ['step 5: the objectness at objects is 1e-05 on'] * warned
 
 
 def test_settings_in_five_lines(records_dir, tmp_path):
