@@ -10,6 +10,7 @@ again.
 
 import dataclasses
 import sys
+from typing import Any
 
 from absl import logging
 from absl.flags import FlagValues
@@ -17,6 +18,7 @@ from absl.flags import FlagValues
 from yolo import settings
 from yolo.cli import flags
 from yolo.memory import keep_freed_memory
+from yolo.recipes import AUTO
 from yolo.settings import setting
 from yolo.training import compiled, preemption, recipes
 from yolo.training.config import TrainConfig
@@ -42,12 +44,12 @@ class RunSettings(Devices):
     print_config: bool = setting(False, 'Print all settings, as a file for --flagfile, and end.', group='The run')
 
 
-def read_config(values: FlagValues) -> TrainConfig:
-    """The settings that the flags give; those not given have the recipe's values."""
+def read_given(values: FlagValues) -> dict[str, Any]:
+    """The settings that the flags give, by name, with the recipe in any case."""
     given = flags.given(values, TrainConfig)
     if 'epochs' in given and 'num_steps' in given:
         raise ValueError('give one of --num_steps and --epochs')
-    return recipes.apply(**{'recipe': TrainConfig.recipe, **given})
+    return {'recipe': TrainConfig.recipe, **given}
 
 
 def format_config(config: TrainConfig, devices: RunSettings) -> str:
@@ -80,15 +82,21 @@ def train(values: FlagValues) -> int:
     import tensorflow as tf
 
     from yolo.data import folds, records
-    from yolo.training import loop, memory, resolve
+    from yolo.training import auto, conclusion, loop, memory, resolve
     from yolo.training.settings_summary import summarize_settings
 
-    config, devices = read_config(values), flags.read(values, RunSettings)
-    if devices.print_config:
+    given, devices = read_given(values), flags.read(values, RunSettings)
+    config = recipes.apply(**given)
+    if devices.print_config and config.recipe != AUTO:
         print(format_config(config, devices))
         return 0
     strategy = devices.make_strategy()
     on_tpu = devices.strategy == 'tpu' or devices.tpu != ''
+    if config.recipe == AUTO:
+        config = auto.choose(given, strategy, on_tpu, devices.overwrite)
+    if devices.print_config:
+        print(format_config(config, devices))
+        return 0
     config = resolve.resolve(config, strategy.num_replicas_in_sync, on_tpu)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -98,6 +106,9 @@ def train(values: FlagValues) -> int:
     for line in summarize_settings(config, strategy, num_images):
         logging.info('%s', line)
     result = loop.train(config, strategy, devices.overwrite)
+    if config.recipe == AUTO and result.reason in (loop.FINISHED, loop.EARLY):
+        for line in conclusion.conclude(config, strategy):
+            logging.info('%s: %s', AUTO, line)
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 
 

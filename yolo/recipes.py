@@ -8,6 +8,7 @@ from typing import Any
 
 from yolo.geometry import image_sizes
 
+AUTO = 'auto'
 MULTI_SCALE = True  # the default: another image size every 10 steps
 _FEW_IMAGES = {
     'batch_size': 8,
@@ -37,6 +38,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     'finetune': {**_FEW_IMAGES, 'num_steps': 2000, 'learning_rate': 3e-4},
     # A few hundred images, from scratch.
     'small-data': {**_FEW_IMAGES, 'num_steps': 8000},
+    # Nothing of its own: `yolo.training.auto` takes another one and chooses by the records and the devices.
+    AUTO: {},
 }
 NAMES = tuple(RECIPES)
 

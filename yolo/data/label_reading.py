@@ -32,8 +32,8 @@ def read_labels(data_dir: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 def read_objects(data_dir: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The number of the record (K,) int64, the class (K,) int64 and the box (K, 4) float32 of each object of a split.
 
-    Boxes are xmin, ymin, xmax, ymax, relative 0..1. ValueError, with file and record, for a record that is damaged there; its checksum is of its image too and is not
-    compared.
+    Boxes are xmin, ymin, xmax, ymax, relative 0..1. ValueError, with file and record, for a record that is damaged
+    there; its checksum is of its image too and is not compared.
     """
     description = records.read_description(data_dir)
     found = index.read_index(data_dir, split, description)
@@ -65,7 +65,7 @@ def _check(labels: list[int], boxes: list[float], num_classes: int) -> None:
 
 
 def _objects_of(file: BinaryIO, offset: int, num_bytes: int) -> tuple[list[int], list[float]]:
-    """Labels (K) and boxes (4 K) of the record whose frame begins at an offset of a file; ValueError if it is damaged."""
+    """Labels (K) and boxes (4 K) of the record whose frame begins at an offset of a file; ValueError if damaged."""
     begin, end = offset + tfrecord.HEAD_BYTES, offset + num_bytes - tfrecord.TAIL_BYTES
     file.seek(begin)
     head = file.read(min(HEAD_BYTES, end - begin))

@@ -73,7 +73,7 @@ def read_of_any_channels(model: DarknetModel, path: str) -> Loaded:
     """
     (channels,) = set(CHANNELS) - {model.network.channels}
     other = dataclasses.replace(model.network, channels=channels)
-    own_fit, other_fit = (_find_fit(network, path) for network in (model.network, other))
+    own_fit, other_fit = (find_fit(network, path) for network in (model.network, other))
     if not other_fit or own_fit == WHOLE or (own_fit and channels == GREY):
         return read(model, path, allow_different_head=True)
     if own_fit and other_fit != WHOLE:
@@ -88,7 +88,7 @@ def read_of_any_channels(model: DarknetModel, path: str) -> Loaded:
     return dataclasses.replace(loaded, note=copied.note)
 
 
-def _find_fit(network: Network, path: str) -> str:
+def find_fit(network: Network, path: str) -> str:
     """How a .weights file fits a network by its length: WHOLE, PART (of it, or with another head), or ''."""
     try:
         length = storage.size(path)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from yolo.data import records
 from yolo.geometry.letterbox import STRETCH
+from yolo.recipes import AUTO
 from yolo.training.config import BALANCED, PHOTO, STORED, SYNCHRONIZED, TrainConfig
 from yolo.training.distribution import HostCollective
 from yolo.training.memory import check_memory
@@ -20,6 +21,8 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     unresolved = [name for name in RESOLVED if getattr(config, name) is None]
     if unresolved:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
+    if config.recipe == AUTO and not config.base_recipe:
+        raise ValueError(f'recipe={AUTO!r}: call yolo.training.auto.choose(config, ...) before resolve')
     if config.class_weights == BALANCED and not config.class_loss_weights:
         raise ValueError('class_loss_weights: none; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:

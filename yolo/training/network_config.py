@@ -38,11 +38,14 @@ class NetworkConfig:
         'yolov2-voc',
         "Values for all settings that say how to train. yolov2-voc: the paper's; notebook: the Keras notebook's; "
         'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
-        'weights. A flag overrides the value of its setting.',
+        'weights; auto: chooses among these, network, batch and steps by the records and the devices, and says why. A '
+        'flag overrides the value of its setting.',
         group=RUN,
         choices=recipes.NAMES,
         may_change=True,
     )
+    # what --recipe=auto is built on
+    base_recipe: str = recorded('', choices=('', *recipes.NAMES), may_change=True)
     classes: tuple[str, ...] = recorded(())
     anchors: tuple[tuple[float, float], ...] = recorded(())  # w, h in grid cells
     image_size: tuple[int, int] = recorded((0, 0))  # height, width of the network's images in pixels

@@ -67,9 +67,10 @@ def _training(config: TrainConfig, num_images: int) -> str:
     epochs = config.num_steps * config.batch_size / num_images
     sampling = ', balanced sampling' if config.sampling == BALANCED else ''
     weights = ', balanced class weights' if config.class_weights == BALANCED else ''
+    recipe = f'{config.recipe} ({config.base_recipe})' if config.base_recipe else config.recipe
     grey = ', of the colours only brightness changes' if config.channels == GREY and config.augment else ''
     return (
-        f'recipe {config.recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
+        f'recipe {recipe}, {config.loss} loss, {config.optimizer} at rate {config.learning_rate:g} '
         f'({config.lr_schedule}), {config.num_steps:,} steps of {config.batch_size} images ({epochs:,.1f} epochs)'
         f'{sampling}{weights}{grey}'
     )

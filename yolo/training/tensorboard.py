@@ -1,5 +1,6 @@
 """Evaluations, pictures, precision-recall curves and a profile for TensorBoard (progress.py writes the losses)."""
 
+import contextlib
 import itertools
 import posixpath
 
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.pr_curve import metadata
 
+from yolo import storage
 from yolo.data import grey, pipeline
 from yolo.data.draw import draw_detections
 from yolo.evaluation.voc_ap import AveragePrecision
@@ -31,6 +33,20 @@ def write_evaluation(config: TrainConfig, predict, metrics: dict, curves: Averag
             about = metadata.create_summary_metadata(name, 'precision over recall', NUM_THRESHOLDS)
             tf.summary.write(f'precision_recall/{name}', precision_recall_table(curves, number), metadata=about)
     write_pictures(config, predict, config.eval_split, writer, step)
+
+
+def read_curve(model_dir: str) -> list[tuple[int, float]]:
+    """The evaluations of a run so far: steps, and mAP (area) on --eval_split; [] if it has written none."""
+    points: dict[int, float] = {}
+    folder = posixpath.join(model_dir, 'tensorboard')
+    names = storage.names(folder) if storage.is_folder(folder) else []
+    for path in sorted(posixpath.join(folder, name) for name in names if 'tfevents' in name):
+        with contextlib.suppress(tf.errors.DataLossError):  # the last record of a run that was killed
+            for event in tf.compat.v1.train.summary_iterator(path):
+                for value in event.summary.value:
+                    if value.tag == 'map_area':
+                        points[event.step] = float(tf.make_ndarray(value.tensor))
+    return sorted(points.items())
 
 
 def precision_recall_table(curves: AveragePrecision, class_index: int) -> np.ndarray:

@@ -1,8 +1,16 @@
-"""How long a run will take, from its first timed steps."""
+"""How long a run will take: from its first timed steps, or from some that are timed before it begins."""
 
+import time
+
+import keras
+import tensorflow as tf
 from absl import logging
 
+from yolo.recipes import AUTO
+from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig
+from yolo.training.state import make_state
+from yolo.training.step import make_accumulators, make_steps
 
 TIMED_STEPS = 10
 LONG = 2 * 24 * 3600  # seconds
@@ -39,18 +47,39 @@ class StepTimer:
             logging.warning('%s', format_warning(self.config, seconds_left, self.has_accelerator))
 
 
+def measure_speed(config: TrainConfig, strategy: tf.distribute.Strategy, size: tuple[int, int]) -> float:
+    """Images/s of ten training steps at a size (height, width), of a resolved run and a state that is thrown away.
+
+    The first step, in which the graph is compiled, is not timed. tf.errors.ResourceExhaustedError where a device has
+    not enough memory.
+    """
+    keras.utils.set_random_seed(config.seed)
+    state = make_state(config, strategy)
+    take_steps = make_steps(state, config, strategy, size, make_accumulators(state, config, strategy))
+    batches = iter(distribute_batches(config, strategy, 0))
+    take_steps(batches, 0, 1)[0].numpy()
+    since = time.perf_counter()
+    metrics = [take_steps(batches, step, 1)[0] for step in range(1, TIMED_STEPS + 1)]
+    metrics[-1].numpy()  # waits for the device
+    return TIMED_STEPS * config.batch_size / (time.perf_counter() - since)
+
+
 def format_estimate(seconds_left: float, images_per_second: float) -> str:
-    """As `about 3 h 20 min left at 14.2 images/s`; days and hours where it is more than two days."""
-    if seconds_left < 60:
-        return f'less than a minute left at {images_per_second:.1f} images/s'
-    if seconds_left > LONG:
-        days, hours = divmod(round(seconds_left / 3600), 24)
+    """As `about 3 h 20 min left at 14.2 images/s`."""
+    return f'{format_duration(seconds_left)} left at {images_per_second:.1f} images/s'
+
+
+def format_duration(seconds: float) -> str:
+    """As `about 3 h 20 min`; days and hours where it is more than two days."""
+    if seconds < 60:
+        return 'less than a minute'
+    if seconds > LONG:
+        days, hours = divmod(round(seconds / 3600), 24)
         parts = [(days, 'days'), (hours, 'h')]
     else:
-        hours, minutes = divmod(round(seconds_left / 60), 60)
+        hours, minutes = divmod(round(seconds / 60), 60)
         parts = [(hours, 'h'), (minutes, 'min')]
-    duration = ' '.join(f'{number:,} {unit}' for number, unit in parts if number)
-    return f'about {duration} left at {images_per_second:.1f} images/s'
+    return 'about ' + ' '.join(f'{number:,} {unit}' for number, unit in parts if number)
 
 
 def format_warning(config: TrainConfig, seconds_left: float, has_accelerator: bool) -> str:
@@ -62,7 +91,7 @@ def format_warning(config: TrainConfig, seconds_left: float, has_accelerator: bo
         ways.append('use --model=yolov2-tiny')
     height, width = config.image_size
     ways.append(f'write the records with a smaller --image_size than {width} x {height}')
-    if config.recipe not in ('small-data', 'finetune'):
+    if config.recipe not in ('small-data', 'finetune', AUTO):
         ways.append('for a few hundred images use --recipe=small-data')
     days = seconds_left / (24 * 3600)
     return f'this run will take about {days:,.0f} days. To make it shorter: {"; or ".join(ways)}'

@@ -103,6 +103,7 @@ def test_labels_are_read_without_the_images(tmp_path):
     folder = write_records(tmp_path, num_images=11)
     description = records.read_description(folder)
     expected: list[tuple[int, int]] = []
+    boxes: list[list[float]] = []
     number = 0
     for path in records.shard_paths(folder, 'train', description):
         data = pathlib.Path(path).read_bytes()
@@ -110,12 +111,14 @@ def test_labels_are_read_without_the_images(tmp_path):
             for serialized in tfrecord.unframe(file, path):
                 record = records.deserialize(serialized)
                 expected += [(number, int(label)) for label in record.labels]
+                boxes += record.boxes.tolist()
                 data = data.replace(record.image, bytes(len(record.image)))  # of which nothing can be read
                 number += 1
         pathlib.Path(path).write_bytes(data)
     owners, labels = label_reading.read_labels(folder, 'train')
     assert number == 11
     assert list(zip(owners.tolist(), labels.tolist(), strict=True)) == expected
+    assert label_reading.read_objects(folder, 'train')[2].tolist() == boxes
     repeats, of_classes = label_reading.read_repeats(folder, 'train', threshold=1.0)
     shares = [len({i for i, label in expected if label == k}) / 11 for k in range(2)]
     np.testing.assert_allclose(of_classes, [math.sqrt(1 / share) for share in shares])
@@ -134,7 +137,12 @@ def test_labels_of_records_whose_features_are_in_another_order(tmp_path, order_o
     assert records.deserialize(serialized).image == image
     (tmp_path / 'file').write_bytes(b'before' + tfrecord.frame(serialized))
     with open(tmp_path / 'file', 'rb') as file:
-        assert label_reading._labels_of(file, 6, 16 + len(serialized)) == [1, 0, 1]
+        assert label_reading._objects_of(file, 6, 16 + len(serialized)) == ([1, 0, 1], [0.0] * 12)
+
+
+def test_objects_without_a_box_each_are_refused():
+    with pytest.raises(ValueError, match='2 objects have boxes of 4 numbers'):
+        label_reading._check([0, 1], [0.0, 0.0, 1.0, 1.0], 2)
 
 
 def test_damage_is_named_with_its_record(tmp_path):

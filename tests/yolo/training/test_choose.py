@@ -1,0 +1,186 @@
+"""The rules of --recipe=auto on constructed data and devices."""
+
+import dataclasses
+
+import pytest
+
+from yolo.training import choose
+from yolo.training.choose import Choice, Data, Device, batch_size, better_size, choose_network, choose_steps
+from yolo.training.config import TrainConfig
+from yolo.training.explain import explain
+
+CPU, GPU = Device('1 CPU'), Device('1 GPU', is_accelerator=True)
+BCCD = Data(292, 3941, (256, 256), 3, ('trainval', 'test'), {'Platelets': 17.4, 'RBC': 52.0, 'WBC': 93.0})
+RACCOONS = Data(160, 173, (320, 320), 1, ('train', 'test'), {'raccoon': 180.0})
+VOC = Data(16551, 40058, (416, 416), 20, ('trainval', 'test'), {'bottle': 61.0, 'cat': 240.0})
+TINY = Data(12, 20, (256, 256), 2, ('train', 'val', 'test'), {'a': 40.0})
+
+
+def chosen(data: Data, device: Device, speed: float = 14.0, weights_of=(), **given) -> Choice:
+    """What the rules choose where the device takes `speed` images/s, and three quarters of that with multi-scale."""
+    choice = choose_network(data, device, weights_of, given)
+    kinds = [given['multi_scale']] if 'multi_scale' in given else [False, True]
+    return choose_steps(choice, data, device, {kind: speed * (0.75 if kind else 1) for kind in kinds}, given)
+
+
+def test_blood_cells_on_two_cores():
+    choice = chosen(BCCD, CPU)
+    assert choice.base == choose.FROM_SCRATCH
+    assert choice.values == {
+        'train_split': 'trainval',
+        'eval_split': 'test',
+        'eval_every': 0,  # a single one, so that test images choose nothing
+        'model': 'yolov2-tiny',
+        'batch_size': 8,
+        'num_steps': 2000,
+        'multi_scale': True,
+    }
+
+
+def test_the_values_are_settings():
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    for data, device, given in ((BCCD, CPU, {}), (VOC, GPU, {}), (TINY, CPU, {'max_hours': 0.01})):
+        choice = chosen(data, device, **given)
+        assert set(choice.values) <= names
+        assert set(choice.values) <= set(choice.reasons)
+        TrainConfig(**choice.values)
+
+
+def test_raccoons_from_scratch_and_from_weights():
+    assert chosen(RACCOONS, CPU, 9.0).values['num_steps'] == 1500  # 12,000 images
+    choice = chosen(RACCOONS, CPU, 4.0, ('yolov2-tiny', 0.5), init_weights='runs/bccd')
+    assert choice.base == choose.FROM_WEIGHTS
+    assert choice.values['num_steps'] == 750
+    assert not choice.values['multi_scale']
+    assert 'augment' not in choice.values  # the weights know already what an image is
+    assert (choice.values['model'], choice.values['width']) == ('yolov2-tiny', 0.5)
+    assert choice.values['train_split'] == 'train'  # there is no trainval
+
+
+def test_voc_on_a_gpu():
+    choice = chosen(VOC, GPU, 500.0)
+    assert (choice.values['model'], choice.values['batch_size'], choice.values['multi_scale']) == ('yolov2', 64, True)
+    seen = choice.values['num_steps'] * 64
+    assert 40 * VOC.num_images < seen <= 300 * VOC.num_images
+    assert seen <= 8 * 3600 * 500
+    # The paper's recipe detects nothing where it begins with random weights and has few steps.
+    assert choice.base == choose.FROM_SCRATCH
+    assert chosen(VOC, GPU, 500.0, init_weights='darknet19.conv.23').base == choose.MANY_IMAGES
+    assert chosen(VOC, CPU, init_weights='darknet19.conv.23').base == choose.FROM_WEIGHTS
+
+
+def test_voc_on_two_cores_takes_what_fits():
+    choice = chosen(VOC, CPU)
+    assert choice.values['model'] == 'yolov2-tiny'
+    assert choice.values['num_steps'] * choice.values['batch_size'] <= 4 * 3600 * 14 * 0.75
+    assert choice.reasons['num_steps'] == 'as many as fit into 4 h at this speed; 662,040 images would be better'
+
+
+def test_a_gpu_trains_few_images_for_longer():
+    choice = chosen(BCCD, GPU, 2000.0)
+    assert choice.values['num_steps'] == 8000  # four times 16,000 images; eight times would be 438 epochs
+    assert choice.values['model'] == 'yolov2-tiny'
+
+
+def test_a_split_for_validation_is_evaluated_during_the_run():
+    values = chosen(TINY, CPU).values
+    assert (values['train_split'], values['eval_split']) == ('train', 'val')
+    assert values['eval_every'] == values['num_steps'] // 8
+    assert chosen(dataclasses.replace(TINY, splits=('all',)), CPU).values['eval_split'] == ''
+    assert chosen(BCCD, CPU, eval_split='test').values['eval_every'] == 250  # as it was asked for
+    assert chosen(BCCD, CPU, eval_split='').values['eval_every'] == 0
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('model', 'yolov2'),
+        ('batch_size', 3),
+        ('num_steps', 123),
+        ('multi_scale', False),
+        ('eval_every', 7),
+        ('train_split', 'test'),
+        ('eval_split', 'trainval'),
+    ],
+)
+def test_a_flag_wins_and_the_reason_says_so(name, value):
+    choice = chosen(BCCD, CPU, **{name: value})
+    assert choice.values[name] == value
+    assert choice.reasons[name] == f'as --{name} says'
+
+
+def test_a_short_run_is_neither_multi_scale_nor_augmented():
+    short = chosen(BCCD, CPU, max_hours=0.1).values
+    assert short['num_steps'] * 8 <= 0.1 * 3600 * 14
+    assert (short['multi_scale'], short['augment']) == (False, False)
+    assert chosen(BCCD, CPU, max_hours=0.1, augment=True).values['augment']
+    longer = chosen(BCCD, CPU, epochs=40).values
+    assert longer['num_steps'] == 1460
+    assert 'augment' not in longer
+
+
+def test_more_time_gives_more_steps_up_to_300_times_each_image():
+    steps = [chosen(BCCD, CPU, max_hours=hours).values['num_steps'] for hours in (0.05, 0.1, 0.5, 1, 2, 8, 100)]
+    assert steps == sorted(steps)
+    assert steps[0] < steps[-1] <= 300 * 292 / 8
+
+
+def test_more_images_or_classes_never_give_fewer_images_to_see():
+    seen = [
+        choose.least_images(dataclasses.replace(VOC, num_images=n, num_classes=c), False)
+        for n, c in ((10, 1), (10, 2), (292, 3), (640, 5), (4000, 20), (16551, 20))
+    ]
+    assert seen == sorted(seen)
+    assert seen[2] == 16_000  # what is known to be good for blood cells
+
+
+@pytest.mark.parametrize(
+    ('num_images', 'replicas', 'expected'),
+    [(1, 1, 8), (1999, 1, 8), (2000, 1, 16), (4000, 1, 32), (8000, 1, 64), (10**6, 1, 64), (292, 3, 9), (292, 16, 16)],
+)
+def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, expected):
+    assert batch_size(num_images, replicas) == expected
+
+
+def test_a_large_batch_is_halved_rather_than_take_few_steps():
+    data = dataclasses.replace(VOC, num_images=4000)
+    values = chosen(data, CPU, max_hours=1).values
+    assert (values['batch_size'], values['num_steps']) == (16, 2100)
+    values = chosen(data, CPU, max_hours=1, batch_size=32).values  # too few steps for several image sizes
+    assert (values['multi_scale'], values['num_steps']) == (False, 1400)
+
+
+def test_larger_images_for_objects_of_less_than_24_pixels():
+    assert better_size(BCCD) == 384  # 17.4 pixels at 256
+    assert better_size(RACCOONS) == 0
+    assert better_size(dataclasses.replace(BCCD, sides={'dot': 2.0})) == 512  # no more than twice as large
+    assert better_size(dataclasses.replace(BCCD, sides={})) == 0
+
+
+def test_five_lines_say_why():
+    choice = chosen(BCCD, CPU).adding('subdivisions', 2, 'by the memory of a device', {})
+    lines = explain(choice, BCCD, CPU, [192, 224, 384], 10.0)
+    assert lines == [
+        'data: 292 images of trainval, 3,941 objects of 3 classes, whose typical sides are 17 (Platelets) to 93 (WBC) '
+        'pixels',
+        'recipe: small-data (random weights); evaluated on test',
+        'network: yolov2-tiny (no GPU or TPU), 256 x 256 pixels as the records; --image_size=384 in preprocessing '
+        'would be better for Platelets, at 2.2 times the time',
+        'steps: 2,000 of 8 images (by the number of images), each image 54.8 times (10,000 images and 2,000 a class); '
+        '192 to 384 pixels (1,500 steps or more), in 2 parts (by the memory of a device)',
+        'time: about 27 min and the evaluations, at 10.0 images/s, by ten timed steps on 1 CPU',
+    ]
+
+
+def test_the_lines_of_a_short_run_of_one_class():
+    choice = chosen(RACCOONS, CPU, num_steps=10).adding('subdivisions', 1, 'by the memory of a device', {})
+    data, _, network, steps, time = explain(choice, RACCOONS, CPU, [320], None)
+    assert data.endswith('173 objects of 1 class, whose typical sides are 180 (raccoon) pixels')
+    assert network.endswith('320 x 320 pixels as the records')
+    assert steps.startswith(
+        'steps: 10 of 8 images (by the number of images), each image 0.5 times (as --num_steps says)'
+    )
+    assert steps.endswith(
+        'one image size (others take 1,500 steps), not augmented (fewer than 750 steps from random weights)'
+    )
+    assert time == 'time: said after ten steps'

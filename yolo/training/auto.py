@@ -1,0 +1,203 @@
+"""--recipe=auto: reads the records, times ten steps, and chooses the settings of a run by the rules of `choose`.
+
+The choice is made before the run begins, and `config.json` has it as any other setting: a run that goes on, on whatever
+device, takes what was chosen at its start.
+"""
+
+import dataclasses
+import json
+import math
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from yolo import storage
+from yolo.data import folds, label_reading, records
+from yolo.models import architectures, model_folder, weights
+from yolo.recipes import AUTO, RECIPES
+from yolo.training import distribution, errors, memory, recipes, resolve, time_estimate
+from yolo.training.choose import Choice, Data, Device, are_steps_given, choose_network, choose_steps
+from yolo.training.config import TrainConfig
+from yolo.training.config_file import CONFIG, read_config
+from yolo.training.explain import explain
+
+# What the rules may choose beside the values of a recipe.
+CHOSEN = (
+    'train_split',
+    'eval_split',
+    'eval_every',
+    'model',
+    'width',
+    'batch_size',
+    'subdivisions',
+    'num_steps',
+    'multi_scale',
+    'augment',
+)
+MOST_PARTS = 16  # of a batch
+
+
+def choose(
+    given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: bool = False, overwrite: bool = False
+) -> TrainConfig:
+    """The settings of a run of --recipe=auto, not resolved yet; says in five lines of the log why.
+
+    given: settings by name, which are kept as they are; data_dir is needed. overwrite: whether a run that is in
+    model_dir is to be removed; else what was chosen for it is taken again. All processes of a run call this.
+    """
+    if not given.get('data_dir'):
+        raise ValueError(f'--recipe={AUTO} chooses by the records: give --data_dir')
+    collective = distribution.HostCollective(strategy)
+    before = None if overwrite or not collective.is_chief else _chosen_before(given.get('model_dir') or '')
+    if collective.from_chief(float(before is not None)):
+        chosen, lines = before or {}, [f'as chosen at the start of the run, see {CONFIG}']
+    else:
+        chosen, lines = _choose(given, strategy, on_tpu)
+    chosen = json.loads(collective.gather(json.dumps(chosen).encode())[0])  # that of the first process, in all
+    for line in lines:
+        logging.info('%s: %s', AUTO, line)
+    chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    base = chosen.pop('base_recipe')
+    settings = {**chosen, **given, 'recipe': AUTO, 'base_recipe': base}
+    return dataclasses.replace(recipes.apply(base), **settings)
+
+
+def _chosen_before(model_dir: str) -> dict[str, Any] | None:
+    """What was chosen for the run in a folder; None if there is none, or one of another recipe."""
+    if not model_dir or not storage.exists(posixpath.join(model_dir, CONFIG)):
+        return None
+    config = read_config(model_dir)
+    if config.recipe != AUTO:
+        return None
+    names = {'base_recipe', *CHOSEN, *RECIPES.get(config.base_recipe, {})}
+    return {name: getattr(config, name) for name in sorted(names)}
+
+
+def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: bool) -> tuple[dict, list[str]]:
+    """The chosen settings by name, with base_recipe, and five lines that say why."""
+    device = _device(strategy)
+    description = records.read_description(given['data_dir'])
+    data = read_data(given)
+    weights_of = _network_of_weights(given, description)
+    choice = choose_network(data, device, weights_of, given)
+    if 'sizes' in given and 'multi_scale' not in given:
+        given = {**given, 'multi_scale': True}  # with which these sizes go
+    kinds = [given['multi_scale']] if 'multi_scale' in given else [False, True]
+    configs = {kind: _resolved(choice, given, kind, device, on_tpu) for kind in kinds}
+    largest = configs[kinds[-1]]
+    with errors.clear_errors(largest, strategy):
+        pixels, parts = _measure(largest, strategy, device, given)
+    speeds = {kind: pixels / _mean_pixels(each) for kind, each in configs.items()} if pixels else {}
+    before = choice.values['batch_size']
+    choice = choose_steps(choice, data, device, speeds, given)
+    parts = max(1, parts * choice.values['batch_size'] // before)
+    choice = choice.adding('subdivisions', parts, 'by the memory of a device', given)
+    is_multi_scale = choice.values['multi_scale']
+    longer_sides = [max(size) for size in configs[is_multi_scale].sizes]
+    lines = explain(choice, data, device, longer_sides, speeds.get(is_multi_scale))
+    return {**RECIPES[choice.base], **choice.values, 'base_recipe': choice.base}, lines
+
+
+def read_data(given: Mapping[str, Any]) -> Data:
+    """What the rules know of the records of a folder; given: data_dir, and train_split, folds, fold if they are."""
+    folder = given['data_dir']
+    description = records.read_description(folder)
+    splits = tuple(name for name, split in description.splits.items() if split.num_images)
+    if not splits:
+        raise ValueError(f'{folder!r} has no images to train on')
+    name = given.get('train_split') or ('trainval' if 'trainval' in splits else splits[0])
+    split = description.split(name)
+    _, labels, boxes = label_reading.read_objects(folder, name)
+    height, width = description.image_size
+    sides = np.sqrt(
+        np.maximum(0, boxes[:, 2] - boxes[:, 0]) * np.maximum(0, boxes[:, 3] - boxes[:, 1]) * width * height
+    )
+    return Data(
+        folds.num_trained_on(split.num_images, given.get('fold', 0), given.get('folds', 1)),
+        split.num_objects,
+        description.image_size,
+        len(description.classes),
+        splits,
+        {
+            class_name: float(np.median(sides[labels == k]))
+            for k, class_name in enumerate(description.classes)
+            if np.any(labels == k)
+        },
+    )
+
+
+def _device(strategy: tf.distribute.Strategy) -> Device:
+    has_accelerator = any(device.device_type != 'CPU' for device in tf.config.list_logical_devices())
+    return Device(distribution.describe(strategy), has_accelerator, strategy.num_replicas_in_sync)
+
+
+def _network_of_weights(given: Mapping[str, Any], description: records.Description) -> tuple:
+    """Name and width of the network that --init_weights is of; () if there is no such flag, or it does not show."""
+    path = given.get('init_weights', '')
+    if not path:
+        return ()
+    is_checkpoint = model_folder.CHECKPOINT.fullmatch(posixpath.basename(path))
+    folder = posixpath.dirname(posixpath.dirname(path)) if is_checkpoint else path
+    if storage.exists(posixpath.join(folder, CONFIG)):
+        config = read_config(folder)
+        return config.model, config.width
+    if storage.is_folder(path):
+        return ()
+    about = len(description.classes), description.anchors, 1.0, description.image_size, description.channels
+    fitting = [name for name in architectures.MODELS if weights.find_fit(architectures.build_spec(name, *about), path)]
+    return (fitting[0], 1.0) if len(fitting) == 1 else ()
+
+
+def _resolved(choice: Choice, given: Mapping[str, Any], multi_scale: bool, device: Device, on_tpu: bool) -> TrainConfig:
+    """The settings so far, with every value filled in, for a step that is timed."""
+    values = {**choice.values, **given, 'multi_scale': multi_scale, 'recipe': choice.base}
+    return resolve.resolve(recipes.apply(**values), device.replicas, on_tpu)
+
+
+def _mean_pixels(config: TrainConfig) -> float:
+    return sum(map(math.prod, config.sizes)) / len(config.sizes)
+
+
+def _measure(
+    config: TrainConfig, strategy: tf.distribute.Strategy, device: Device, given: Mapping[str, Any]
+) -> tuple[float | None, int]:
+    """Pixels/s of training steps, and the parts of a batch with which one fits into the memory of a device.
+
+    None where no steps are timed: where their number is given, and memory need not be tried.
+    """
+    of_each = config.batch_size // device.replicas
+    counts = [number for number in range(1, min(of_each, MOST_PARTS) + 1) if of_each % number == 0]
+    tried = [
+        dataclasses.replace(config, subdivisions=n)
+        for n in ([given['subdivisions']] if 'subdivisions' in given else counts)
+    ]
+    if device.is_accelerator:
+        return _try(tried, strategy)
+    there = memory.of_each_device(strategy) or 0
+    fits = [each for each in tried if memory.on_each_device(each, strategy).likely <= there]
+    chosen = (fits or tried[-1:])[0]
+    if are_steps_given(given):
+        return None, chosen.subdivisions
+    memory.check_memory(chosen, strategy)
+    size = config.image_size
+    return time_estimate.measure_speed(chosen, strategy, size) * math.prod(size), chosen.subdivisions
+
+
+def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tuple[float, int]:
+    """The same with the first settings whose steps of the largest images a GPU or TPU has the memory for.
+
+    How much it has is only known by trying.
+    """
+    size = memory.largest_size(configs[0])
+    for config in configs[:-1]:
+        try:
+            return time_estimate.measure_speed(config, strategy, size) * math.prod(size), config.subdivisions
+        except tf.errors.ResourceExhaustedError:
+            if distribution.num_workers(strategy) > 1:  # the others go on
+                raise
+            logging.info('%s: a step in %d parts needs more memory than there is', AUTO, config.subdivisions)
+    return time_estimate.measure_speed(configs[-1], strategy, size) * math.prod(size), configs[-1].subdivisions

@@ -1,0 +1,242 @@
+"""The rules of --recipe=auto: from what is known of data and device to the settings of a run, each with its reason.
+
+They are made to be simple, and to ask for more where there is more: images, classes, speed. What a rule does not choose
+has the value of the recipe that the choice is built on. A setting that is given is kept by every rule.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from yolo.geometry.image_sizes import STRIDE
+
+# The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
+# a GPU or TPU.
+FROM_SCRATCH, FROM_WEIGHTS, MANY_IMAGES = 'small-data', 'finetune', 'yolov2-voc'
+MANY = 8000  # images
+LARGE_NETWORK_IMAGES = 2000  # from which on yolov2 is worth its time
+
+IMAGES_PER_BATCH = 125  # images of the data for each of a batch
+SMALLEST_BATCH, LARGEST_BATCH = 8, 64
+FEW_STEPS = 2000  # with less, a smaller batch gives more
+
+# How many images a network sees in its training.
+AT_LEAST, FOR_EACH_CLASS, AT_LEAST_EPOCHS, MOST_EPOCHS = 10_000, 2000, 40, 300
+SHARE_FROM_WEIGHTS = 0.5  # of these, where the first weights are trained ones
+HOUR = 3600  # seconds
+PATIENCE = {False: 0.5 * HOUR, True: 8 * HOUR}  # for more than the least: without and with a GPU or TPU
+LIMIT = {False: 4 * HOUR, True: 24 * HOUR}  # for the least
+SHARE_OF_MAX_HOURS = 0.9  # of --max_hours; the rest is for the start, the evaluations and an estimate that was too low
+
+MULTI_SCALE_STEPS = 1500  # from which on another size every ten steps helps
+AUGMENT_STEPS = 750  # from which on augmentation helps a network with random weights
+SMALL_SIDE = 24  # pixels: smaller objects need larger images
+VALIDATION = ('val', 'valid', 'validation', 'dev')
+EVALUATIONS = 8  # of a run, on a split for validation
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What the rules know of the records.
+
+    num_images: to train on; image_size: height, width of the network's images; splits: names of those with images, in
+    order; sides: by class, the median side (root of the area) of its objects in pixels of such an image.
+    """
+
+    num_images: int
+    num_objects: int
+    image_size: tuple[int, int]
+    num_classes: int
+    splits: tuple[str, ...]
+    sides: Mapping[str, float]
+
+    @property
+    def smallest(self) -> str:
+        """The class with the smallest objects, '' without objects."""
+        return min(self.sides, key=lambda name: self.sides[name], default='')
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What the rules know of the devices: replicas, in words what they are, whether they are faster than CPUs."""
+
+    name: str
+    is_accelerator: bool = False
+    replicas: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Settings by name, and the reason for each in words; base: the recipe that has the others."""
+
+    base: str
+    values: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+    def adding(self, name: str, value: Any, reason: str, given: Mapping[str, Any]) -> 'Choice':
+        """With one more setting, unless it is given."""
+        if name in given:
+            value, reason = given[name], f'as --{name} says'
+        values, reasons = {**self.values, name: value}, {**self.reasons, name: reason}
+        return dataclasses.replace(self, values=values, reasons=reasons)
+
+
+def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapping[str, Any]) -> Choice:
+    """Recipe, splits, network and batch: all that is chosen before the time of a step is known.
+
+    weights_of: name and width of the network that --init_weights is of, () if that is not known.
+    """
+    if not given.get('init_weights'):
+        base, why = FROM_SCRATCH, 'random weights'
+    elif device.is_accelerator and data.num_images >= MANY:
+        base, why = MANY_IMAGES, f'trained weights, {MANY:,} images or more, and a GPU or TPU'
+    else:
+        base, why = FROM_WEIGHTS, 'trained weights'
+    choice = Choice(base, {}, {'recipe': why})
+    choice = _with_splits(choice, data, given)
+    if weights_of and given.get('model', weights_of[0]) == weights_of[0]:
+        model, why = weights_of[0], 'the network of --init_weights'
+        choice = choice.adding('width', weights_of[1], why, given)
+    elif not device.is_accelerator:
+        model, why = 'yolov2-tiny', 'no GPU or TPU'
+    elif data.num_images < LARGE_NETWORK_IMAGES:
+        model, why = 'yolov2-tiny', f'fewer than {LARGE_NETWORK_IMAGES:,} images'
+    else:
+        model, why = 'yolov2', f'{LARGE_NETWORK_IMAGES:,} images or more on a GPU or TPU'
+    choice = choice.adding('model', model, why, given)
+    return choice.adding('batch_size', batch_size(data.num_images, device.replicas), 'by the number of images', given)
+
+
+def _with_splits(choice: Choice, data: Data, given: Mapping[str, Any]) -> Choice:
+    """The split to train on, and one to evaluate on: for validation during the run, or another once, at its end."""
+    train = given.get('train_split') or ('trainval' if 'trainval' in data.splits else data.splits[0])
+    choice = choice.adding('train_split', train, 'the first split', given)
+    others = [name for name in data.splits if name != train]
+    validation = next((name for name in others if name in VALIDATION), '')
+    return choice.adding('eval_split', validation or next(iter(others), ''), 'another split', given)
+
+
+def batch_size(num_images: int, replicas: int = 1) -> int:
+    """Images a step: 8 for few images, up to 64 for 8,000; the same number for each replica."""
+    least = _smallest_batch(replicas)
+    batch = least
+    while 2 * batch <= max(least, LARGEST_BATCH) and 2 * batch * IMAGES_PER_BATCH <= num_images:
+        batch *= 2
+    return batch
+
+
+def _smallest_batch(replicas: int) -> int:
+    return math.ceil(SMALLEST_BATCH / replicas) * replicas
+
+
+def least_images(data: Data, from_weights: bool) -> int:
+    """How many images a network has to see at least in its training.
+
+    10,000 and 2,000 for each class, or each image 40 times if that is more; half of it from trained weights.
+    """
+    least = max(AT_LEAST + FOR_EACH_CLASS * data.num_classes, AT_LEAST_EPOCHS * data.num_images)
+    return int(least * SHARE_FROM_WEIGHTS) if from_weights else least
+
+
+def images_to_see(data: Data, from_weights: bool, speed: float, patience: float, limit: float) -> int:
+    """How many images a network sees in its training, with `speed` images/s.
+
+    The least; twice, four times ... as many where that takes no longer than `patience` seconds and shows no image more
+    than 300 times; fewer where they take longer than `limit` seconds.
+    """
+    seen = least_images(data, from_weights)
+    most = min(max(seen, MOST_EPOCHS * data.num_images), patience * speed)
+    while 2 * seen <= most:
+        seen *= 2
+    return max(1, min(seen, int(limit * speed)))
+
+
+def choose_steps(
+    choice: Choice, data: Data, device: Device, speeds: Mapping[bool, float], given: Mapping[str, Any]
+) -> Choice:
+    """Steps, their batch, image sizes, augmentation and evaluations, once the speed of the device is known.
+
+    speeds: images/s without (False) and with (True) multi-scale training, not needed where the steps are given.
+    """
+    if are_steps_given(given):
+        steps, why = _given_steps(choice, data, given)
+        choice = choice.adding('num_steps', steps, why, {})
+        is_multi_scale = given.get('multi_scale', steps >= MULTI_SCALE_STEPS)
+    else:
+        plans = {kind: _plan(choice, data, device, speed, given) for kind, speed in speeds.items()}
+        is_multi_scale = given.get('multi_scale', True in plans and plans[True][1] >= MULTI_SCALE_STEPS)
+        batch, steps, why = plans[is_multi_scale]
+        choice = choice.adding('batch_size', batch, choice.reasons['batch_size'], given)
+        choice = choice.adding('num_steps', steps, why, given)
+    why = f'{MULTI_SCALE_STEPS:,} steps or more' if is_multi_scale else f'others take {MULTI_SCALE_STEPS:,} steps'
+    choice = choice.adding('multi_scale', is_multi_scale, why, given)
+    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS:
+        choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
+    split = choice.values['eval_split']
+    is_validated = split in VALIDATION or 'eval_split' in given
+    every = steps // EVALUATIONS if split and is_validated and steps >= 10 * EVALUATIONS else 0
+    return choice.adding('eval_every', every, 'several for validation, else one at the end', given)
+
+
+def are_steps_given(given: Mapping[str, Any]) -> bool:
+    """Whether there is nothing to choose about the number of steps."""
+    return 'num_steps' in given or 'epochs' in given
+
+
+def _given_steps(choice: Choice, data: Data, given: Mapping[str, Any]) -> tuple[int, str]:
+    if 'num_steps' in given:
+        return given['num_steps'], 'as --num_steps says'
+    return math.ceil(given['epochs'] * data.num_images / choice.values['batch_size']), 'as --epochs says'
+
+
+def _plan(choice: Choice, data: Data, device: Device, speed: float, given: Mapping[str, Any]) -> tuple[int, int, str]:
+    """Batch, steps and why so many, with so many images/s."""
+    times, from_weights = _times(device, given.get('max_hours', 0)), bool(given.get('init_weights'))
+    seen = images_to_see(data, from_weights, speed, *times)
+    batch, steps = _in_steps(seen, choice.values['batch_size'], device.replicas, given)
+    return batch, steps, _why_so_many(data, from_weights, seen, times)
+
+
+def _times(device: Device, max_hours: float) -> tuple[float, float]:
+    """Patience and limit in seconds."""
+    if max_hours:
+        return SHARE_OF_MAX_HOURS * max_hours * HOUR, SHARE_OF_MAX_HOURS * max_hours * HOUR
+    return PATIENCE[device.is_accelerator], LIMIT[device.is_accelerator]
+
+
+def _in_steps(seen: int, batch: int, replicas: int, given: Mapping[str, Any]) -> tuple[int, int]:
+    """Batch and steps for so many images: the batch is halved, down to 8, where there would be few steps."""
+    while 'batch_size' not in given and batch // 2 >= _smallest_batch(replicas) and seen // batch < FEW_STEPS:
+        batch //= 2
+    return batch, _round_down(max(1, seen // batch))
+
+
+def _round_down(number: int) -> int:
+    """To two digits: 2,190 -> 2,100."""
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return number // unit * unit
+
+
+def _why_so_many(data: Data, from_weights: bool, seen: int, times: tuple[float, float]) -> str:
+    least = least_images(data, from_weights)
+    if seen < least:
+        return f'as many as fit into {times[1] / HOUR:.3g} h at this speed; {least:,} images would be better'
+    is_by_images = AT_LEAST_EPOCHS * data.num_images > AT_LEAST + FOR_EACH_CLASS * data.num_classes
+    why = f'each {AT_LEAST_EPOCHS} times' if is_by_images else f'{AT_LEAST:,} images and {FOR_EACH_CLASS:,} a class'
+    why = f'half of {why}, from trained weights' if from_weights else why
+    times_as_many = seen // least
+    return (
+        why
+        if times_as_many == 1
+        else f'{why}; {times_as_many} times that, since it takes under {times[0] / HOUR:.3g} h'
+    )
+
+
+def better_size(data: Data) -> int:
+    """The longer side of images in which typical objects of every class are large enough; 0 if they are."""
+    side = data.sides.get(data.smallest, SMALL_SIDE)
+    if side >= SMALL_SIDE:
+        return 0
+    longer = max(data.image_size)
+    return math.ceil(min(2.0, SMALL_SIDE / side) * longer / STRIDE) * STRIDE
