@@ -35,6 +35,7 @@ MODEL_SETTINGS = (
     'score_threshold',
     'nms_iou',
     'nms_scope',
+    'nms',
     'max_detections',
     'strategy',
     'tpu',
@@ -123,13 +124,21 @@ def write_files(asked: EvalSettings, evaluated, report_dir: str) -> None:
 
 def _other(asked: EvalSettings, report_dir: str):
     """The evaluation to compare with."""
-    from yolo.evaluation import result
+    from yolo.evaluation import compared, result
 
     other = result.read(asked.compare)
-    result.warn_of_short_boxes(asked.compare)
+    compared.warn(asked.compare, None if asked.detections_dir else _thresholds(asked))
     if os.path.abspath(result.folder_of(asked.compare)) == os.path.abspath(report_dir):
         raise ValueError(f'--compare={asked.compare} is where this report goes; give another --report_dir')
     return other
+
+
+def _thresholds(asked: EvalSettings):
+    """What counts as a detection of a model."""
+    from yolo.evaluation.inference import Thresholds
+
+    own = asked.score_threshold, asked.nms_iou, asked.max_detections, asked.nms_scope
+    return Thresholds(*own, nms=asked.nms, match_iou=asked.match_iou)
 
 
 def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
@@ -138,7 +147,7 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
     None in a process that is not the first of several.
     """
     from yolo.data import records
-    from yolo.evaluation import devkit_files, inference, models, record_pictures
+    from yolo.evaluation import devkit_files, models, record_pictures
     from yolo.training import distribution, errors, held_out
 
     description = records.read_description(asked.data_dir)
@@ -146,9 +155,7 @@ def _detect(asked: EvalSettings, devices: Devices) -> tuple | None:
         raise ValueError(f'split {asked.split!r} of {asked.data_dir!r} has no images to evaluate on')
     if asked.write_detections:
         devkit_files.check_names(asked.split, description.classes)
-    thresholds = inference.Thresholds(
-        asked.score_threshold, asked.nms_iou, asked.max_detections, asked.nms_scope, match_iou=asked.match_iou
-    )
+    thresholds = _thresholds(asked)
     numbers = held_out.numbers(asked.model_dir, asked.data_dir, asked.split) if asked.held_out else None
     strategy = devices.make_strategy()
     model = models.load(asked, description, thresholds, strategy)

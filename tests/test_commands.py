@@ -199,7 +199,7 @@ def test_eval_writes_metrics(call, trained):
     assert {'map_11pt', 'map_area', 'per_class', 'num_images', 'thresholds'} <= set(metrics)
     assert metrics['num_images'] == 8
     expected = {'score': 0.01, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
-    assert metrics['thresholds'] == {**expected, 'nms_scope': 'per_class'}
+    assert metrics['thresholds'] == {**expected, 'nms_scope': 'per_class', 'nms': 'greedy'}
     assert metrics['backend'] == 'tensorflow'
     assert set(metrics['per_class']['dark']) == {
         'ap_11pt',
@@ -326,6 +326,23 @@ def test_eval_counts_one_label_an_object_where_all_classes_suppress_each_other(c
         assert metrics['thresholds']['nms_scope'] == scope
         counts[scope] = sum(row['num_detections'] for row in metrics['per_class'].values())
     assert 0 < counts['all_classes'] < counts['per_class']
+
+
+def test_eval_with_means_of_boxes_says_so_against_the_greedy_ones(call, trained, tmp_path):
+    words = (f'--data_dir={trained}/data', f'--model_dir={trained}/run', '--score_threshold=0.001', '--nms_iou=0.1')
+    call('eval', *words, f'--report_dir={tmp_path}/greedy', check=True)
+    more = ('--nms=wbf', f'--report_dir={tmp_path}/wbf', f'--compare={tmp_path}/greedy')
+    _, text = call('eval', *words, *more, check=True)
+    assert 'greedy/metrics.json is of nms=greedy, this evaluation of nms=wbf: the difference may come of that' in text
+    assert 'boxes are means of those that they suppress: --nms=wbf' in text
+    greedy, wbf = (np.load(tmp_path / name / 'detections.npz') for name in ('greedy', 'wbf'))
+    np.testing.assert_array_equal(greedy['detections_scores'], wbf['detections_scores'])
+    moved = np.abs(greedy['detections_boxes'] - wbf['detections_boxes']).max(1)
+    assert moved.max() > 1
+    assert json.loads((tmp_path / 'wbf/metrics.json').read_text())['thresholds']['nms'] == 'wbf'
+    status, text = call('eval', *words, '--nms=soft')
+    assert status == 1
+    assert '--nms=soft: not one of greedy, wbf' in text
 
 
 @pytest.mark.parametrize(

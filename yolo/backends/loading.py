@@ -36,6 +36,7 @@ def load_detector(
     class_scores: Sequence[float] | None = None,
     metrics: str = '',
     box_convention: str | None = None,
+    nms: str = options.GREEDY,
 ) -> Detector:
     """The detector of a model: photos in, boxes in their pixels out, whatever computes it.
 
@@ -46,12 +47,12 @@ def load_detector(
     score_threshold: lowest score, objectness x class probability; or 'best_f1': for each class that of its best F1, as
     `metrics` has it, by default what eval.py left in the run's folder, or the description of an exported model;
     class_scores: thresholds by class, in its place; iou_threshold: over which a better box, of its class or of all
-    (`nms_scope`), suppresses a box; max_detections: of one photo; resize: 'stretch', 'letterbox', or None for the way
-    of the training; batch_size: photos at once; box_convention: 'voc', 'darknet' (its boxes are a pixel short), or None
-    for the model's own. Classes without names are called 'class 0', 'class 1' and so on. ValueError if there is no such
-    model, no runtime for it, or no thresholds of best F1.
+    (`nms_scope`), suppresses a box; nms: 'greedy', or 'wbf' to average what is suppressed; max_detections: of one
+    photo; resize: 'stretch', 'letterbox', or None for the way of the training; batch_size: photos at once;
+    box_convention: 'voc', 'darknet' (its boxes are a pixel short), or None for the model's own. Classes without names
+    are 'class 0' and so on. ValueError without such a model, a runtime, thresholds of best F1, or boxes to average.
     """
-    limits = _limits(score_threshold, class_scores, iou_threshold, max_detections, nms_scope)
+    limits = _limits(score_threshold, class_scores, iou_threshold, max_detections, nms_scope, nms)
     model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
     if score_threshold == best_f1.WORD:
         limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, limits.score))
@@ -64,14 +65,19 @@ def load_detector(
 
 
 def _limits(
-    score_threshold: float | str, class_scores: Sequence[float] | None, iou: float, max_detections: int, nms_scope: str
+    score_threshold: float | str,
+    class_scores: Sequence[float] | None,
+    iou: float,
+    max_detections: int,
+    nms_scope: str,
+    nms: str,
 ) -> host.Thresholds:
     """The thresholds that `load_detector` is given, of best F1 those to fill in."""
     by_class = None if class_scores is None else tuple(map(float, class_scores))
     lowest = usual.PHOTO_SCORE_THRESHOLD if isinstance(score_threshold, str) else score_threshold
     if isinstance(score_threshold, str) and (score_threshold != best_f1.WORD or by_class):
         raise ValueError(f'score_threshold={score_threshold!r}: a number or {best_f1.WORD}, which is for all classes')
-    return host.Thresholds(lowest, iou, max_detections, nms_scope, by_class)
+    return host.Thresholds(lowest, iou, max_detections, nms_scope, by_class, nms)
 
 
 def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
@@ -177,11 +183,19 @@ def _describe(path: str, kind: str, data: bytes) -> Exported:
 
 
 def warn_of_limits(model: Model, limits: host.Thresholds) -> None:
-    """Warns where the thresholds inside of a model leave out what is asked for; ValueError if they are of others."""
+    """Warns where the thresholds inside of a model leave out what is asked for.
+
+    ValueError if thresholds are of other classes, or a model that suppresses boxes itself leaves none to average.
+    """
     limits.scores(model.num_classes)
     inside = model.inside
     if inside is None or inside.output != exported.DETECTIONS:
         return
+    if limits.nms != options.GREEDY:
+        raise ValueError(
+            f'{model.path} suppresses boxes itself, and none are left to average: nms={limits.nms} is for models that '
+            f'give all boxes: export it again with --output=boxes, or take nms={options.GREEDY}'
+        )
     asked = min(limits.class_scores or (limits.score,))
     for what, is_narrower, narrow, wide in (
         ('detections with a score under', inside.score_threshold > asked, inside.score_threshold, asked),

@@ -27,6 +27,7 @@ from yolo.detection.options import (
     model_dir_setting,
     nms_iou_setting,
     nms_scope_setting,
+    nms_setting,
     score_threshold_setting,
 )
 from yolo.detection.thresholds import PHOTO_MAX_DETECTIONS, PHOTO_SCORE_THRESHOLD
@@ -78,6 +79,7 @@ class PredictSettings:
     )
     nms_iou: float = nms_iou_setting(MODEL)
     nms_scope: str = nms_scope_setting(MODEL)
+    nms: str = nms_setting(MODEL)
     resize: str = setting(
         None,
         "How images are resized to the network's size.",
@@ -164,6 +166,7 @@ def _load_detector(asked: PredictSettings) -> 'Detector':
         nms_scope=asked.nms_scope,
         metrics=asked.metrics or '',
         box_convention=asked.box_convention,
+        nms=asked.nms,
     )
     if asked.tiles is None:
         return detector

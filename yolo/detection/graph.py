@@ -28,6 +28,7 @@ def make_predict(
             thresholds.suppression_iou,
             thresholds.max_detections,
             thresholds.nms_scope,
+            thresholds.nms,
         )
 
     if strategy is not None:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from yolo import settings
-from yolo.detection import options, thresholds
-from yolo.detection.options import PER_CLASS
+from yolo.detection import host_fusion, options, thresholds
+from yolo.detection.options import GREEDY, PER_CLASS, WBF
 from yolo.geometry.limits import MOST_EXPONENT
 
 
@@ -21,7 +21,8 @@ class Thresholds:
     """Lowest score of a detection, IoU over which a better box suppresses it, and how many an image may have.
 
     nms_scope: whether a box is suppressed by better ones of its own class, or of all; class_scores (C,): the lowest
-    score of each class, in place of `score`. ValueError for values out of the bounds that the flags have.
+    score of each class, in place of `score`; nms: whether what is suppressed goes, or is averaged into the better box
+    (`host_fusion`). ValueError for values out of the bounds that the flags have.
     """
 
     score: float = options.score_threshold_setting(thresholds.SCORE_THRESHOLD)
@@ -29,6 +30,7 @@ class Thresholds:
     max_detections: int = options.max_detections_setting(thresholds.MAX_DETECTIONS)
     nms_scope: str = options.nms_scope_setting()
     class_scores: tuple[float, ...] | None = settings.recorded(None, low=0, high=1)
+    nms: str = options.nms_setting()
 
     def __post_init__(self) -> None:
         settings.check(self)
@@ -55,8 +57,9 @@ def detect(outputs: Mapping[str, np.ndarray], anchors, thresholds: Thresholds) -
 
     outputs: one of raw (B, GH, GW, A, 5 + C); boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1 and scores
     (B, N, C); or detections: boxes (B, D, 4), scores (B, D), classes (B, D) and count (B,), of which those under the
-    thresholds are left out. anchors (A, 2) w, h in grid cells, for raw. Returns boxes (B, D, 4) clipped to the image,
-    scores (B, D), classes (B, D) int32 and count (B,) int32, D = max_detections, best score first.
+    thresholds are left out (ValueError with nms='wbf': nothing is left to average). anchors (A, 2) w, h in grid cells,
+    for raw. Returns boxes (B, D, 4) clipped to the image, scores (B, D), classes (B, D) int32 and count (B,) int32,
+    D = max_detections, best score first.
     """
     if 'count' in outputs:
         return _over_thresholds(outputs, thresholds)
@@ -113,9 +116,22 @@ def _by_image(found: tuple[np.ndarray, ...], batch_size: int) -> list[tuple[np.n
 def _suppress(found: tuple[np.ndarray, ...], thresholds: Thresholds) -> tuple[np.ndarray, ...]:
     """The boxes (K, 4), scores and classes of an image that no better box suppresses, best first."""
     boxes, scores, classes = found
-    kept = suppress(boxes, scores, classes, thresholds.suppression_iou, thresholds.nms_scope)
-    kept = kept[: thresholds.max_detections]
-    return boxes[kept], scores[kept], classes[kept]
+    kept, boxes = select(boxes, scores, classes, thresholds)
+    return boxes, scores[kept], classes[kept]
+
+
+def select(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, limits: Thresholds
+) -> tuple[np.ndarray, np.ndarray]:
+    """What remains of boxes (K, 4) corners: their indices (D,), at most max_detections, best first; their boxes (D, 4).
+
+    With nms='wbf' these are means, see `host_fusion`.
+    """
+    iou, scope = limits.suppression_iou, limits.nms_scope
+    kept = suppress(boxes, scores, classes, iou, scope)[: limits.max_detections]
+    if limits.nms == WBF:
+        return kept, host_fusion.fuse(boxes, scores, classes, kept, iou, scope)
+    return kept, boxes[kept]
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, iou: float, scope: str) -> np.ndarray:
@@ -142,6 +158,11 @@ def _suppress_group(rectangles: np.ndarray, scores: np.ndarray, iou: float) -> n
 
 def _over_thresholds(outputs: Mapping[str, np.ndarray], thresholds: Thresholds) -> dict[str, np.ndarray]:
     """Detections that a network suppressed itself, but for those that score too low."""
+    if thresholds.nms != GREEDY:
+        raise ValueError(
+            f'nms={thresholds.nms!r}: the network suppressed boxes itself, and none are left to average; '
+            f'nms={GREEDY!r}, or a network whose output is raw or boxes'
+        )
     images = []
     lowest = thresholds.class_scores
     for boxes, scores, classes, count in zip(

@@ -7,6 +7,7 @@ from yolo.geometry.box_convention import BOX_CONVENTIONS
 from yolo.settings import setting
 
 NMS_SCOPES = PER_CLASS, ALL_CLASSES = ('per_class', 'all_classes')
+NMS_KINDS = GREEDY, WBF = ('greedy', 'wbf')
 
 
 def model_dir_setting(group: str = '') -> Any:
@@ -63,3 +64,12 @@ def nms_scope_setting(group: str = '') -> Any:
     """Which boxes suppress each other."""
     help = f'Which boxes suppress each other: those of one class, or {ALL_CLASSES}, so that no object has two labels.'
     return setting(PER_CLASS, help, group=group, choices=NMS_SCOPES)
+
+
+def nms_setting(group: str = '') -> Any:
+    """What becomes of boxes that a better one suppresses."""
+    help = (
+        f'What becomes of boxes that a better one suppresses: {GREEDY}, they go; {WBF} (weighted boxes fusion), the '
+        'better one becomes their mean, weighted by squared scores.'
+    )
+    return setting(GREEDY, help, group=group, choices=NMS_KINDS)

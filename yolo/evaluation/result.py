@@ -99,28 +99,6 @@ def read(metrics_path: str) -> EvaluationResult:
     return result
 
 
-def warn_of_short_boxes(metrics_path: str) -> None:
-    """Warns of an evaluation of Darknet's .weights by an earlier version, which added no pixel to their boxes.
-
-    metrics_path: as of `read`. ValueError if it is damaged.
-    """
-    path = posixpath.join(metrics_path, METRICS_FILE) if storage.is_folder(metrics_path) else metrics_path
-    if not storage.exists(path):
-        return
-    try:
-        metrics = descriptions.parse(storage.read(path, descriptions.MOST_BYTES))
-    except ValueError as error:
-        raise ValueError(f'{path} is damaged ({error}); evaluate that detector again') from error
-    model = metrics.get('checkpoint') if isinstance(metrics, dict) and 'box_convention' not in metrics else None
-    if isinstance(model, str) and model.endswith('.weights'):
-        logging.warning(
-            '%s: an earlier version evaluated %s; if Darknet trained it on VOC, its boxes are a pixel short there, and '
-            'the difference may come of that: evaluate it again',
-            path,
-            model,
-        )
-
-
 def _starting_with(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 

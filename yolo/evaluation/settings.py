@@ -11,6 +11,7 @@ from yolo.detection.options import (
     model_dir_setting,
     nms_iou_setting,
     nms_scope_setting,
+    nms_setting,
     score_threshold_setting,
     weights_setting,
 )
@@ -87,6 +88,7 @@ class EvalSettings:
     score_threshold: float = score_threshold_setting(SCORE_THRESHOLD, DETECTION)
     nms_iou: float = nms_iou_setting(DETECTION)
     nms_scope: str = nms_scope_setting(DETECTION)
+    nms: str = nms_setting(DETECTION)
     max_detections: int = max_detections_setting(MAX_DETECTIONS, DETECTION)
     match_iou: float = match_iou_setting(DETECTION)
     report_dir: str = setting(

@@ -1,5 +1,7 @@
 """Metrics as lines of text to read."""
 
+from yolo.detection.options import GREEDY
+
 NO_VALUE = '-'
 
 
@@ -19,6 +21,8 @@ def format_metrics(metrics: dict, compared_with: str = '') -> str:
     if metrics.get('num_images_at_max_detections'):
         limit = metrics['thresholds']['max_detections']
         lines.append(f'{metrics["num_images_at_max_detections"]} images reached --max_detections={limit}')
+    if metrics.get('thresholds', {}).get('nms', GREEDY) != GREEDY:
+        lines.append(f'boxes are means of those that they suppress: --nms={metrics["thresholds"]["nms"]}')
     if 'image_sizes' in metrics:
         lines.append(format_sizes(metrics['image_sizes']))
     if 'coco' in metrics:

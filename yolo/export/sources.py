@@ -3,8 +3,10 @@
 import posixpath
 from typing import Any
 
+from absl import logging
+
 from yolo import descriptions, storage
-from yolo.detection import best_f1, thresholds
+from yolo.detection import best_f1, options, thresholds
 from yolo.detection.exported import Source
 from yolo.geometry.box_convention import VOC
 from yolo.models import conversion, model_folder
@@ -25,7 +27,8 @@ def read(
     """The model, its class names and resizing as far as they are known, and the source as its description names it.
 
     As of `conversion.read_model`. Of a run's folder the mAP is taken over, if eval.py measured it with the weights
-    that are exported, and with the box_convention that they are exported with, None for the model's own.
+    that are exported, by greedy suppression, and with the box_convention that they are exported with, None for the
+    model's own.
     """
     if not model_dir:
         model, info = conversion.read_model(cfg, weights, model_dir, keras)
@@ -60,5 +63,16 @@ def _metrics(model_dir: str, checkpoint: str, box_convention: str) -> dict[str, 
     if not isinstance(evaluated, str) or not best_f1.is_same(evaluated, checkpoint):
         return {}
     if metrics.get('box_convention', VOC) != box_convention:  # earlier versions knew no other
+        return {}
+    measured_with = metrics.get('thresholds')
+    nms = measured_with.get('nms', options.GREEDY) if isinstance(measured_with, dict) else options.GREEDY
+    if nms != options.GREEDY:
+        logging.warning(
+            '%s was measured with nms=%s, exported models are for nms=%s: its mAP and thresholds of best F1 are not '
+            'taken over; evaluate the run again without --nms',
+            path,
+            nms,
+            options.GREEDY,
+        )
         return {}
     return {name: metrics[name] for name in COPIED if name in metrics}

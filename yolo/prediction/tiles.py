@@ -9,7 +9,7 @@ merged:
    it goes, whatever its score.
 2. Two cut boxes of which the smaller lies in the other by more than half are parts of one object: their union remains,
    with the better score.
-3. The rest is suppressed as in a photo, by the detector's IoU.
+3. The rest is suppressed as in a photo, by the detector's IoU, or averaged (nms='wbf').
 
 (Slicing with the whole picture: Akyon et al., "Slicing aided hyper inference", 2022. It merges all boxes by rule 2,
 which joins neighbours in a crowd; here that is for cut boxes alone.)
@@ -159,9 +159,8 @@ def merge(found: Found, limits: host.Thresholds) -> Found:
     cut = cut.take(~_is_part(cut, whole, any_class))
     parts = [whole, *_unions(cut, any_class)]
     together = Found(*(np.concatenate(arrays) for arrays in zip(*(vars(each).values() for each in parts), strict=True)))
-    scope = limits.nms_scope
-    kept = host.suppress(together.boxes, together.scores, together.classes, limits.suppression_iou, scope)
-    return together.take(kept[: limits.max_detections])
+    kept, boxes = host.select(together.boxes, together.scores, together.classes, limits)
+    return dataclasses.replace(together.take(kept), boxes=boxes)
 
 
 def _is_part(cut: Found, whole: Found, any_class: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ from conftest import DATA, make_image
 import yolo
 from yolo.backends import loading
 from yolo.backends.model import Model
+from yolo.detection.detector import Backend
 from yolo.detection.exported import Exported
 
 CLASSES = ('circle', 'ring', 'square', 'star', 'triangle')
@@ -79,28 +80,42 @@ def test_a_run_that_was_not_evaluated_is_one_line(run):
         yolo.load_detector(str(run), score_threshold='best_f1')
 
 
+FIELDS = {
+    'format': 'onnx',
+    'version': '1',
+    'classes': ('a', 'b'),
+    'anchors': ((1.0, 1.0),),
+    'image_size': (64, 64),
+    'resize': 'stretch',
+    'output': 'raw',
+    'batch_size': None,
+    'score_threshold': 0.25,
+    'nms_iou': 0.45,
+    'max_detections': 100,
+}
+
+
+def load_described(monkeypatch, changes: dict, **given):
+    """The detector of an exported model with such a description, whatever its file."""
+    inside = Exported('model.onnx', **{**FIELDS, **changes})
+    nothing = Backend(lambda images: {}, 'none')
+    model = Model(lambda size: nothing, ('a', 'b'), 2, ((1.0, 1.0),), (64, 64), 3, 'stretch', 'model.onnx', inside)
+    monkeypatch.setattr(loading, 'load', lambda *_: model)
+    return loading.load_detector('model.onnx', **given)
+
+
 def test_the_thresholds_of_an_exported_model_are_in_its_description(monkeypatch):
     """Whatever its file: the description is what counts."""
-    fields = {
-        'format': 'onnx',
-        'version': '1',
-        'classes': ('a', 'b'),
-        'anchors': ((1.0, 1.0),),
-        'image_size': (64, 64),
-        'resize': 'stretch',
-        'output': 'raw',
-        'batch_size': None,
-        'score_threshold': 0.25,
-        'nms_iou': 0.45,
-        'max_detections': 100,
-    }
-
-    def load_one(thresholds):
-        inside = Exported('model.onnx', **fields, class_thresholds=thresholds)
-        model = Model(lambda size: None, ('a', 'b'), 2, ((1.0, 1.0),), (64, 64), 3, 'stretch', 'model.onnx', inside)
-        monkeypatch.setattr(loading, 'load', lambda *_: model)
-        return loading.load_detector('model.onnx', score_threshold='best_f1')
-
-    assert load_one((0.3, 0.4)).limits.class_scores == (0.3, 0.4)
+    detector = load_described(monkeypatch, {'class_thresholds': (0.3, 0.4)}, score_threshold='best_f1')
+    assert detector.limits.class_scores == (0.3, 0.4)
     with pytest.raises(ValueError, match=r'evaluate its run with eval\.py and export it, or give --metrics=PATH'):
-        load_one(None)
+        load_described(monkeypatch, {}, score_threshold='best_f1')
+
+
+def test_boxes_that_a_file_suppressed_itself_cannot_be_averaged(monkeypatch):
+    for output in ('raw', 'boxes'):
+        assert load_described(monkeypatch, {'output': output}, nms='wbf').limits.nms == 'wbf'
+    assert load_described(monkeypatch, {'output': 'detections'}).limits.nms == 'greedy'
+    message = r'model\.onnx suppresses boxes itself, .*nms=wbf.* again with --output=boxes, or take nms=greedy'
+    with pytest.raises(ValueError, match=message):
+        load_described(monkeypatch, {'output': 'detections'}, nms='wbf')

@@ -63,6 +63,14 @@ def test_one_object_has_one_label_where_all_classes_suppress_each_other(call):
     assert max(iou for iou, _ in overlaps(alone)) < 0.41
 
 
+def test_boxes_can_be_means_of_those_that_they_suppress(call):
+    _, _, greedy = call('--score_threshold=0.01', '--nms_iou=0.1')
+    status, _, means = call('--score_threshold=0.01', '--nms_iou=0.1', '--nms=wbf')
+    assert status == 0
+    assert [(one['label'], one['score']) for one in means] == [(one['label'], one['score']) for one in greedy]
+    assert max(abs(a['xmin'] - b['xmin']) for a, b in zip(means, greedy, strict=True)) > 1
+
+
 def test_tiles_find_more_of_a_large_picture(call):
     _, _, whole = call('--score_threshold=0.05', '--max_detections=5000')
     status, _, tiled = call('--score_threshold=0.05', '--max_detections=5000', '--tiles=2x3', '--tile_overlap=0.1')
@@ -107,6 +115,7 @@ def test_each_class_has_the_threshold_of_its_best_f1(call, tmp_path):
         (('--tile_overlap=0.5',), '--tile_overlap=0.5 goes with --tiles'),
         (('--tiles=2x2', '--tile_overlap=1'), '--tile_overlap=1: must be 0.9 or less'),
         (('--nms_scope=none',), '--nms_scope=none: not one of per_class, all_classes'),
+        (('--nms=soft',), '--nms=soft: not one of greedy, wbf'),
         (('--write=json,pdf',), '--write=json,pdf: not one of json, drawn, coco, yolo, yolo_scores, xml'),
     ],
 )

@@ -78,6 +78,9 @@ def test_what_an_exported_file_leaves_out_is_said(call, tmp_path):  # noqa: F811
     _, text = call(*flags, check=True)
     assert 'leaves out detections with a score under 0.25 itself: 0.005 has no effect' in text
     assert 'leaves out detections beyond the number of 7 itself: 500 has no effect' in text
+    status, text = call(*flags, '--nms=wbf')
+    assert status == 1
+    assert 'saved_model suppresses boxes itself, and none are left to average: nms=wbf' in text
     status, text = call(*flags, '--image_size=96')
     assert status == 1
     assert 'takes images of 64 x 64 pixels, not 96 x 96; export it again with --image_size=96x96' in text

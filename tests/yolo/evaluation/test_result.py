@@ -10,7 +10,7 @@ from conftest import DATA
 from random_case import CLASS_NAMES, IMAGE_IDS, random_result
 
 import eval
-from yolo.evaluation import result, summary, tables
+from yolo.evaluation import compared, result, summary, tables
 from yolo.evaluation.result import EvaluationResult
 from yolo.evaluation.settings import EvalSettings
 from yolo.evaluation.voc_matching import Detections, GroundTruth
@@ -135,4 +135,31 @@ def test_boxes_that_an_earlier_version_left_short_are_warned_of(tmp_path, caplog
             caplog.clear()
     path.write_text('{')
     with pytest.raises(ValueError, match=r'metrics.json is damaged .*; evaluate that detector again'):
-        result.warn_of_short_boxes(str(tmp_path))
+        compared.warn(str(tmp_path), None)
+
+
+HERE = {'score': 0.005, 'suppression_iou': 0.45, 'max_detections': 500, 'match_iou': 0.5}
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'flags', 'message'),
+    [
+        (HERE, {}, ''),  # of an earlier version: greedy, by class
+        (HERE, {'nms': 'wbf'}, 'is of nms=greedy, this evaluation of nms=wbf: the difference may come of that'),
+        ({**HERE, 'nms': 'wbf'}, {}, 'is of nms=wbf, this evaluation of nms=greedy: the'),
+        ({**HERE, 'nms': 'wbf'}, {'nms': 'wbf'}, ''),
+        (
+            {**HERE, 'nms_scope': 'all_classes'},
+            {'nms_iou': 0.3},
+            'is of suppression_iou=0.45, nms_scope=all_classes, this evaluation of suppression_iou=0.3, nms_scope',
+        ),
+        ({**HERE, 'match_iou': 0.75}, {}, ''),  # both are matched by that of this evaluation
+        ({'match_iou': 0.5}, {'nms': 'wbf'}, ''),  # detections in files: nothing is known of them
+        ({**HERE, 'nms': 'wbf'}, {'detections_dir': 'results'}, ''),
+    ],
+)
+def test_other_thresholds_of_the_other_evaluation_are_warned_of(tmp_path, caplog, theirs, flags, message):
+    result.write(str(tmp_path), random_result())
+    (tmp_path / 'metrics.json').write_text(json.dumps({'thresholds': theirs}))
+    eval._other(EvalSettings(compare=str(tmp_path), **flags), 'report')
+    assert f'{tmp_path}/metrics.json {message}' in caplog.text if message else not caplog.text

@@ -38,7 +38,7 @@ def test_everything_else_that_metrics_may_hold_has_its_line():
         'num_images_left_out': 2,
         'num_boxes_left_out': 3,
         'num_images_at_max_detections': 4,
-        'thresholds': {'max_detections': 500},
+        'thresholds': {'max_detections': 500, 'nms': 'wbf'},
         'image_sizes': {'416 x 416': {'map_11pt': 0.5, 'map_area': None, 'ms_per_image': 20.0}},
         'coco': {'ap': 0.1, 'ap_50': 0.2, 'ap_75': None},
         'compared': {'cat': {'difference': 0.1, 'low': -0.05, 'high': 0.2, 'real': False}, 'dog': None},
@@ -47,6 +47,7 @@ def test_everything_else_that_metrics_may_hold_has_its_line():
     2 images of the list could not be preprocessed and are not counted
     3 boxes were left out by preprocessing and are not counted
     4 images reached --max_detections=500
+    boxes are means of those that they suppress: --nms=wbf
      416 x 416 pixels  mAP 0.5000 (11-point) - (area)     20.00 ms an image     50.0 images/s
     COCO: AP 0.1000, at IoU 0.5 0.2000, at 0.75 -
     against other/metrics.json

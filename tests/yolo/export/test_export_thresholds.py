@@ -24,10 +24,10 @@ def run(tmp_path_factory):
     return folder
 
 
-def write_metrics(run, checkpoint: str) -> None:
+def write_metrics(run, checkpoint: str, **more) -> None:
     points = [None if score is None else {'score': score} for score in SCORES]
     per_class = {name: {'best_f1': point} for name, point in zip(CLASSES, points, strict=True)}
-    metrics = {'per_class': per_class, 'checkpoint': checkpoint, 'map_area': 0.5}
+    metrics = {'per_class': per_class, 'checkpoint': checkpoint, 'map_area': 0.5, **more}
     (run / 'report/metrics.json').write_text(json.dumps(metrics))
 
 
@@ -49,3 +49,10 @@ def test_other_weights_and_models_without_names_have_none(run):
     source = sources.read(model_dir=str(run), checkpoint='latest')[2]
     assert sources.best_thresholds(source, ()) is None
     assert sources.best_thresholds(Source('a.cfg', 'a.weights'), CLASSES) is None
+
+
+def test_what_was_measured_with_means_of_boxes_is_not_of_an_export(run, caplog):
+    for nms, expected in (('greedy', {'map_area': 0.5, 'thresholds': {'nms': 'greedy'}}), ('wbf', {})):
+        write_metrics(run, f'{run}/checkpoints/ckpt-4', thresholds={'nms': nms})
+        assert sources.read(model_dir=str(run), checkpoint='latest')[2].metrics == expected
+        assert ('metrics.json was measured with nms=wbf, exported models are for' in caplog.text) == (nms == 'wbf')

@@ -203,6 +203,16 @@ def test_parts_of_other_tiles_are_merged(boxes, classes, tiles, is_cut, expected
     assert (np.diff(merged.scores) <= 0).all()
 
 
+def test_boxes_of_several_tiles_can_be_averaged():
+    arrays = (np.array([LARGE, (0, 0, 100, 120)], float), np.array([0.3, 0.9], np.float32), np.zeros(2, np.int32))
+    found = Found(*arrays, np.arange(2), np.zeros(2, bool))
+    for nms, bottom in (('greedy', 120), ('wbf', 118)):
+        merged = merge(found, host.Thresholds(nms=nms))
+        np.testing.assert_allclose(merged.boxes, [[0, 0, 100, bottom]], atol=1e-5)
+        np.testing.assert_array_equal(merged.scores, np.array([0.9], np.float32))
+        assert merged.tiles.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     'text', ['2', '2x', 'x3', '0x3', '2x65', '2x3x4', '-1x2', '2.5x3', '２x3', '9' * 5000 + 'x1', '']
 )
