@@ -1,7 +1,7 @@
 """What larger stored images (preprocess --store_size) and jitter around the photo's shape (--jitter_around) are worth.
 
   python benchmarks/stored_size.py --voc_dir=VOC --splits=train,test --image_size=256 --out_dir=stored --seeds=3 \
-      -- --recipe=yolov2-voc --model=yolov2-tiny --width=0.5 --batch_size=16 --num_steps=2000
+      -- --recipe=small-data --model=yolov2-tiny --width=0.5 --num_steps=2000
 
 Makes records of the first split twice, at the network's size and at --store_size (the largest size of --recipe by
 default), trains on each with both jitters and every seed, one run after the other, and evaluates each on the second
