@@ -39,6 +39,7 @@ MORE_IMAGES = 'add images, begin from trained weights (--init_weights), or vary 
 
 OF_SIZE = ('localisation', 'both', 'missed')  # the kinds of errors that larger images are the cure for
 LESS_THAN_LARGER = 0.5  # times the mAP of larger objects: then size is what is wrong
+LARGER_ARE_LEARNT = 0.3  # mAP of these from which on size can be the reason
 SHARE_OF_OBJECTS = 0.1  # that objects of a size have to be of all, to be spoken of
 BY_HEART = 0.15  # mAP on images of the training above that on others
 LEARNT = 0.7  # mAP on images of the training
@@ -95,11 +96,12 @@ def _find_cause(metrics: dict, costliest: str, training: Training) -> tuple[str,
 
 
 def _say_size(by_size: dict[str, dict]) -> str:
-    """That objects of a size have a far lower mAP than larger ones, '' if that is not so."""
+    """That objects of a size have a far lower mAP than larger ones, which are learnt; '' if that is not so."""
     total = sum(row['num_objects'] for row in by_size.values())
     rows = [(name, row) for name, row in by_size.items() if row['num_objects'] >= max(1, SHARE_OF_OBJECTS * total)]
     for (name, row), (_, larger) in itertools.pairwise(rows):  # the smallest first
-        if row['map_area'] < LESS_THAN_LARGER * larger['map_area']:
+        is_learnt = larger['map_area'] >= LARGER_ARE_LEARNT
+        if is_learnt and row['map_area'] < LESS_THAN_LARGER * larger['map_area']:
             return f'Objects of {name} size have a mAP of {row["map_area"]:.3f}, larger ones {larger["map_area"]:.3f}.'
     return ''
 

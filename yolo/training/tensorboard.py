@@ -42,7 +42,8 @@ def read_curve(model_dir: str) -> list[tuple[int, float]]:
     names = storage.names(folder) if storage.is_folder(folder) else []
     for path in sorted(posixpath.join(folder, name) for name in names if 'tfevents' in name):
         with contextlib.suppress(tf.errors.DataLossError):  # the last record of a run that was killed
-            for event in tf.compat.v1.train.summary_iterator(path):
+            for serialized in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(serialized)
                 for value in event.summary.value:
                     if value.tag == 'map_area':
                         points[event.step] = float(tf.make_ndarray(value.tensor))

@@ -86,6 +86,14 @@ def test_small_objects_need_larger_images(detected_small, is_said):
     assert ('use larger images (preprocess --image_size=384)' in sentences[-1]) == is_said
 
 
+def test_size_is_not_the_reason_where_larger_objects_are_not_learnt_either():
+    objects = [[(0, LARGE), (0, SMALL)] for _ in range(NUM_IMAGES)]
+    detected = [[*([own[0]] if i < 5 else []), *([own[1]] if i < 1 else [])] for i, own in enumerate(objects)]
+    metrics = measured(objects, detected)
+    assert metrics['by_size']['small']['map_area'] < 0.3 * metrics['by_size']['large']['map_area']
+    assert advise(metrics, Training(0.2))[-1] == f'Next: {advice.LONGER}.'
+
+
 def test_few_small_objects_are_not_the_reason():
     objects = [[(0, LARGE), (0, SMALL)] if i == 0 else [(0, LARGE)] for i in range(NUM_IMAGES)]
     detected = [own[:1] for own in objects[:15]] + [[]] * 5
