@@ -328,6 +328,7 @@ def test_eval_counts_one_label_an_object_where_all_classes_suppress_each_other(c
     assert 0 < counts['all_classes'] < counts['per_class']
 
 
+@pytest.mark.slow
 def test_eval_with_means_of_boxes_says_so_against_the_greedy_ones(call, trained, tmp_path):
     words = (f'--data_dir={trained}/data', f'--model_dir={trained}/run', '--score_threshold=0.001', '--nms_iou=0.1')
     call('eval', *words, f'--report_dir={tmp_path}/greedy', check=True)
