@@ -19,7 +19,7 @@ from yolo import storage
 from yolo.data import folds, label_reading, records
 from yolo.models import architectures, model_folder, weights
 from yolo.recipes import AUTO, RECIPES
-from yolo.training import distribution, errors, memory, recipes, resolve, time_estimate
+from yolo.training import distribution, errors, memory, recipes, resolve, splits, time_estimate
 from yolo.training.choose import Choice, Data, Device, are_steps_given, choose_network, choose_steps
 from yolo.training.config import TrainConfig
 from yolo.training.config_file import CONFIG, read_config
@@ -106,10 +106,10 @@ def read_data(given: Mapping[str, Any]) -> Data:
     """What the rules know of the records of a folder; given: data_dir, and train_split, folds, fold if they are."""
     folder = given['data_dir']
     description = records.read_description(folder)
-    splits = tuple(name for name, split in description.splits.items() if split.num_images)
-    if not splits:
+    with_images = tuple(name for name, split in description.splits.items() if split.num_images)
+    if not with_images:
         raise ValueError(f'{folder!r} has no images to train on')
-    name = given.get('train_split') or ('trainval' if 'trainval' in splits else splits[0])
+    name = splits.to_train_on(with_images, given.get('train_split'))
     split = description.split(name)
     _, labels, boxes = label_reading.read_objects(folder, name)
     height, width = description.image_size
@@ -121,7 +121,7 @@ def read_data(given: Mapping[str, Any]) -> Data:
         split.num_objects,
         description.image_size,
         len(description.classes),
-        splits,
+        with_images,
         {
             class_name: float(np.median(sides[labels == k]))
             for k, class_name in enumerate(description.classes)

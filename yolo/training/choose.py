@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolo.geometry.image_sizes import STRIDE
+from yolo.training import splits
 
 # The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
 # a GPU or TPU.
@@ -32,7 +33,6 @@ SHARE_OF_MAX_HOURS = 0.9  # of --max_hours; the rest is for the start, the evalu
 MULTI_SCALE_STEPS = 1500  # from which on another size every ten steps helps
 AUGMENT_STEPS = 750  # from which on augmentation helps a network with random weights
 SMALL_SIDE = 24  # pixels: smaller objects need larger images
-VALIDATION = ('val', 'valid', 'validation', 'dev')
 EVALUATIONS = 8  # of a run, on a split for validation
 
 
@@ -110,11 +110,9 @@ def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapp
 
 def _with_splits(choice: Choice, data: Data, given: Mapping[str, Any]) -> Choice:
     """The split to train on, and one to evaluate on: for validation during the run, or another once, at its end."""
-    train = given.get('train_split') or ('trainval' if 'trainval' in data.splits else data.splits[0])
-    choice = choice.adding('train_split', train, 'the first split', given)
-    others = [name for name in data.splits if name != train]
-    validation = next((name for name in others if name in VALIDATION), '')
-    return choice.adding('eval_split', validation or next(iter(others), ''), 'another split', given)
+    train = splits.to_train_on(data.splits, given.get('train_split'))
+    choice = choice.adding('train_split', train, 'by its name', given)
+    return choice.adding('eval_split', splits.to_evaluate_on(data.splits, train), 'by its name', given)
 
 
 def batch_size(num_images: int, replicas: int = 1) -> int:
@@ -174,7 +172,7 @@ def choose_steps(
     if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS:
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
     split = choice.values['eval_split']
-    is_validated = split in VALIDATION or 'eval_split' in given
+    is_validated = split in splits.VALIDATION or 'eval_split' in given
     every = steps // EVALUATIONS if split and is_validated and steps >= 10 * EVALUATIONS else 0
     return choice.adding('eval_every', every, 'several for validation, else one at the end', given)
 

@@ -67,6 +67,17 @@ def test_what_is_read_of_the_records(records_dir):
     assert auto.read_data({'data_dir': records_dir, 'folds': 4, 'fold': 1}).num_images == 6
 
 
+def test_what_is_read_is_of_the_split_that_is_trained_on(records_dir, monkeypatch):
+    """Also where that is not the first in the records."""
+    description = records.read_description(records_dir)
+    sides = {name: auto.read_data({'data_dir': records_dir, 'train_split': name}).sides for name in description.splits}
+    assert sides['train'] != sides['test']
+    turned = dataclasses.replace(description, splits=dict(reversed(description.splits.items())))
+    monkeypatch.setattr(records, 'read_description', lambda folder: turned)
+    data = auto.read_data({'data_dir': records_dir})
+    assert (data.sides, data.splits) == (sides['train'], ('test', 'train'))
+
+
 def test_the_choice_is_plain_settings_and_five_lines(records_dir, tmp_path, speed, caplog):
     with caplog.at_level(logging.INFO, 'absl'):
         config = auto.choose(given(records_dir, tmp_path), one_device())

@@ -92,6 +92,30 @@ def test_a_split_for_validation_is_evaluated_during_the_run():
 
 
 @pytest.mark.parametrize(
+    ('names', 'train', 'evaluation'),
+    [
+        (('train', 'val', 'trainval', 'test'), 'trainval', 'test'),  # VOC's own: trainval has the images of both
+        (('train', 'trainval', 'test'), 'trainval', 'test'),
+        (('train', 'val', 'trainval'), 'trainval', ''),
+        (('test', 'train'), 'train', 'test'),
+        (('val', 'train'), 'train', 'val'),
+        (('test', 'val'), 'val', 'test'),
+        (('test',), 'test', ''),
+        (('a', 'test', 'b', 'dev'), 'a', 'dev'),
+    ],
+)
+def test_no_image_is_trained_and_evaluated_on(names, train, evaluation):
+    values = chosen(dataclasses.replace(TINY, splits=names), CPU).values
+    assert (values['train_split'], values['eval_split']) == (train, evaluation)
+
+
+@pytest.mark.parametrize(('train', 'evaluation'), [('train', 'val'), ('val', 'train'), ('test', 'val')])
+def test_a_split_to_train_on_that_is_given_shares_no_image(train, evaluation):
+    data = dataclasses.replace(TINY, splits=('trainval', 'train', 'val', 'test'))
+    assert chosen(data, CPU, train_split=train).values['eval_split'] == evaluation
+
+
+@pytest.mark.parametrize(
     ('name', 'value'),
     [
         ('model', 'yolov2'),
