@@ -119,7 +119,9 @@ def check_words(words: list[str]) -> None:
             check_flags(script.removeprefix('yolo-'), rest)
         case ['python', script, *rest] if script.startswith('benchmarks/'):
             source = (ROOT / script).read_text()
-            for flag in rest:
+            own, of_training = (rest[: rest.index('--')], rest[rest.index('--') + 1 :]) if '--' in rest else (rest, [])
+            check_flags('train', ['--data_dir=x', '--model_dir=x', *of_training])  # which the script adds
+            for flag in own:
                 assert f"'{flag.removeprefix('--').partition('=')[0]}'" in source, f'{script} has no {flag}'
         case ['python', script, *rest] if script.startswith('examples/'):
             source = (ROOT / script).read_text()
