@@ -19,7 +19,7 @@ from yolo import storage
 from yolo.data import folds, label_reading, records
 from yolo.models import architectures, model_folder, weights
 from yolo.recipes import AUTO, RECIPES
-from yolo.training import distribution, errors, memory, recipes, resolve, splits, time_estimate
+from yolo.training import checks, distribution, errors, memory, recipes, resolve, splits, time_estimate
 from yolo.training.choose import Choice, Data, Device, are_steps_given, choose_network, choose_steps
 from yolo.training.config import TrainConfig
 from yolo.training.config_file import CONFIG, read_config
@@ -89,6 +89,7 @@ def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: 
     kinds = [given['multi_scale']] if 'multi_scale' in given else [False, True]
     configs = {kind: _resolved(choice, given, kind, device, on_tpu) for kind in kinds}
     largest = configs[kinds[-1]]
+    checks.check_replicas(largest, device.replicas)
     with errors.clear_errors(largest, strategy):
         pixels, parts = _measure(largest, strategy, device, given)
     speeds = {kind: pixels / _mean_pixels(each) for kind, each in configs.items()} if pixels else {}

@@ -22,7 +22,9 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
     if unresolved:
         raise ValueError(f'{", ".join(unresolved)}: None; call yolo.training.resolve.resolve(config) before train')
     if config.recipe == AUTO and not config.base_recipe:
-        raise ValueError(f'recipe={AUTO!r}: call yolo.training.auto.choose(config, ...) before resolve')
+        raise ValueError(
+            f'recipe={AUTO!r}: call yolo.training.auto.choose({{"data_dir": ...}}, strategy) before resolve'
+        )
     if config.class_weights == BALANCED and not config.class_loss_weights:
         raise ValueError('class_loss_weights: none; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
@@ -43,7 +45,7 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'--sampling_threshold={config.sampling_threshold} goes with --sampling=balanced')
     check_memory(config, strategy)
     _check_splits(config)
-    _check_replicas(config, strategy.num_replicas_in_sync)
+    check_replicas(config, strategy.num_replicas_in_sync)
     _check_evaluations(config)
     _check_profile(config)
 
@@ -80,7 +82,8 @@ def _check_splits(config: TrainConfig) -> None:
         records.shard_files(config.data_dir, split, description)
 
 
-def _check_replicas(config: TrainConfig, replicas: int) -> None:
+def check_replicas(config: TrainConfig, replicas: int) -> None:
+    """ValueError for a batch that does not divide by the replicas and its parts, and for what XLA cannot compile."""
     if config.batch_size % replicas:
         raise ValueError(f'--batch_size={config.batch_size} is over all replicas and must divide by their {replicas}')
     if config.batch_size // replicas % config.subdivisions:

@@ -9,8 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from yolo import settings
 from yolo.geometry.image_sizes import STRIDE
 from yolo.training import splits
+from yolo.training.config import AUGMENTATION, TrainConfig
 
 # The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
 # a GPU or TPU.
@@ -32,6 +34,9 @@ SHARE_OF_MAX_HOURS = 0.9  # of --max_hours; the rest is for the start, the evalu
 
 MULTI_SCALE_STEPS = 1500  # from which on another size every ten steps helps
 AUGMENT_STEPS = 750  # from which on augmentation helps a network with random weights
+OF_AUGMENTATION = {
+    field.name for field in dataclasses.fields(TrainConfig) if settings.of(field).group == AUGMENTATION
+} - {'augment'}
 SMALL_SIDE = 24  # pixels: smaller objects need larger images
 EVALUATIONS = 8  # of a run, on a split for validation
 
@@ -169,7 +174,7 @@ def choose_steps(
         choice = choice.adding('num_steps', steps, why, given)
     why = f'{MULTI_SCALE_STEPS:,} steps or more' if is_multi_scale else f'others take {MULTI_SCALE_STEPS:,} steps'
     choice = choice.adding('multi_scale', is_multi_scale, why, given)
-    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS:
+    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not OF_AUGMENTATION & given.keys():
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
     split = choice.values['eval_split']
     is_validated = split in splits.VALIDATION or 'eval_split' in given
@@ -205,8 +210,12 @@ def _times(device: Device, max_hours: float) -> tuple[float, float]:
 
 def _in_steps(seen: int, batch: int, replicas: int, given: Mapping[str, Any]) -> tuple[int, int]:
     """Batch and steps for so many images: the batch is halved, down to 8, where there would be few steps."""
-    while 'batch_size' not in given and batch // 2 >= _smallest_batch(replicas) and seen // batch < FEW_STEPS:
-        batch //= 2
+    parts = replicas * given.get('subdivisions', 1)
+    while 'batch_size' not in given and seen // batch < FEW_STEPS:
+        half = batch // 2
+        if half < _smallest_batch(replicas) or half % parts:
+            break
+        batch = half
     return batch, _round_down(max(1, seen // batch))
 
 

@@ -104,6 +104,23 @@ def test_flags_win(records_dir, tmp_path, speed):
     assert resolve.resolve(config).num_steps == 2
 
 
+@pytest.mark.parametrize(
+    ('replicas', 'flags', 'message'),
+    [
+        (2, {'batch_size': 1}, r'--batch_size=1 is over all replicas and must divide by their 2'),
+        (2, {'batch_size': 3, 'num_steps': 4}, r'--batch_size=3 is over all replicas and must divide by their 2'),
+        (1, {'subdivisions': 3}, r'--subdivisions=3: the 8 images of --batch_size=8 must divide by it'),
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused_before_steps_are_timed(
+    records_dir, tmp_path, speed, monkeypatch, replicas, flags, message
+):
+    monkeypatch.setattr(auto, '_device', lambda strategy: Device('CPUs', replicas=replicas))
+    with pytest.raises(ValueError, match=message):
+        auto.choose(given(records_dir, tmp_path, **flags), one_device())
+    assert not speed
+
+
 def test_a_run_goes_on_with_what_was_chosen_at_its_start(records_dir, tmp_path, speed, monkeypatch):
     """On another device, where the rules would choose otherwise; --overwrite chooses anew, flags win."""
     first = auto.choose(given(records_dir, tmp_path, jitter=0.1), one_device())

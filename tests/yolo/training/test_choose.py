@@ -138,9 +138,18 @@ def test_a_short_run_is_neither_multi_scale_nor_augmented():
     assert short['num_steps'] * 8 <= 0.1 * 3600 * 14
     assert (short['multi_scale'], short['augment']) == (False, False)
     assert chosen(BCCD, CPU, max_hours=0.1, augment=True).values['augment']
+    assert not chosen(BCCD, CPU, max_hours=0.1, augment=False).values['augment']
     longer = chosen(BCCD, CPU, epochs=40).values
     assert longer['num_steps'] == 1460
     assert 'augment' not in longer
+
+
+@pytest.mark.parametrize(
+    'given', [{'mosaic': 0.5}, {'jitter_around': 'photo'}, {'jitter': 0.1}, {'flip': 0.0}, {'scale': (0.9, 1.1)}]
+)
+def test_a_short_run_with_a_flag_of_augmentation_is_augmented(given):
+    assert 'augment' not in chosen(BCCD, CPU, num_steps=20, **given).values
+    assert 'augment' in chosen(BCCD, CPU, num_steps=20, learning_rate=0.1).values
 
 
 def test_more_time_gives_more_steps_up_to_300_times_each_image():
@@ -172,6 +181,13 @@ def test_a_large_batch_is_halved_rather_than_take_few_steps():
     assert (values['batch_size'], values['num_steps']) == (16, 2100)
     values = chosen(data, CPU, max_hours=1, batch_size=32).values  # too few steps for several image sizes
     assert (values['multi_scale'], values['num_steps']) == (False, 1400)
+
+
+@pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 8), (2, 4, 8), (2, 8, 16)])
+def test_a_batch_stays_one_of_the_parts_that_are_given(replicas, parts, expected):
+    data, device = dataclasses.replace(VOC, num_images=4000), Device('CPUs', replicas=replicas)
+    values = chosen(data, device, max_hours=0.1, subdivisions=parts).values
+    assert values['batch_size'] == expected
 
 
 def test_larger_images_for_objects_of_less_than_24_pixels():
