@@ -59,12 +59,14 @@ if TYPE_CHECKING:
     from yolo.geometry.targets import encode_targets
     from yolo.models.build import build_model
     from yolo.models.darknet import load_darknet, save_darknet
+    from yolo.training.ciou_loss import ciou_loss
     from yolo.training.losses import notebook_loss, region_loss
 
 __version__ = VERSION
 
 __all__ = [
     'build_model',
+    'ciou_loss',
     'decode',
     'detect',
     'encode_targets',
@@ -78,6 +80,7 @@ __all__ = [
 
 _MODULES = {
     'build_model': 'models.build',
+    'ciou_loss': 'training.ciou_loss',
     'decode': 'detection.decode',
     'detect': 'detection.nms',
     'encode_targets': 'geometry.targets',

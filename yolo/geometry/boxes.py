@@ -1,8 +1,12 @@
 """Box conversions and overlaps of tensors. (VOC's pixels, 1-based and inclusive, are in `yolo.evaluation.voc_ap`.)"""
 
+import math
+
 import tensorflow as tf
 
 from yolo.geometry.limits import MOST_EXPONENT
+
+LEAST_SIDE = 1e-6  # of a box, in any unit, in its aspect
 
 
 def to_centres(corners: tf.Tensor) -> tf.Tensor:
@@ -24,6 +28,28 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """
     shared = _shared(a, b)
     return tf.math.divide_no_nan(shared, area(a) + area(b) - shared)
+
+
+def ciou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Complete IoU (...) of corners (..., 4) with corners (..., 4), broadcast: at most 1, where they are equal.
+
+    IoU - squared distance of the centres / squared diagonal of the smallest box around both - alpha v, where v compares
+    their aspects, and no gradient flows through alpha. (Zheng et al., "Distance-IoU loss", 2020.)
+    """
+    overlap, centres_a, centres_b = iou(a, b), to_centres(a), to_centres(b)
+    around = tf.maximum(a[..., 2:], b[..., 2:]) - tf.minimum(a[..., :2], b[..., :2])
+    distance = tf.reduce_sum(tf.square(centres_a[..., :2] - centres_b[..., :2]), -1)
+    diagonal = tf.reduce_sum(tf.square(around), -1)
+    angle_a, angle_b = (_angle(each[..., 2:]) for each in (centres_a, centres_b))
+    aspect = 4 / math.pi**2 * tf.square(angle_a - angle_b)
+    alpha = tf.stop_gradient(tf.math.divide_no_nan(aspect, 1 - overlap + aspect))
+    return overlap - tf.math.divide_no_nan(distance, diagonal) - alpha * aspect
+
+
+def _angle(sizes: tf.Tensor) -> tf.Tensor:
+    """The angle (...) of the diagonal of boxes of w, h (..., 2); of one without sides, too, its gradient is finite."""
+    sizes = tf.maximum(sizes, LEAST_SIDE)
+    return tf.atan2(sizes[..., 0], sizes[..., 1])
 
 
 def share_inside(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
-from yolo.geometry.assignment import responsible_places
+from yolo.geometry.assignment import responsible_places, sizes_iou
 
 
 def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
@@ -18,6 +18,23 @@ def encode_targets(boxes, labels, anchors, grid: Sequence[int]) -> tf.Tensor:
     """
     boxes, anchors = tf.cast(boxes, tf.float32), tf.cast(anchors, tf.float32)
     return responsible_places(boxes, tf.cast(labels, tf.int32), anchors, grid, tnp)
+
+
+def encode_fitting_anchors(boxes, places, anchors, grid: Sequence[int], least_iou: float) -> tf.Tensor:
+    """All anchors that fit an object by `least_iou` or more (both at the origin), in the cell of its centre.
+
+    boxes (B, N, 4) xmin, ymin, xmax, ymax relative 0..1; places (B, N, 3), as of `encode_targets`; anchors (A, 2) w, h
+    in grid cells; grid: rows, columns. Returns (B, A N, 3) int32 row, column, anchor, -1, -1, -1 for anchors that do
+    not fit; for each anchor all objects, so that object number i is at i modulo N. (As YOLOv5 and later have several
+    positives an object; these in its own cell alone, which a sigmoid cannot leave.)
+    """
+    boxes, anchors = tf.cast(boxes, tf.float32), tf.cast(anchors, tf.float32)
+    sizes = (boxes[..., 2:] - boxes[..., :2]) * tf.constant([grid[1], grid[0]], tf.float32)
+    overlap = tf.transpose(sizes_iou(tf.maximum(sizes, 0.0), anchors, tnp), (0, 2, 1))  # (B, A, N)
+    fits = (overlap >= least_iou) & (places[:, None, :, 2] >= 0)
+    row, column, number = places[:, None, :, 0], places[:, None, :, 1], tf.range(tf.shape(anchors)[0])[:, None]
+    all_places = tf.stack([tf.broadcast_to(part, tf.shape(fits)) for part in (row, column, number)], -1)
+    return tf.reshape(tf.where(fits[..., None], all_places, -1), (tf.shape(boxes)[0], -1, 3))
 
 
 def responsible_objects(places: tf.Tensor, grid: Sequence[int], num_anchors: int) -> tf.Tensor:

@@ -12,7 +12,7 @@ from yolo.recipes import MULTI_SCALE
 from yolo.settings import MOST_SEED, counted, recorded, setting
 from yolo.training.network_config import NetworkConfig
 
-LOSSES = ('region', 'notebook')
+LOSSES = REGION, NOTEBOOK, CIOU = ('region', 'notebook', 'ciou')
 SAMPLINGS = UNIFORM, BALANCED = ('uniform', 'balanced')
 CLASS_WEIGHTS = ('none', BALANCED)
 OPTIMIZERS = ('sgd', 'adam')
@@ -32,7 +32,11 @@ class TrainConfig(NetworkConfig):
     """One training run."""
 
     loss: str = setting(
-        'region', "Darknet's region loss, or that of the Keras notebook.", group=LEARNING, choices=LOSSES
+        REGION,
+        "region: Darknet's; notebook: that of the Keras notebook; ciou: as Darknet's, but boxes learn by their overlap "
+        '(CIoU), and every anchor that fits an object learns from it.',
+        group=LEARNING,
+        choices=LOSSES,
     )
     sampling: str = setting(
         UNIFORM,

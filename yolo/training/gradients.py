@@ -12,7 +12,7 @@ from yolo.models import winograd
 from yolo.models.build import DarknetModel
 from yolo.models.layers import BatchNorm
 from yolo.training import losses
-from yolo.training.config import SYNCHRONIZED, TrainConfig
+from yolo.training.config import NOTEBOOK, SYNCHRONIZED, TrainConfig
 
 TERMS = ('loss', 'box', 'objectness', 'class')
 SUMS = (*TERMS, *losses.STATISTICS)  # of a part: its share of the loss and its parts, sums over its predictions
@@ -69,8 +69,8 @@ def weights_of(model: keras.Model) -> Weights:
 def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, int], num_groups: int) -> Callable:
     """A function: Values, batch, seen, scale of the loss -> Gradients.
 
-    A batch (B, ...) is one part of what a replica has of a training batch. The loss is this part's share: `region`: its
-    sum over the images, divided by the size of the whole batch; `notebook`: its mean over the images that are
+    A batch (B, ...) is one part of what a replica has of a training batch. The loss is this part's share: its sum over
+    the images, divided by the size of the whole batch; that of the notebook: its mean over the images that are
     normalised together, divided by num_groups, the number of such groups. So gradients are to be summed over parts and
     replicas. seen: training images before this part (int64).
     """
@@ -155,6 +155,6 @@ def _loss_terms(
         config.class_loss_weights,
         batch.get('regions'),
     )
-    divisor = config.batch_size if config.loss == 'region' else num_groups
+    divisor = num_groups if config.loss == NOTEBOOK else config.batch_size
     terms = {name: term / divisor for name, term in terms.items()}
     return {**terms, 'loss': tf.add_n(list(terms.values()))}

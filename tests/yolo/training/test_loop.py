@@ -25,13 +25,14 @@ from yolo.models import architectures, cfg, model_folder
 from yolo.models.darknet import save_darknet
 from yolo.training import loop, losses, network, state, step
 from yolo.training.batches import distribute_batches
+from yolo.training.config import LOSSES
 from yolo.training.config_file import check_same_run, read_config, write_config
 from yolo.training.schedule import Rate, notebook_decay_steps
 from yolo.training.update import METRICS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('loss', ['region', 'notebook'])
+@pytest.mark.parametrize('loss', LOSSES)
 def test_two_devices_take_the_steps_of_one(records_dir, tmp_path, loss):
     config = make_small_config(records_dir, tmp_path, loss=loss, weight_decay=0.1, ema=0.9, mosaic=0.5, batch_size=8)
     check_two_devices_take_the_steps_of_one(config)

@@ -7,6 +7,7 @@ from conftest import DATA
 
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.targets import encode_targets
+from yolo.training.ciou_loss import ciou_loss
 from yolo.training.losses import notebook_loss, region_loss
 
 GOLDEN = ('yolov2-w16', 'yolov2-tiny-w16')
@@ -45,7 +46,7 @@ def test_the_anchor_pull_ends_at_12800_images():
 def test_places_of_the_record_give_the_same_loss():
     data, boxes, labels = golden(GOLDEN[0])
     places = encode_targets(boxes, labels, data['anchors'], data['raw'].shape[1:3])
-    for loss, args in ((region_loss, (5,)), (notebook_loss, ())):
+    for loss, args in ((region_loss, (5,)), (notebook_loss, ()), (ciou_loss, ())):
         plain = loss(data['raw'], boxes, labels, data['anchors'], *args)
         assert loss(data['raw'], boxes, labels, data['anchors'], *args, places).numpy() == plain.numpy()
 
@@ -146,7 +147,9 @@ def test_class_weights_of_the_region_loss_equal_the_slow_twin(seed):
     np.testing.assert_allclose(weighted_gradient[..., 5:], factors[..., None] * plain_gradient[..., 5:], atol=1e-6)
 
 
-@pytest.mark.parametrize(('loss', 'args'), [(region_loss, (0,)), (region_loss, (20000,)), (notebook_loss, ())])
+@pytest.mark.parametrize(
+    ('loss', 'args'), [(region_loss, (0,)), (region_loss, (20000,)), (notebook_loss, ()), (ciou_loss, ())]
+)
 def test_finite_for_every_kind_of_image(loss, args):
     raw, boxes, labels, anchors = crowd()
     cases = {

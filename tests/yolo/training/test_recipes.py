@@ -22,6 +22,7 @@ from yolo.training import (
     batches,
     config,
     loop,
+    loss_parts,
     losses,
     network,
     optimizer,
@@ -67,7 +68,7 @@ def test_one_trace_a_size_and_targets_for_its_grid(records_dir, tmp_path, monkey
         return functions[-1][1]
 
     monkeypatch.setattr(loop, 'make_steps', counted)
-    monkeypatch.setattr(losses, 'encode_targets', lambda *args: grids.append(tuple(args[3])) or encode(*args))
+    monkeypatch.setattr(loss_parts, 'encode_targets', lambda *args: grids.append(tuple(args[3])) or encode(*args))
     loop.train(config, one_device())
     used = {schedule.size_at(sizes, config.seed, step) for step in range(30)}
     assert len(used) > 1
