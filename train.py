@@ -106,9 +106,8 @@ def train(values: FlagValues) -> int:
     for line in summarize_settings(config, strategy, num_images):
         logging.info('%s', line)
     result = loop.train(config, strategy, devices.overwrite)
-    if config.recipe == AUTO and result.reason in (loop.FINISHED, loop.EARLY):
-        for line in conclusion.conclude(config, strategy):
-            logging.info('%s: %s', AUTO, line)
+    if config.recipe == AUTO:
+        conclusion.say(config, strategy, result)
     return preemption.EXIT_STATUS if result.reason in preemption.REASONS else 0
 
 

@@ -91,10 +91,11 @@ def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: 
     largest = configs[kinds[-1]]
     checks.check_replicas(largest, device.replicas)
     with errors.clear_errors(largest, strategy):
-        pixels, parts = _measure(largest, strategy, device, given)
-    speeds = {kind: pixels / _mean_pixels(each) for kind, each in configs.items()} if pixels else {}
+        speed, parts = _measure(largest, strategy, device, given)
+    speeds = {kind: speed.pixels / _mean_pixels(each) for kind, each in configs.items()} if speed else {}
+    compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()} if speed else {}
     before = choice.values['batch_size']
-    choice = choose_steps(choice, data, device, speeds, given)
+    choice = choose_steps(choice, data, device, speeds, compiling, given)
     parts = max(1, parts * choice.values['batch_size'] // before)
     choice = choice.adding('subdivisions', parts, 'by the memory of a device', given)
     is_multi_scale = choice.values['multi_scale']
@@ -107,7 +108,7 @@ def read_data(given: Mapping[str, Any]) -> Data:
     """What the rules know of the records of a folder; given: data_dir, and train_split, folds, fold if they are."""
     folder = given['data_dir']
     description = records.read_description(folder)
-    with_images = tuple(name for name, split in description.splits.items() if split.num_images)
+    with_images = {name: split.num_images for name, split in description.splits.items() if split.num_images}
     if not with_images:
         raise ValueError(f'{folder!r} has no images to train on')
     name = splits.to_train_on(with_images, given.get('train_split'))
@@ -121,7 +122,7 @@ def read_data(given: Mapping[str, Any]) -> Data:
         folds.num_trained_on(split.num_images, given.get('fold', 0), given.get('folds', 1)),
         split.num_objects,
         description.image_size,
-        len(description.classes),
+        len(np.unique(labels)),
         with_images,
         {
             class_name: float(np.median(sides[labels == k]))
@@ -165,8 +166,8 @@ def _mean_pixels(config: TrainConfig) -> float:
 
 def _measure(
     config: TrainConfig, strategy: tf.distribute.Strategy, device: Device, given: Mapping[str, Any]
-) -> tuple[float | None, int]:
-    """Pixels/s of training steps, and the parts of a batch with which one fits into the memory of a device.
+) -> tuple[time_estimate.Speed | None, int]:
+    """The speed of training steps, and the parts of a batch with which one fits into the memory of a device.
 
     None where no steps are timed: where their number is given, and memory need not be tried.
     """
@@ -184,11 +185,10 @@ def _measure(
     if are_steps_given(given):
         return None, chosen.subdivisions
     memory.check_memory(chosen, strategy)
-    size = config.image_size
-    return time_estimate.measure_speed(chosen, strategy, size) * math.prod(size), chosen.subdivisions
+    return time_estimate.measure_speed(chosen, strategy, config.image_size), chosen.subdivisions
 
 
-def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tuple[float, int]:
+def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tuple[time_estimate.Speed, int]:
     """The same with the first settings whose steps of the largest images a GPU or TPU has the memory for.
 
     How much it has is only known by trying.
@@ -196,9 +196,9 @@ def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tu
     size = memory.largest_size(configs[0])
     for config in configs[:-1]:
         try:
-            return time_estimate.measure_speed(config, strategy, size) * math.prod(size), config.subdivisions
+            return time_estimate.measure_speed(config, strategy, size), config.subdivisions
         except tf.errors.ResourceExhaustedError:
             if distribution.num_workers(strategy) > 1:  # the others go on
                 raise
             logging.info('%s: a step in %d parts needs more memory than there is', AUTO, config.subdivisions)
-    return time_estimate.measure_speed(configs[-1], strategy, size) * math.prod(size), configs[-1].subdivisions
+    return time_estimate.measure_speed(configs[-1], strategy, size), configs[-1].subdivisions

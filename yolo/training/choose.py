@@ -6,12 +6,13 @@ has the value of the recipe that the choice is built on. A setting that is given
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from yolo import settings
 from yolo.geometry.image_sizes import STRIDE
 from yolo.training import splits
+from yolo.training.choice import Choice, Data, Device
 from yolo.training.config import AUGMENTATION, TrainConfig
 
 # The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
@@ -30,7 +31,10 @@ SHARE_FROM_WEIGHTS = 0.5  # of these, where the first weights are trained ones
 HOUR = 3600  # seconds
 PATIENCE = {False: 0.5 * HOUR, True: 8 * HOUR}  # for more than the least: without and with a GPU or TPU
 LIMIT = {False: 4 * HOUR, True: 24 * HOUR}  # for the least
-SHARE_OF_MAX_HOURS = 0.9  # of --max_hours; the rest is for the start, the evaluations and an estimate that was too low
+SHARE_OF_MAX_HOURS = 0.9  # of --max_hours; the rest is for the start and an estimate that was too low
+SHARE_OF_STEPS = 0.5  # of that, at least; beside them sizes are compiled, and the run is evaluated
+SHARE_OF_EVALUATIONS = 0.1  # of that, at most, where there are several
+IMAGES_EVALUATED = 3  # in the time of one that is trained on
 
 MULTI_SCALE_STEPS = 1500  # from which on another size every ten steps helps
 AUGMENT_STEPS = 750  # from which on augmentation helps a network with random weights
@@ -39,52 +43,6 @@ OF_AUGMENTATION = {
 } - {'augment'}
 SMALL_SIDE = 24  # pixels: smaller objects need larger images
 EVALUATIONS = 8  # of a run, on a split for validation
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What the rules know of the records.
-
-    num_images: to train on; image_size: height, width of the network's images; splits: names of those with images, in
-    order; sides: by class, the median side (root of the area) of its objects in pixels of such an image.
-    """
-
-    num_images: int
-    num_objects: int
-    image_size: tuple[int, int]
-    num_classes: int
-    splits: tuple[str, ...]
-    sides: Mapping[str, float]
-
-    @property
-    def smallest(self) -> str:
-        """The class with the smallest objects, '' without objects."""
-        return min(self.sides, key=lambda name: self.sides[name], default='')
-
-
-@dataclasses.dataclass(frozen=True)
-class Device:
-    """What the rules know of the devices: replicas, in words what they are, whether they are faster than CPUs."""
-
-    name: str
-    is_accelerator: bool = False
-    replicas: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """Settings by name, and the reason for each in words; base: the recipe that has the others."""
-
-    base: str
-    values: Mapping[str, Any]
-    reasons: Mapping[str, str]
-
-    def adding(self, name: str, value: Any, reason: str, given: Mapping[str, Any]) -> 'Choice':
-        """With one more setting, unless it is given."""
-        if name in given:
-            value, reason = given[name], f'as --{name} says'
-        values, reasons = {**self.values, name: value}, {**self.reasons, name: reason}
-        return dataclasses.replace(self, values=values, reasons=reasons)
 
 
 def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapping[str, Any]) -> Choice:
@@ -142,43 +100,48 @@ def least_images(data: Data, from_weights: bool) -> int:
     return int(least * SHARE_FROM_WEIGHTS) if from_weights else least
 
 
-def images_to_see(data: Data, from_weights: bool, speed: float, patience: float, limit: float) -> int:
-    """How many images a network sees in its training, with `speed` images/s.
+def images_to_see(data: Data, from_weights: bool, patience: float, limit: float) -> int:
+    """How many images a network sees in its training.
 
-    The least; twice, four times ... as many where that takes no longer than `patience` seconds and shows no image more
-    than 300 times; fewer where they take longer than `limit` seconds.
+    The least; twice, four times ... as many where these are no more than `patience`, and show no image more than 300
+    times; no more than `limit`.
     """
     seen = least_images(data, from_weights)
-    most = min(max(seen, MOST_EPOCHS * data.num_images), patience * speed)
+    most = min(max(seen, MOST_EPOCHS * data.num_images), patience)
     while 2 * seen <= most:
         seen *= 2
-    return max(1, min(seen, int(limit * speed)))
+    return max(1, min(seen, int(limit)))
 
 
 def choose_steps(
-    choice: Choice, data: Data, device: Device, speeds: Mapping[bool, float], given: Mapping[str, Any]
+    choice: Choice,
+    data: Data,
+    device: Device,
+    speeds: Mapping[bool, float],
+    compiling: Mapping[bool, float],
+    given: Mapping[str, Any],
 ) -> Choice:
     """Steps, their batch, image sizes, augmentation and evaluations, once the speed of the device is known.
 
-    speeds: images/s without (False) and with (True) multi-scale training, not needed where the steps are given.
+    speeds: images/s without (False) and with (True) multi-scale training; compiling: seconds for all sizes of these.
+    Neither is needed where the steps are given.
     """
+    evaluations = _num_evaluations(choice, data, math.inf, given)
     if are_steps_given(given):
         steps, why = _given_steps(choice, data, given)
         choice = choice.adding('num_steps', steps, why, {})
         is_multi_scale = given.get('multi_scale', steps >= MULTI_SCALE_STEPS)
     else:
-        plans = {kind: _plan(choice, data, device, speed, given) for kind, speed in speeds.items()}
+        plans = {kind: _plan(choice, data, device, speed, compiling[kind], given) for kind, speed in speeds.items()}
         is_multi_scale = given.get('multi_scale', True in plans and plans[True][1] >= MULTI_SCALE_STEPS)
-        batch, steps, why = plans[is_multi_scale]
+        batch, steps, evaluations, why = plans[is_multi_scale]
         choice = choice.adding('batch_size', batch, choice.reasons['batch_size'], given)
         choice = choice.adding('num_steps', steps, why, given)
     why = f'{MULTI_SCALE_STEPS:,} steps or more' if is_multi_scale else f'others take {MULTI_SCALE_STEPS:,} steps'
     choice = choice.adding('multi_scale', is_multi_scale, why, given)
     if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not OF_AUGMENTATION & given.keys():
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
-    split = choice.values['eval_split']
-    is_validated = split in splits.VALIDATION or 'eval_split' in given
-    every = steps // EVALUATIONS if split and is_validated and steps >= 10 * EVALUATIONS else 0
+    every = steps // EVALUATIONS if evaluations == EVALUATIONS and steps >= 10 * EVALUATIONS else 0
     return choice.adding('eval_every', every, 'several for validation, else one at the end', given)
 
 
@@ -193,12 +156,23 @@ def _given_steps(choice: Choice, data: Data, given: Mapping[str, Any]) -> tuple[
     return math.ceil(given['epochs'] * data.num_images / choice.values['batch_size']), 'as --epochs says'
 
 
-def _plan(choice: Choice, data: Data, device: Device, speed: float, given: Mapping[str, Any]) -> tuple[int, int, str]:
-    """Batch, steps and why so many, with so many images/s."""
-    times, from_weights = _times(device, given.get('max_hours', 0)), bool(given.get('init_weights'))
-    seen = images_to_see(data, from_weights, speed, *times)
+def _plan(
+    choice: Choice, data: Data, device: Device, speed: float, compiling: float, given: Mapping[str, Any]
+) -> tuple[int, int, float, str]:
+    """Batch, steps, evaluations and why so many steps; speed: images/s; compiling: seconds for all sizes."""
+    from_weights, times = bool(given.get('init_weights')), _times(device, given.get('max_hours', 0))
+    patience, limit = (seconds * speed for seconds in times)  # in images that are trained on
+    evaluations = _num_evaluations(choice, data, math.inf, given)
+    if given.get('max_hours'):
+        left = max(0.0, limit - compiling * speed)
+        evaluations = _num_evaluations(choice, data, left, given)
+        limit = max(SHARE_OF_STEPS * limit, left - evaluations * _cost_of_evaluation(choice, data))
+    seen = images_to_see(data, from_weights, min(patience, limit), limit)
     batch, steps = _in_steps(seen, choice.values['batch_size'], device.replicas, given)
-    return batch, steps, _why_so_many(data, from_weights, seen, times)
+    up = _in_two_digits(math.ceil(seen / batch), math.ceil)
+    is_up = seen == least_images(data, from_weights) and up * batch <= limit
+    why = _why_so_many(data, from_weights, seen, times)
+    return batch, up if is_up else _in_two_digits(steps, math.floor), evaluations, why
 
 
 def _times(device: Device, max_hours: float) -> tuple[float, float]:
@@ -206,6 +180,21 @@ def _times(device: Device, max_hours: float) -> tuple[float, float]:
     if max_hours:
         return SHARE_OF_MAX_HOURS * max_hours * HOUR, SHARE_OF_MAX_HOURS * max_hours * HOUR
     return PATIENCE[device.is_accelerator], LIMIT[device.is_accelerator]
+
+
+def _cost_of_evaluation(choice: Choice, data: Data) -> float:
+    """In images that are trained on in the same time."""
+    return data.splits.get(choice.values['eval_split'], 0) / IMAGES_EVALUATED
+
+
+def _num_evaluations(choice: Choice, data: Data, left: float, given: Mapping[str, Any]) -> float:
+    """How many evaluations a run has, with time for `left` images to train on and to evaluate on."""
+    split, cost = choice.values['eval_split'], _cost_of_evaluation(choice, data)
+    if given.get('eval_every'):
+        return max(1.0, left / (choice.values['batch_size'] * given['eval_every'] + cost))
+    is_validated = split in splits.VALIDATION or 'eval_split' in given
+    are_cheap = EVALUATIONS * cost <= SHARE_OF_EVALUATIONS * left
+    return EVALUATIONS if split and is_validated and are_cheap and 'eval_every' not in given else 1
 
 
 def _in_steps(seen: int, batch: int, replicas: int, given: Mapping[str, Any]) -> tuple[int, int]:
@@ -216,13 +205,13 @@ def _in_steps(seen: int, batch: int, replicas: int, given: Mapping[str, Any]) ->
         if half < _smallest_batch(replicas) or half % parts:
             break
         batch = half
-    return batch, _round_down(max(1, seen // batch))
+    return batch, max(1, seen // batch)
 
 
-def _round_down(number: int) -> int:
-    """To two digits: 2,190 -> 2,100."""
+def _in_two_digits(number: int, rounded: Callable[[float], int]) -> int:
+    """2,190 -> 2,100 or 2,200."""
     unit = 10 ** max(0, len(str(number)) - 2)
-    return number // unit * unit
+    return rounded(number / unit) * unit
 
 
 def _why_so_many(data: Data, from_weights: bool, seen: int, times: tuple[float, float]) -> str:

@@ -2,15 +2,34 @@
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from yolo.data import folds, records
 from yolo.detection import graph
 from yolo.evaluation import advice, inference, result, summary
 from yolo.models import model_folder
-from yolo.training import distribution, errors, tensorboard
+from yolo.recipes import AUTO
+from yolo.training import distribution, errors, loop, preemption, tensorboard
 from yolo.training.config import TrainConfig
 
 MOST_IMAGES = 1000  # of each split that are looked at
+
+
+def say(config: TrainConfig, strategy: tf.distribute.Strategy, result: loop.Result) -> None:
+    """Logs the sentences of `conclude` about a run that is finished; or that its time was over before it was evaluated.
+
+    All processes of the run call this.
+    """
+    lines = []
+    if result.reason in (loop.FINISHED, loop.EARLY):
+        lines = conclude(config, strategy)
+    elif result.reason == preemption.TIME_LIMIT and config.eval_split and result.metrics is None:
+        lines = [
+            f'the time of --max_hours={config.max_hours:g} was over before the run was evaluated on '
+            f'{config.eval_split}; the same command goes on with it'
+        ]
+    for line in lines:
+        logging.info('%s: %s', AUTO, line)
 
 
 def conclude(config: TrainConfig, strategy: tf.distribute.Strategy) -> list[str]:

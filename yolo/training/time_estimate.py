@@ -1,6 +1,8 @@
 """How long a run will take: from its first timed steps, or from some that are timed before it begins."""
 
+import math
 import time
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -47,21 +49,30 @@ class StepTimer:
             logging.warning('%s', format_warning(self.config, seconds_left, self.has_accelerator))
 
 
-def measure_speed(config: TrainConfig, strategy: tf.distribute.Strategy, size: tuple[int, int]) -> float:
-    """Images/s of ten training steps at a size (height, width), of a resolved run and a state that is thrown away.
+class Speed(NamedTuple):
+    """Pixels/s of training steps, and the seconds of a first one, in which the graph of its size is compiled."""
 
-    The first step, in which the graph is compiled, is not timed. tf.errors.ResourceExhaustedError where a device has
+    pixels: float
+    compiling: float
+
+
+def measure_speed(config: TrainConfig, strategy: tf.distribute.Strategy, size: tuple[int, int]) -> Speed:
+    """The speed of ten training steps at a size (height, width), of a resolved run and a state that is thrown away.
+
+    The first step is not one of them. tf.errors.ResourceExhaustedError where a device has
     not enough memory.
     """
     keras.utils.set_random_seed(config.seed)
     state = make_state(config, strategy)
     take_steps = make_steps(state, config, strategy, size, make_accumulators(state, config, strategy))
     batches = iter(distribute_batches(config, strategy, 0))
+    begun = time.perf_counter()
     take_steps(batches, 0, 1)[0].numpy()
     since = time.perf_counter()
     metrics = [take_steps(batches, step, 1)[0] for step in range(1, TIMED_STEPS + 1)]
     metrics[-1].numpy()  # waits for the device
-    return TIMED_STEPS * config.batch_size / (time.perf_counter() - since)
+    pixels = TIMED_STEPS * config.batch_size * math.prod(size)
+    return Speed(pixels / (time.perf_counter() - since), since - begun)
 
 
 def format_estimate(seconds_left: float, images_per_second: float) -> str:

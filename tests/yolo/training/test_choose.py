@@ -1,6 +1,7 @@
 """The rules of --recipe=auto on constructed data and devices."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -10,17 +11,18 @@ from yolo.training.config import TrainConfig
 from yolo.training.explain import explain
 
 CPU, GPU = Device('1 CPU'), Device('1 GPU', is_accelerator=True)
-BCCD = Data(292, 3941, (256, 256), 3, ('trainval', 'test'), {'Platelets': 17.4, 'RBC': 52.0, 'WBC': 93.0})
-RACCOONS = Data(160, 173, (320, 320), 1, ('train', 'test'), {'raccoon': 180.0})
-VOC = Data(16551, 40058, (416, 416), 20, ('trainval', 'test'), {'bottle': 61.0, 'cat': 240.0})
-TINY = Data(12, 20, (256, 256), 2, ('train', 'val', 'test'), {'a': 40.0})
+BCCD = Data(292, 3941, (256, 256), 3, {'trainval': 292, 'test': 72}, {'Platelets': 17.4, 'RBC': 52.0, 'WBC': 93.0})
+RACCOONS = Data(160, 173, (320, 320), 1, {'train': 160, 'test': 40}, {'raccoon': 180.0})
+VOC = Data(16551, 40058, (416, 416), 20, {'trainval': 16551, 'test': 4952}, {'bottle': 61.0, 'cat': 240.0})
+TINY = Data(12, 20, (256, 256), 2, {'train': 12, 'val': 4, 'test': 4}, {'a': 40.0})
 
 
-def chosen(data: Data, device: Device, speed: float = 14.0, weights_of=(), **given) -> Choice:
+def chosen(data: Data, device: Device, speed: float = 14.0, weights_of=(), compiling: float = 0.0, **given) -> Choice:
     """What the rules choose where the device takes `speed` images/s, and three quarters of that with multi-scale."""
     choice = choose_network(data, device, weights_of, given)
     kinds = [given['multi_scale']] if 'multi_scale' in given else [False, True]
-    return choose_steps(choice, data, device, {kind: speed * (0.75 if kind else 1) for kind in kinds}, given)
+    speeds = {kind: speed * (0.75 if kind else 1) for kind in kinds}
+    return choose_steps(choice, data, device, speeds, {kind: compiling * (7 if kind else 1) for kind in kinds}, given)
 
 
 def test_blood_cells_on_two_cores():
@@ -86,7 +88,7 @@ def test_a_split_for_validation_is_evaluated_during_the_run():
     values = chosen(TINY, CPU).values
     assert (values['train_split'], values['eval_split']) == ('train', 'val')
     assert values['eval_every'] == values['num_steps'] // 8
-    assert chosen(dataclasses.replace(TINY, splits=('all',)), CPU).values['eval_split'] == ''
+    assert chosen(dataclasses.replace(TINY, splits={'all': 12}), CPU).values['eval_split'] == ''
     assert chosen(BCCD, CPU, eval_split='test').values['eval_every'] == 250  # as it was asked for
     assert chosen(BCCD, CPU, eval_split='').values['eval_every'] == 0
 
@@ -105,13 +107,13 @@ def test_a_split_for_validation_is_evaluated_during_the_run():
     ],
 )
 def test_no_image_is_trained_and_evaluated_on(names, train, evaluation):
-    values = chosen(dataclasses.replace(TINY, splits=names), CPU).values
+    values = chosen(dataclasses.replace(TINY, splits=dict.fromkeys(names, 12)), CPU).values
     assert (values['train_split'], values['eval_split']) == (train, evaluation)
 
 
 @pytest.mark.parametrize(('train', 'evaluation'), [('train', 'val'), ('val', 'train'), ('test', 'val')])
 def test_a_split_to_train_on_that_is_given_shares_no_image(train, evaluation):
-    data = dataclasses.replace(TINY, splits=('trainval', 'train', 'val', 'test'))
+    data = dataclasses.replace(TINY, splits=dict.fromkeys(('trainval', 'train', 'val', 'test'), 12))
     assert chosen(data, CPU, train_split=train).values['eval_split'] == evaluation
 
 
@@ -152,6 +154,30 @@ def test_a_short_run_with_a_flag_of_augmentation_is_augmented(given):
     assert 'augment' in chosen(BCCD, CPU, num_steps=20, learning_rate=0.1).values
 
 
+@pytest.mark.parametrize('num_images', [20, 100, 1000])
+@pytest.mark.parametrize('hours', [0.2, 1.0, 4.0])
+@pytest.mark.parametrize('given', [{}, {'eval_split': 'test'}, {'eval_every': 50}])
+def test_a_run_is_evaluated_within_max_hours(num_images, hours, given):
+    """An evaluation takes a third of the time of as many images to train on, and every size is compiled."""
+    data = dataclasses.replace(BCCD, splits={'train': 292, 'test': num_images})
+    values = chosen(data, CPU, compiling=20.0, max_hours=hours, **given).values
+    speed, sizes = (14.0 * 0.75, 7) if values['multi_scale'] else (14.0, 1)
+    steps, every = values['num_steps'], values['eval_every']
+    evaluations = math.ceil(steps / every) if every else 1
+    seconds = (steps * values['batch_size'] + evaluations * num_images / 3) / speed + 20 * sizes
+    is_possible = num_images / 3 / 14.0 + 20 < 0.4 * hours * 3600
+    assert seconds <= 0.95 * hours * 3600 or not is_possible
+    assert steps * values['batch_size'] / speed >= 0.4 * hours * 3600 or steps >= 2000  # and not too short
+
+
+def test_long_evaluations_are_made_once_where_time_is_limited():
+    data = dataclasses.replace(BCCD, splits={'train': 292, 'val': 1000})
+    assert chosen(data, CPU, max_hours=0.5).values['eval_every'] == 0
+    assert chosen(data, CPU).values['eval_every'] > 0
+    few = dataclasses.replace(data, splits={'train': 292, 'val': 20})
+    assert chosen(few, CPU, max_hours=0.5).values['eval_every'] > 0
+
+
 def test_more_time_gives_more_steps_up_to_300_times_each_image():
     steps = [chosen(BCCD, CPU, max_hours=hours).values['num_steps'] for hours in (0.05, 0.1, 0.5, 1, 2, 8, 100)]
     assert steps == sorted(steps)
@@ -178,9 +204,9 @@ def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, repli
 def test_a_large_batch_is_halved_rather_than_take_few_steps():
     data = dataclasses.replace(VOC, num_images=4000)
     values = chosen(data, CPU, max_hours=1).values
-    assert (values['batch_size'], values['num_steps']) == (16, 2100)
+    assert (values['batch_size'], values['num_steps']) == (16, 2000)  # and 4,952 images are evaluated in that hour
     values = chosen(data, CPU, max_hours=1, batch_size=32).values  # too few steps for several image sizes
-    assert (values['multi_scale'], values['num_steps']) == (False, 1400)
+    assert (values['multi_scale'], values['num_steps']) == (False, 1300)
 
 
 @pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 8), (2, 4, 8), (2, 8, 16)])
