@@ -28,6 +28,7 @@ class Ranges:
     saturation: float = 1.5  # largest factor; the smallest is its reciprocal
     exposure: float = 1.5  # largest factor; the smallest is its reciprocal
     mosaic: float = 0.0  # share of the images that are put together from four
+    copy_paste: int = 0  # objects of other images that are pasted into each, as far as there is room
     flip: float = 0.5  # share of the images that are flipped left to right
     around_photo: bool = False  # jitter around the shape of the photo, not around that of the stored image
 

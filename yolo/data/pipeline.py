@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from yolo.data import augment, damage, decoding, index, mosaic, parsing, reading, records
+from yolo.data import augment, copy_paste, damage, decoding, index, mosaic, parsing, reading, records
 from yolo.data.order import read_order
 
 SHUFFLE_MB = 2048  # of records that are shuffled together; all of VOC fits at 416 pixels, as JPEG
@@ -28,7 +28,7 @@ class InputShard:
     def size(self, batch_size: int, group: int = 1) -> int:
         """How many images of a batch that is; ValueError if parts are not equal, or not of whole groups of images."""
         if batch_size % self.count or batch_size // self.count % group:
-            groups = f' of whole groups of {group}, as mosaics need' if group > 1 else ''
+            groups = f' of whole groups of {group}, as mosaics and copy-paste need' if group > 1 else ''
             raise ValueError(f'batches of {batch_size} images cannot be divided into {self.count} parts{groups}')
         return batch_size // self.count
 
@@ -67,10 +67,12 @@ def training_batches(
     ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
-    size = shard.size(batch_size, group=mosaic.GROUP if ranges and ranges.mosaic else 1)  # B
+    size = shard.size(batch_size, group=_group(ranges))  # B
     order = read_order(data_dir, split, batch_size, seed, shuffle_mb, repeats, numbers)
     serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
+    objects = description.split(split).objects_per_class
+    weights = copy_paste.class_weights([objects[name] for name in description.classes])
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
@@ -78,10 +80,15 @@ def training_batches(
         more = [*(['regions'] if 'regions' in parsed else []), *(['size'] if ranges and ranges.around_photo else [])]
         out = {'image': image, **{name: parsed[name] for name in ('boxes', 'labels', 'places', *more)}}
         out = {name: _with_batch_size(value, size) for name, value in out.items()}
-        return out if ranges is None else _augment(out, ranges, _step_seed(seed, step), batch_size, shard)
+        return out if ranges is None else _augment(out, ranges, weights, _step_seed(seed, step), batch_size, shard)
 
     images = _images(serialized, steps, description, split, ranges, batch_size, seed, shard)
     return tf.data.Dataset.zip(steps, images).map(assemble, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _group(ranges: augment.Ranges | None) -> int:
+    """How many consecutive images of a batch have to stay together."""
+    return max(mosaic.GROUP if ranges and ranges.mosaic else 1, copy_paste.GROUP if ranges and ranges.copy_paste else 1)
 
 
 def _images(
@@ -118,6 +125,7 @@ def _mosaics(
 def _augment(
     batch: dict[str, tf.Tensor],
     ranges: augment.Ranges,
+    weights: tf.Tensor,
     seed: tf.Tensor,
     batch_size: int,
     shard: InputShard,
@@ -125,19 +133,24 @@ def _augment(
     """A shard of a batch, its mosaics composed already, with its boxes moved, and warp and colour for its pixels.
 
     Random numbers are those of the whole batch, so that they do not depend on how it is divided. Where the shape of
-    the photos is jittered around, the batch has their size (B, 2): height, width.
+    the photos is jittered around, the batch has their size (B, 2): height, width. weights (C,): of classes in
+    copy-paste.
     """
-    boxes, labels, regions, shapes = (batch.get(name) for name in ('boxes', 'labels', 'regions', 'size'))
-    size, rows = tuple(batch['image'].shape[1:3]), shard.rows(batch_size)
+    image, boxes, labels = (batch[name] for name in ('image', 'boxes', 'labels'))
+    regions, shapes = batch.get('regions'), batch.get('size')
+    size, rows = tuple(image.shape[1:3]), shard.rows(batch_size)
     aspects = None if shapes is None else augment.relative_aspects(shapes, size)
     if ranges.mosaic:
         mosaics = _mosaics(ranges, size, batch_size, shard, seed)
         aspects = None if aspects is None else tf.where(mosaics.chosen, 1.0, aspects)  # of four photos, in no shape
         boxes, labels = mosaic.mosaic_boxes(boxes, labels, mosaics, size)
         regions = None if regions is None else mosaic.mosaic_regions(regions, mosaics, size)
+    if ranges.copy_paste:
+        draws = copy_paste.draw_objects(batch_size, boxes.shape[1], ranges.copy_paste, seed, rows)
+        image, boxes, labels = copy_paste.paste_objects(image, boxes, labels, weights, draws)
     warp, colour = augment.random_augmentation(batch_size, ranges, seed, rows, aspects)
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
-    out = {'image': batch['image'], 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
+    out = {'image': image, 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}
     return out if regions is None else {**out, 'regions': augment.warp_regions(regions, warp)}
 
 

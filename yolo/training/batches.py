@@ -45,6 +45,7 @@ def augmentation_ranges(config: TrainConfig) -> augment.Ranges:
         saturation=config.saturation,
         exposure=config.exposure,
         mosaic=config.mosaic,
+        copy_paste=config.copy_paste,
         flip=config.flip,
         around_photo=config.jitter_around == PHOTO,
     )

@@ -29,6 +29,8 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError('class_loss_weights: none; call yolo.training.resolve.resolve(config) before train')
     if config.mosaic and not config.augment:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
+    if config.copy_paste and not config.augment:
+        raise ValueError(f'--copy_paste={config.copy_paste} needs --augment; or use --copy_paste=0')
     if config.jitter_around == PHOTO and not config.augment:
         raise ValueError(f'--jitter_around={PHOTO} needs --augment; or use --jitter_around={STORED}')
     if config.jitter_around == PHOTO and config.resize != STRETCH:

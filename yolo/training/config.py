@@ -169,6 +169,14 @@ class TrainConfig(NetworkConfig):
     mosaic: float = setting(
         0.0, 'Share of the images that are put together from four.', group=AUGMENTATION, low=0, high=1
     )
+    copy_paste: int = setting(
+        0,
+        'How many objects of other images are pasted into each image, where no object is; small ones and those of rare '
+        'classes come more often.',
+        group=AUGMENTATION,
+        low=0,
+        high=16,
+    )
 
     monitor: str = setting(
         'map',

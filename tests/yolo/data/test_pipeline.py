@@ -143,8 +143,8 @@ def test_nothing_is_read_before_the_own_records(tmp_path):
 
 @pytest.mark.slow
 def test_parts_put_together_are_the_batch(records_dir):
-    """Whatever the number of processes that make a batch, mosaics included."""
-    ranges = augment.Ranges(mosaic=0.5)
+    """Whatever the number of processes that make a batch, mosaics and pasted objects included."""
+    ranges = augment.Ranges(mosaic=0.5, copy_paste=2)
     args = records_dir, 'train', 8, 3, ranges, 2
     wholes = take(pipeline.training_batches(*args), 3)
     parts = [take(pipeline.training_batches(*args, pipeline.InputShard(i, 2)), 3) for i in range(2)]
