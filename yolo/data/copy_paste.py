@@ -4,11 +4,11 @@
 outlines, so a margin of the cut passes smoothly into its surroundings.)
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from yolo.data.dataset import Description
 from yolo.geometry import boxes as box_ops
 
 GROUP = 4  # consecutive images of a batch, which take objects from each other
@@ -68,9 +68,10 @@ def draw_objects(batch_size: int, num_objects: int, count: int, seed: tf.Tensor,
     return draws
 
 
-def class_weights(objects_per_class: Sequence[int]) -> tf.Tensor:
-    """How often an object of each class is chosen (C,): inversely to how many of them a split has."""
-    return 1 / tf.maximum(tf.constant(objects_per_class, tf.float32), 1.0)
+def class_weights(description: Description, split: str) -> tf.Tensor:
+    """How often an object of each class is chosen (C,): inversely to how many of them the split has."""
+    objects = description.split(split).objects_per_class
+    return 1 / tf.constant([max(1, objects[name]) for name in description.classes], tf.float32)
 
 
 def _log_weights(boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

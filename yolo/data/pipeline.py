@@ -57,13 +57,12 @@ def training_batches(
     """Endless batches of a split, from step `start` on; every record once an epoch, each epoch in another order.
 
     ranges: how far to augment, None for not at all; shard: which images of each batch, all by default (B =
-    batch_size / shard.count), and only their records are read; shuffle_mb: how many MB of records are shuffled
-    together, on which the order depends if the split has more; repeats, numbers: as of `order.read_order`. A batch
-    holds image (B, H, W, C) uint8, RGB or grey, as stored or composed of them; boxes (B, N, 4) float32 xmin, ymin,
-    xmax, ymax relative 0..1; labels (B, N) int32, -1 for padding. Without `ranges` also places (B, N, 3) int32 row,
-    column, anchor of the responsible cell and anchor, as stored; with it warp (B, 4) and colour (B, 3) float32, what
-    `augment_images` has to do to the pixels (boxes are moved already). A split with ignore regions has regions
-    (B, R, 4) too, as boxes, padded with 0.
+    batch_size / shard.count); shuffle_mb: how many MB of records are shuffled together, on which the order depends if
+    the split has more; repeats, numbers: as of `order.read_order`. A batch holds image (B, H, W, C) uint8, RGB or grey,
+    as stored or composed of them; boxes (B, N, 4) float32 xmin, ymin, xmax, ymax relative 0..1; labels (B, N) int32, -1
+    for padding. Without `ranges` also places (B, N, 3) int32 row, column, anchor of the responsible cell and anchor, as
+    stored; with it warp (B, 4) and colour (B, 3) float32, what `augment_images` has to do to the pixels (boxes are
+    moved already). A split with ignore regions has regions (B, R, 4) too, as boxes, padded with 0.
     ValueError if the split is empty or missing, its index is damaged, or a batch cannot be divided so.
     """
     description = records.read_description(data_dir)
@@ -71,8 +70,7 @@ def training_batches(
     order = read_order(data_dir, split, batch_size, seed, shuffle_mb, repeats, numbers)
     serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
-    objects = description.split(split).objects_per_class
-    weights = copy_paste.class_weights([objects[name] for name in description.classes])
+    weights = copy_paste.class_weights(description, split)
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch

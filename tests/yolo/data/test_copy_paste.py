@@ -1,6 +1,7 @@
 """Pasted objects against a slow twin, pixel by pixel; how often which ones; and that their boxes are on them."""
 
 import math
+import types
 
 import numpy as np
 import pytest
@@ -118,7 +119,9 @@ def test_rare_and_small_objects_come_more_often():
     boxes = np.array([[[0, 0, 0.1, 0.1], [0.5, 0, 0.6, 0.1], [0.7, 0.7, 0.9, 0.9]]], np.float32)
     boxes, labels = np.repeat(boxes, 600, 0), np.repeat([[0, 1, 1]], 600, 0)
     draws = copy_paste.draw_objects(600, 3, 1, tf.constant([1, 0], tf.int64), slice(None))
-    weights = copy_paste.class_weights([10, 40])
+    split = types.SimpleNamespace(objects_per_class={'common': 40, 'rare': 10})
+    description = types.SimpleNamespace(classes=('rare', 'common'), split={'train': split}.get)
+    weights = copy_paste.class_weights(description, 'train')
     _, pasted, found = copy_paste.paste_objects(np.zeros((600, 64, 64, 1), np.uint8), boxes, labels, weights, draws)
     is_large = (pasted[:, 3, 2] - pasted[:, 3, 0]).numpy() > 0.15
     kinds = (found[:, 3].numpy() + is_large)[found[:, 3] >= 0]
