@@ -133,8 +133,8 @@ def read_data(given: Mapping[str, Any]) -> Data:
 
 
 def _device(strategy: tf.distribute.Strategy) -> Device:
-    has_accelerator = any(device.device_type != 'CPU' for device in tf.config.list_logical_devices())
-    return Device(distribution.describe(strategy), has_accelerator, strategy.num_replicas_in_sync)
+    name = distribution.describe_devices(strategy)
+    return Device(name, distribution.has_accelerator(), strategy.num_replicas_in_sync)
 
 
 def _network_of_weights(given: Mapping[str, Any], description: records.Description) -> tuple:

@@ -11,7 +11,7 @@ from typing import Any
 
 from yolo import settings
 from yolo.geometry.image_sizes import STRIDE
-from yolo.training import splits
+from yolo.training import schedule, splits
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.config import AUGMENTATION, TrainConfig
 
@@ -137,8 +137,7 @@ def choose_steps(
         batch, steps, evaluations, why = plans[is_multi_scale]
         choice = choice.adding('batch_size', batch, choice.reasons['batch_size'], given)
         choice = choice.adding('num_steps', steps, why, given)
-    why = f'{MULTI_SCALE_STEPS:,} steps or more' if is_multi_scale else f'others take {MULTI_SCALE_STEPS:,} steps'
-    choice = choice.adding('multi_scale', is_multi_scale, why, given)
+    choice = choice.adding('multi_scale', is_multi_scale, _why_sizes(is_multi_scale, steps), given)
     if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not OF_AUGMENTATION & given.keys():
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
     every = steps // EVALUATIONS if evaluations == EVALUATIONS and steps >= 10 * EVALUATIONS else 0
@@ -153,7 +152,16 @@ def are_steps_given(given: Mapping[str, Any]) -> bool:
 def _given_steps(choice: Choice, data: Data, given: Mapping[str, Any]) -> tuple[int, str]:
     if 'num_steps' in given:
         return given['num_steps'], 'as --num_steps says'
-    return math.ceil(given['epochs'] * data.num_images / choice.values['batch_size']), 'as --epochs says'
+    steps = schedule.steps_of_epochs(given['epochs'], data.num_images, choice.values['batch_size'])
+    return steps, 'as --epochs says'
+
+
+def _why_sizes(is_multi_scale: bool, steps: int) -> str:
+    if is_multi_scale:
+        return f'{MULTI_SCALE_STEPS:,} steps or more'
+    if steps < MULTI_SCALE_STEPS:
+        return f'several sizes need {MULTI_SCALE_STEPS:,} steps or more'
+    return f'with several, there is time for fewer than {MULTI_SCALE_STEPS:,} steps'
 
 
 def _plan(
@@ -217,9 +225,10 @@ def _in_two_digits(number: int, rounded: Callable[[float], int]) -> int:
 def _why_so_many(data: Data, from_weights: bool, seen: int, times: tuple[float, float]) -> str:
     least = least_images(data, from_weights)
     if seen < least:
-        return f'as many as fit into {times[1] / HOUR:.3g} h at this speed; {least:,} images would be better'
+        return f'as many as fit into {times[1] / HOUR:.3g} h; {least:,} images would be better'
     is_by_images = AT_LEAST_EPOCHS * data.num_images > AT_LEAST + FOR_EACH_CLASS * data.num_classes
-    why = f'each {AT_LEAST_EPOCHS} times' if is_by_images else f'{AT_LEAST:,} images and {FOR_EACH_CLASS:,} a class'
+    by_classes = f'{AT_LEAST:,} images, and {FOR_EACH_CLASS:,} more for each class'
+    why = f'each {AT_LEAST_EPOCHS} times' if is_by_images else by_classes
     why = f'half of {why}, from trained weights' if from_weights else why
     times_as_many = seen // least
     return (

@@ -146,6 +146,11 @@ def is_of_others(error: tf.errors.OpError) -> bool:
     return isinstance(error, codes) or any(text in error.message for text in FROM_OTHERS)
 
 
+def has_accelerator() -> bool:
+    """Whether this process sees a device that is faster than CPUs: a GPU or TPU."""
+    return any(device.device_type != 'CPU' for device in tf.config.list_logical_devices())
+
+
 class HostCollective:
     """Sums of numbers and bytes of all over the processes of a run, between steps.
 
@@ -212,9 +217,14 @@ class HostCollective:
 
 def describe(strategy: tf.distribute.Strategy) -> str:
     """The strategy, its devices and its processes, as `MirroredStrategy on 2 GPUs (NVIDIA H100)`."""
+    return f'{type(strategy).__name__} on {describe_devices(strategy)}'
+
+
+def describe_devices(strategy: tf.distribute.Strategy) -> str:
+    """Its devices and its processes, as `2 GPUs (NVIDIA H100)`."""
     workers, count = num_workers(strategy), strategy.num_replicas_in_sync
     devices = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]  # of this process
-    text = f'{type(strategy).__name__} on {count} {devices[0].device_type}{"s" if count > 1 else ""}'
+    text = f'{count} {devices[0].device_type}{"s" if count > 1 else ""}'
     names = _gpu_names([device.device_index or 0 for device in devices if device.device_type == 'GPU'])
     text += f' ({", ".join(names)})' if names else ''
     return text + (f' in {workers} processes, this is {strategy.cluster_resolver.task_id}' if workers > 1 else '')

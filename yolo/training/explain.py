@@ -13,6 +13,7 @@ def explain(choice: Choice, data: Data, device: Device, longer_sides: list[int],
     height, width = data.image_size
     steps, batch = values['num_steps'], values['batch_size']
     seen = steps * batch
+    times = _format_times(seen / data.num_images)
     evaluated = f'evaluated on {values["eval_split"]}' if values['eval_split'] else 'no other split to evaluate on'
     sizes = f'{min(longer_sides)} to {max(longer_sides)} pixels' if len(longer_sides) > 1 else 'one image size'
     network = f'{values["model"]} ({why["model"]}), {width} x {height} pixels as the records'
@@ -27,13 +28,18 @@ def explain(choice: Choice, data: Data, device: Device, longer_sides: list[int],
         duration = f'{format_duration(seen / speed)} and the evaluations, at {measured}'
     return [
         f'data: {data.num_images:,} images of {values["train_split"]}, {data.num_objects:,} objects of '
-        f'{data.num_classes} class{"es" if data.num_classes > 1 else ""}{_say_sides(data)}',
+        f'{data.num_classes} class{"es" if data.num_classes != 1 else ""}{_say_sides(data)}',
         f'recipe: {choice.base} ({why["recipe"]}); {evaluated}',
         f'network: {network}{_say_better_size(data)}',
-        f'steps: {steps:,} of {batch} images ({why["batch_size"]}), each image {seen / data.num_images:.3g} times '
+        f'steps: {steps:,} of {batch} images ({why["batch_size"]}), each image {times} times '
         f'({why["num_steps"]}); {", ".join(details)}',
         f'time: {duration}',
     ]
+
+
+def _format_times(times: float) -> str:
+    """As 0.5, 54.8 or 12,345."""
+    return f'{times:,.0f}' if times >= 100 else f'{times:.3g}'
 
 
 def _say_sides(data: Data) -> str:

@@ -21,7 +21,7 @@ from yolo.training.agreement import Agreement
 from yolo.training.checkpoints import Saver
 from yolo.training.checks import check_config
 from yolo.training.config import TrainConfig
-from yolo.training.distribution import HostCollective
+from yolo.training.distribution import HostCollective, has_accelerator
 from yolo.training.preemption import Interruption
 from yolo.training.progress import Progress, lines_beside_bars
 from yolo.training.state import State
@@ -116,7 +116,6 @@ def _prepare(
     writer = tf.summary.create_noop_writer()
     if collective.is_chief:
         writer = tf.summary.create_file_writer(posixpath.join(config.model_dir, 'tensorboard'))
-    has_accelerator = any(device.device_type != 'CPU' for device in tf.config.list_logical_devices())
     if config.profile_steps and step > config.profile_steps[1]:
         logging.warning('no profile: the run goes on at step %d, after --profile_steps', step)
     return Run(
@@ -132,7 +131,7 @@ def _prepare(
         writer=writer,
         progress=Progress(config, state, optimizer.make_rate(config, state.rate_factor), writer, step),
         profiler=tensorboard.Profiler(config, collective.is_chief),
-        timer=StepTimer(config, has_accelerator=has_accelerator),
+        timer=StepTimer(config, has_accelerator=has_accelerator()),
         predict=graph.make_predict(state.export_model, config.anchors, inference.Thresholds(), strategy),
     )
 

@@ -110,7 +110,7 @@ def _sizes(config: TrainConfig, image_size: tuple[int, int]) -> tuple[tuple[int,
 def _num_steps(config: TrainConfig, num_images: int) -> int:
     if config.epochs is None:
         return config.num_steps
-    steps = max(1, math.ceil(config.epochs * num_images / config.batch_size))
+    steps = schedule.steps_of_epochs(config.epochs, num_images, config.batch_size)
     if steps > settings.MOST_STEPS:
         raise ValueError(
             f'--epochs={config.epochs:g} of {num_images:,} images are {steps:,} steps of {config.batch_size}; '

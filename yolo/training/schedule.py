@@ -52,6 +52,11 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+def steps_of_epochs(epochs: float, num_images: int, batch_size: int) -> int:
+    """In how many steps a run passes so many times over its images: at least one."""
+    return max(1, math.ceil(epochs * num_images / batch_size))
+
+
 def notebook_decay_steps(num_images: int, batch_size: int) -> tuple[int, ...]:
     """The steps at which the notebook's schedule multiplies the rate by 0.1: epochs 75 and 105."""
     return tuple(math.ceil(epoch * num_images / batch_size) for epoch in NOTEBOOK_EPOCHS)

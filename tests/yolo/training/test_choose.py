@@ -75,7 +75,7 @@ def test_voc_on_two_cores_takes_what_fits():
     choice = chosen(VOC, CPU)
     assert choice.values['model'] == 'yolov2-tiny'
     assert choice.values['num_steps'] * choice.values['batch_size'] <= 4 * 3600 * 14 * 0.75
-    assert choice.reasons['num_steps'] == 'as many as fit into 4 h at this speed; 662,040 images would be better'
+    assert choice.reasons['num_steps'] == 'as many as fit into 4 h; 662,040 images would be better'
 
 
 def test_a_gpu_trains_few_images_for_longer():
@@ -232,8 +232,8 @@ def test_five_lines_say_why():
         'recipe: small-data (random weights); evaluated on test',
         'network: yolov2-tiny (no GPU or TPU), 256 x 256 pixels as the records; --image_size=384 in preprocessing '
         'would be better for Platelets, at 2.2 times the time',
-        'steps: 2,000 of 8 images (by the number of images), each image 54.8 times (10,000 images and 2,000 a class); '
-        '192 to 384 pixels (1,500 steps or more), in 2 parts (by the memory of a device)',
+        'steps: 2,000 of 8 images (by the number of images), each image 54.8 times (10,000 images, and 2,000 more '
+        'for each class); 192 to 384 pixels (1,500 steps or more), in 2 parts (by the memory of a device)',
         'time: about 27 min and the evaluations, at 10.0 images/s, by ten timed steps on 1 CPU',
     ]
 
@@ -247,6 +247,30 @@ def test_the_lines_of_a_short_run_of_one_class():
         'steps: 10 of 8 images (by the number of images), each image 0.5 times (as --num_steps says)'
     )
     assert steps.endswith(
-        'one image size (others take 1,500 steps), not augmented (fewer than 750 steps from random weights)'
+        'one image size (several sizes need 1,500 steps or more), not augmented (fewer than 750 steps from random '
+        'weights)'
     )
     assert time == 'time: said after ten steps'
+
+
+def test_the_lines_of_a_single_image_of_no_class():
+    data = dataclasses.replace(RACCOONS, num_images=1, num_objects=0, num_classes=0, sides={})
+    choice = chosen(data, CPU, 100.0).adding('subdivisions', 1, 'by the memory of a device', {})
+    said, _, _, steps, _ = explain(choice, data, CPU, [320], None)
+    assert said == 'data: 1 images of train, 0 objects of 0 classes'
+    assert 'each image 10,400 times (10,000 images, and 2,000 more for each class)' in steps
+
+
+def test_why_there_is_one_size_though_the_steps_are_many():
+    """At the slower speed of several sizes there would be fewer than 1,500."""
+    data = dataclasses.replace(BCCD, splits={'trainval': 292})
+    choice = chosen(data, CPU, max_hours=0.3)
+    assert (choice.values['multi_scale'], choice.values['num_steps']) == (False, 1700)
+    assert choice.reasons['multi_scale'] == 'with several, there is time for fewer than 1,500 steps'
+
+
+@pytest.mark.parametrize('num_classes', range(1, 20))
+def test_the_steps_show_the_least_where_there_is_time(num_classes):
+    data = dataclasses.replace(BCCD, num_classes=num_classes)
+    values = chosen(data, CPU, 9.0).values
+    assert values['num_steps'] * values['batch_size'] >= choose.least_images(data, False)
