@@ -5,6 +5,7 @@ device, takes what was chosen at its start.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import posixpath
@@ -15,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from yolo import storage
+from yolo import settings, storage
 from yolo.data import folds, label_reading, records
+from yolo.geometry.letterbox import CHANNELS
 from yolo.models import architectures, model_folder, weights
 from yolo.recipes import AUTO, RECIPES
 from yolo.training import checks, distribution, errors, memory, recipes, resolve, splits, time_estimate
@@ -54,7 +56,7 @@ def choose(
     collective = distribution.HostCollective(strategy)
     before = None if overwrite or not collective.is_chief else _chosen_before(given.get('model_dir') or '')
     if collective.from_chief(float(before is not None)):
-        chosen, lines = before or {}, [f'as chosen at the start of the run, see {CONFIG}']
+        chosen, lines = before or {}, [_say_before(before or {})]
     else:
         chosen, lines = _choose(given, strategy, on_tpu)
     chosen = json.loads(collective.gather(json.dumps(chosen).encode())[0])  # that of the first process, in all
@@ -62,8 +64,8 @@ def choose(
         logging.info('%s: %s', AUTO, line)
     chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
     base = chosen.pop('base_recipe')
-    settings = {**chosen, **given, 'recipe': AUTO, 'base_recipe': base}
-    return dataclasses.replace(recipes.apply(base), **settings)
+    values = {**chosen, **given, 'recipe': AUTO, 'base_recipe': base}
+    return dataclasses.replace(recipes.apply(base), **values)
 
 
 def _chosen_before(model_dir: str) -> dict[str, Any] | None:
@@ -75,6 +77,11 @@ def _chosen_before(model_dir: str) -> dict[str, Any] | None:
         return None
     names = {'base_recipe', *CHOSEN, *RECIPES.get(config.base_recipe, {})}
     return {name: getattr(config, name) for name in sorted(names)}
+
+
+def _say_before(chosen: Mapping[str, Any]) -> str:
+    values = ', '.join(f'{name}={settings.format_value(chosen.get(name))}' for name in CHOSEN)
+    return f'as at the start of the run, chosen or given then ({values}); --overwrite begins anew'
 
 
 def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: bool) -> tuple[dict, list[str]]:
@@ -149,9 +156,13 @@ def _network_of_weights(given: Mapping[str, Any], description: records.Descripti
         return config.model, config.width
     if storage.is_folder(path):
         return ()
-    about = len(description.classes), description.anchors, 1.0, description.image_size, description.channels
-    fitting = [name for name in architectures.MODELS if weights.find_fit(architectures.build_spec(name, *about), path)]
-    return (fitting[0], 1.0) if len(fitting) == 1 else ()
+    about = len(description.classes), description.anchors, 1.0, description.image_size
+    fitting = {
+        name
+        for name, channels in itertools.product(architectures.MODELS, CHANNELS)  # those of the weights may be others
+        if weights.find_fit(architectures.build_spec(name, *about, channels), path)
+    }
+    return (*fitting, 1.0) if len(fitting) == 1 else ()
 
 
 def _resolved(choice: Choice, given: Mapping[str, Any], multi_scale: bool, device: Device, on_tpu: bool) -> TrainConfig:

@@ -129,7 +129,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_steps_are_timed(
     assert not speed
 
 
-def test_a_run_goes_on_with_what_was_chosen_at_its_start(records_dir, tmp_path, speed, monkeypatch):
+def test_a_run_goes_on_with_what_was_chosen_at_its_start(records_dir, tmp_path, speed, monkeypatch, caplog):
     """On another device, where the rules would choose otherwise; --overwrite chooses anew, flags win."""
     first = auto.choose(given(records_dir, tmp_path, jitter=0.1), one_device())
     config_file.write_config(resolve.resolve(first))
@@ -137,8 +137,11 @@ def test_a_run_goes_on_with_what_was_chosen_at_its_start(records_dir, tmp_path, 
     assert (written['recipe'], written['base_recipe']) == ('auto', choose.FROM_SCRATCH)
     accelerator(monkeypatch)
     speed.clear()
-    again = auto.choose(given(records_dir, tmp_path, jitter=0.1), one_device())
+    with caplog.at_level(logging.INFO, 'absl'):
+        again = auto.choose(given(records_dir, tmp_path, jitter=0.1), one_device())
     assert again == first
+    assert 'chosen or given then (train_split=train,' in caplog.text
+    assert f'num_steps={first.num_steps}' in caplog.text
     assert not speed
     config_file.check_same_run(resolve.resolve(again))
     assert auto.choose(given(records_dir, tmp_path, num_steps=9), one_device()).num_steps == 9
@@ -200,6 +203,8 @@ def test_the_network_of_the_weights_is_taken(records_dir, tmp_path, speed):
             file.truncate(20 + 4 * sum(sizes))
         config = auto.choose({**other, 'init_weights': str(path)}, one_device())
         assert (config.model, config.width) == (name, 1.0)
+        grey = dataclasses.replace(records.read_description(records_dir), channels=1)
+        assert auto._network_of_weights({'init_weights': str(path)}, grey) == (name, 1.0)  # weights for colours
 
 
 def test_what_is_missing_is_named(records_dir, tmp_path):
@@ -276,7 +281,7 @@ def test_shapes_without_any_other_flag(call, tmp_path, monkeypatch):  # noqa: F8
     assert (config.recipe, config.num_steps, config.eval_split) == ('auto', 20, 'test')
 
     _, again = call('train', *words, '--strategy=one_device', check=True)
-    assert 'as chosen at the start of the run' in again
+    assert 'as at the start of the run' in again
     assert 'finished already' in again
     assert 'auto: Most is lost by' in again
 
