@@ -10,8 +10,6 @@ area): the mean, and the mAP of each seed. The same command goes on where a kill
 already, with the same flags, is only read.
 """
 
-import pathlib
-import re
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -20,26 +18,9 @@ import runs
 from absl import app, flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string('data_dir', None, 'Folder of records.', required=True)
-flags.DEFINE_list('splits', ['trainval', 'test'], 'The split to train on, and the one to test on.')
-flags.DEFINE_string('out_dir', None, 'Folder for the runs.', required=True)
-flags.DEFINE_integer('seeds', 1, 'How many seeds to train with.', lower_bound=1)
+runs.define_flags()
+flags.adopt_module_key_flags(runs)
 flags.DEFINE_multi_string('variant', ['as it is:'], 'NAME: FLAGS of train.py.')
-
-
-def folder_name(variant: str, seed: int) -> str:
-    """The folder of a run, of the characters that any file system has."""
-    return f'{re.sub("[^A-Za-z0-9]+", "_", variant).strip("_")}_{seed}'
-
-
-def train(name: str, words: Sequence[str]) -> list[dict]:
-    """The metrics of a variant, of each seed."""
-    splits = f'--train_split={FLAGS.splits[0]}', f'--eval_split={FLAGS.splits[1]}'
-    folder = pathlib.Path(FLAGS.out_dir).absolute()
-    return [
-        runs.train(FLAGS.data_dir, folder / folder_name(name, seed), [*splits, *words, f'--seed={seed}'])
-        for seed in range(FLAGS.seeds)
-    ]
 
 
 def print_row(name: str, metrics: Sequence[dict]) -> None:
@@ -61,7 +42,8 @@ def main(words: Sequence[str]) -> None:
         name, colon, changes = variant.partition(':')
         if not colon:
             raise app.UsageError(f'--variant={variant}: give NAME: FLAGS, with a colon')
-        print_row(name, train(name, [*words[1:], *shlex.split(changes)]))
+        more = [*words[1:], *shlex.split(changes)]
+        print_row(name, [runs.train_variant(name, seed, more) for seed in range(FLAGS.seeds)])
 
 
 if __name__ == '__main__':
