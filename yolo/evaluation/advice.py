@@ -30,12 +30,9 @@ NEXT_STEPS = {
     'missed': 'add images of the classes with a low AP, and train for longer',
 }
 NOTHING_DETECTED = 'No object of any class has been detected: no score is over the threshold.'
-NEXT_IF_NOTHING = (
-    'train for longer, with --recipe=small-data where there are few steps or images; if the objectness at objects is 0 '
-    'in TensorBoard, begin anew'
-)
-LONGER = 'train for twice as many steps, or begin from trained weights (--init_weights)'
-MORE_IMAGES = 'add images, begin from trained weights (--init_weights), or vary the images more (--mosaic=0.5)'
+ANEW_IF_NOTHING = 'if the objectness at objects is 0 in TensorBoard, begin anew'
+FEW_IMAGES = 'small-data'  # the recipe
+FROM_WEIGHTS = 'begin from trained weights (--init_weights)'
 
 OF_SIZE = ('localisation', 'both', 'missed')  # the kinds of errors that larger images are the cure for
 LESS_THAN_LARGER = 0.5  # times the mAP of larger objects: then size is what is wrong
@@ -49,10 +46,16 @@ WEAK_CLASS = 0.1  # AP below the mean
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What is known of the training: the mAP (area) on images of it, and by step on others; None, () if not known."""
+    """What is known of the training: the mAP (area) on images of it, and by step on others; None, () if not known.
+
+    num_steps: 0 if not known; recipe: '' if not known; from_weights: whether it began with trained ones.
+    """
 
     map_area: float | None = None
     curve: Sequence[tuple[int, float]] = ()
+    num_steps: int = 0
+    recipe: str = ''
+    from_weights: bool = False
 
 
 def advise(metrics: dict, training: Training | None = None) -> list[str]:
@@ -60,18 +63,39 @@ def advise(metrics: dict, training: Training | None = None) -> list[str]:
 
     metrics: what `summary.evaluate` gives; training: of the run, where it is known.
     """
+    training = training or Training()
     if metrics['map_area'] is None:
         return ['The split has no objects to find, so there is no mAP and nothing to lose.']
     if not any(row['num_detections'] for row in metrics['per_class'].values()):
-        return [NOTHING_DETECTED, f'Next: {NEXT_IF_NOTHING}.']
+        return [NOTHING_DETECTED, f'Next: {if_nothing(training)}.']
     costs = {name: metrics['errors'][name]['cost'] for name in ERROR_TYPES}
     costliest = max(ERROR_TYPES, key=lambda name: costs[name])
     if costs[costliest] < SMALLEST_COST:
         return ['No kind of error costs any mAP.']
     meaning = MEANINGS[costliest].rstrip('.')
     first = f'Most is lost by: {costliest}, {costs[costliest]:.3f} of mAP ({meaning[0].lower()}{meaning[1:]}).'
-    why, next_step = _find_cause(metrics, costliest, training or Training())
+    why, next_step = _find_cause(metrics, costliest, training)
     return [first, *([why] if why else []), f'Next: {next_step}.']
+
+
+def if_nothing(training: Training) -> str:
+    """What to try where nothing is detected."""
+    recipe = (
+        '' if training.recipe == FEW_IMAGES else f', with --recipe={FEW_IMAGES} where there are few steps or images'
+    )
+    return f'train for longer{recipe}; {ANEW_IF_NOTHING}'
+
+
+def longer(training: Training) -> str:
+    """To train for longer, anew: some schedules end with the steps of a run."""
+    anew = f' (--num_steps={2 * training.num_steps}, in another --model_dir)' if training.num_steps else ''
+    return f'train for twice as many steps{anew}' + ('' if training.from_weights else f', or {FROM_WEIGHTS}')
+
+
+def more_images(training: Training) -> str:
+    """What to try where the images of the training are known by heart."""
+    weights = '' if training.from_weights else f', {FROM_WEIGHTS},'
+    return f'add images{weights} or vary the images more (--mosaic=0.5)'
 
 
 def _find_cause(metrics: dict, costliest: str, training: Training) -> tuple[str, str]:
@@ -81,15 +105,15 @@ def _find_cause(metrics: dict, costliest: str, training: Training) -> tuple[str,
         return size, _larger_images(metrics.get('image_size'))
     rising = _say_rising(training.curve)
     if rising:
-        return rising, LONGER
+        return rising, longer(training)
     if training.map_area is not None:
         own, others = training.map_area, metrics['map_area']
         if own - others >= BY_HEART:
             why = f'On images of the training the mAP is {own:.3f}, here {others:.3f}: it knows them by heart.'
-            return why, MORE_IMAGES
+            return why, more_images(training)
         if own < LEARNT:
             why = f'On images of the training the mAP is {own:.3f}, here {others:.3f}: it has not learnt them yet.'
-            return why, LONGER
+            return why, longer(training)
     if costliest == 'class':
         return _say_confused(metrics), NEXT_STEPS['class']
     return _say_weak_class(metrics), NEXT_STEPS[costliest]

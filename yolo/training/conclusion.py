@@ -53,7 +53,14 @@ def conclude(config: TrainConfig, strategy: tf.distribute.Strategy) -> list[str]
     match_iou = inference.Thresholds().match_iou
     metrics = summary.evaluate(others, match_iou, about).metrics
     own_map = summary.mean_ap(own, match_iou)['map_area']
-    return advice.advise(metrics, advice.Training(own_map, tensorboard.read_curve(config.model_dir)))
+    training = advice.Training(
+        own_map,
+        tensorboard.read_curve(config.model_dir),
+        config.num_steps,
+        config.base_recipe,
+        bool(config.init_weights),
+    )
+    return advice.advise(metrics, training)
 
 
 def _detect(

@@ -177,12 +177,14 @@ class Progress:
         if self.is_warned or done <= self.config.burn_in or not means['num_with'] or objectness >= LEAST_OBJECTNESS:
             return
         self.is_warned = True
+        adam = [] if self.config.optimizer == 'adam' else ['--optimizer=adam, as --recipe=small-data has']
+        weights = [] if self.config.init_weights else ['trained weights (--init_weights)']
         logging.warning(
             'step %d: the objectness at objects is %.2g on average, so nothing will be detected. Background has pushed '
-            'it to where the sigmoid has hardly a gradient to come back; begin anew with --optimizer=adam, as '
-            '--recipe=small-data has, with a lower --learning_rate, or from trained weights (--init_weights)',
+            'it to where the sigmoid has hardly a gradient to come back; begin anew with %s',
             done,
             objectness,
+            ', or with '.join([*adam, 'a lower --learning_rate', *weights]),
         )
 
     def _write_scalars(self, done: int, means: dict[str, float], scalars: dict[str, float]) -> None:

@@ -10,6 +10,7 @@ from yolo.evaluation.voc_matching import Detections, GroundTruth
 
 CLASSES = ('cat', 'dog')
 NUM_IMAGES = 20
+LONGER, MORE_IMAGES = advice.longer(Training()), advice.more_images(Training())
 LARGE, SMALL = (50, 50, 249, 249), (300, 300, 319, 319)
 FAR, LOOSE = (400, 400, 499, 499), (150, 50, 349, 249)  # no overlap; an IoU of a third
 WRONG = {  # kind of error: class and box of what is detected at the object of class 0, in half of the images
@@ -59,7 +60,7 @@ def test_each_kind_of_error_is_named_and_has_its_next_step(kind):
 
 def test_a_detector_without_detections_is_not_told_to_use_larger_images():
     sentences = advise(measured([[(0, SMALL)]] * NUM_IMAGES, [[]] * NUM_IMAGES))
-    assert sentences == [advice.NOTHING_DETECTED, f'Next: {advice.NEXT_IF_NOTHING}.']
+    assert sentences == [advice.NOTHING_DETECTED, f'Next: {advice.if_nothing(Training())}.']
 
 
 def test_the_classes_that_are_confused_are_named():
@@ -91,7 +92,7 @@ def test_size_is_not_the_reason_where_larger_objects_are_not_learnt_either():
     detected = [[*([own[0]] if i < 5 else []), *([own[1]] if i < 1 else [])] for i, own in enumerate(objects)]
     metrics = measured(objects, detected)
     assert metrics['by_size']['small']['map_area'] < 0.3 * metrics['by_size']['large']['map_area']
-    assert advise(metrics, Training(0.2))[-1] == f'Next: {advice.LONGER}.'
+    assert advise(metrics, Training(0.2))[-1] == f'Next: {advice.longer(Training())}.'
 
 
 def test_few_small_objects_are_not_the_reason():
@@ -103,12 +104,20 @@ def test_few_small_objects_are_not_the_reason():
 @pytest.mark.parametrize(
     ('training', 'why', 'next_step'),
     [
-        (Training(0.95), 'On images of the training the mAP is 0.950, here 0.500: it knows them', advice.MORE_IMAGES),
-        (Training(0.55), 'On images of the training the mAP is 0.550, here 0.500: it has not', advice.LONGER),
+        (
+            Training(0.95),
+            'On images of the training the mAP is 0.950, here 0.500: it knows them',
+            advice.more_images(Training()),
+        ),
+        (
+            Training(0.55),
+            'On images of the training the mAP is 0.550, here 0.500: it has not',
+            LONGER,
+        ),
         (
             Training(curve=((100, 0.1), (200, 0.3), (300, 0.4), (400, 0.5))),
             'The mAP was still rising: 0.400 after 300 steps, 0.500 after 400.',
-            advice.LONGER,
+            LONGER,
         ),
     ],
 )
@@ -143,3 +152,16 @@ def test_of_many_classes_all_weak_none_is_named():
     metrics = with_errors('missed')
     assert [row['ap_area'] for row in metrics['per_class'].values()] == [0.5, 0.5]
     assert len(advise(metrics)) == 2
+
+
+def test_nothing_is_advised_that_the_run_did_already():
+    plain, run = Training(0.95), Training(0.95, (), 2000, 'small-data', from_weights=True)
+    assert advise(with_errors('missed'), plain)[-1] == (
+        'Next: add images, begin from trained weights (--init_weights), or vary the images more (--mosaic=0.5).'
+    )
+    assert advise(with_errors('missed'), run)[-1] == 'Next: add images or vary the images more (--mosaic=0.5).'
+    assert advice.longer(plain) == 'train for twice as many steps, or begin from trained weights (--init_weights)'
+    assert advice.longer(run) == 'train for twice as many steps (--num_steps=4000, in another --model_dir)'
+    nothing = measured([[(0, SMALL)]] * NUM_IMAGES, [[]] * NUM_IMAGES)
+    assert '--recipe=small-data' in advise(nothing, plain)[-1]
+    assert advise(nothing, run)[-1].startswith('Next: train for longer; if the objectness')

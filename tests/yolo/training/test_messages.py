@@ -138,6 +138,24 @@ def test_objectness_that_is_gone_is_said_once_after_the_burn_in(
     assert [message[:45] for message in caplog.messages] == ['step 5: the objectness at objects is 1e-05 on'] * warned
 
 
+@pytest.mark.parametrize(
+    ('more', 'ways'),
+    [
+        (
+            {'optimizer': 'sgd'},
+            '--optimizer=adam, as --recipe=small-data has, or with a lower --learning_rate, or with trained weights '
+            '(--init_weights)',
+        ),
+        ({'optimizer': 'adam', 'init_weights': 'x'}, 'a lower --learning_rate'),
+    ],
+)
+def test_without_objectness_nothing_is_advised_that_the_run_did(records_dir, tmp_path, caplog, more, ways):
+    config = make_small_config(records_dir, str(tmp_path), burn_in=0, num_steps=10, **more)
+    reported = progress.Progress(config, state_to_report(), lambda step: 0.1, tf.summary.create_noop_writer())
+    reported._warn_without_objectness(5, dict.fromkeys(METRICS, 0.0) | {'num_with': 1})
+    assert caplog.messages[0].endswith(f'begin anew with {ways}')
+
+
 def test_settings_in_five_lines(records_dir, tmp_path):
     config = make_small_config(
         records_dir,
