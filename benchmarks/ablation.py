@@ -31,13 +31,17 @@ def print_row(name: str, metrics: Sequence[dict]) -> None:
     ]
     classes = [
         f'{label} {statistics.mean(each["per_class"][label]["ap_11pt"] for each in metrics):.3f}'
-        for label in metrics[0]['per_class']
+        for label, row in metrics[0]['per_class'].items()
+        if row['ap_11pt'] is not None  # the split has such objects
     ]
     print(f'{name}: {"; ".join(maps)}; {", ".join(classes)}', flush=True)
 
 
 def main(words: Sequence[str]) -> None:
     """Trains and prints a row for each variant."""
+    folders = [folder_name(variant.partition(':')[0], 0) for variant in FLAGS.variant]
+    if len({*folders, '_0'}) <= len(folders):
+        raise app.UsageError(f'--variant: names have to differ in letters or digits: {FLAGS.variant}')
     for variant in FLAGS.variant:
         name, colon, changes = variant.partition(':')
         if not colon:

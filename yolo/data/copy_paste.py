@@ -30,13 +30,19 @@ class Draw(NamedTuple):
 
 
 def paste_objects(
-    image: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, draws: list[Draw]
+    image: tf.Tensor,
+    boxes: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor,
+    draws: list[Draw],
+    regions: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Images (B, H, W, C) uint8, boxes (B, N, 4) relative corners and labels (B, N) -> with up to K pasted objects.
 
-    weights (C,): how often objects of each class are chosen, beside smaller ones more often; draws: K. Objects are cut
-    out of the images as they are given. Returns images of the same shape, boxes (B, N + K, 4) and labels (B, N + K), -1
-    where there was no room or nothing to paste.
+    weights (C,): how often objects of each class are chosen, beside smaller ones more often; draws: K; regions
+    (B, R, 4): ignore regions, in which nothing is pasted. Objects are cut out of the images as they are given, with
+    what of their neighbours lies in their box. Returns images of the same shape, boxes (B, N + K, 4) and labels
+    (B, N + K), -1 where there was no room or nothing to paste.
     """
     given, log_weights = (image, boxes, labels), _log_weights(boxes, labels, weights)
     for draw in draws:
@@ -45,7 +51,8 @@ def paste_objects(
             tf.gather(tf.gather(value, draw.source), chosen, batch_dims=1)
             for value in (given[1], given[2], log_weights > -float('inf'))
         )
-        image, pasted, has_room = _paste(image, boxes, tf.gather(given[0], draw.source), box, draw.places, is_object)
+        taken = boxes if regions is None else tf.concat([boxes, regions], 1)
+        image, pasted, has_room = _paste(image, taken, tf.gather(given[0], draw.source), box, draw.places, is_object)
         boxes = tf.concat([boxes, tf.where(has_room[:, None], pasted, 0.0)[:, None]], 1)
         labels = tf.concat([labels, tf.where(has_room, label, -1)[:, None]], 1)
     return image, boxes, labels
@@ -86,7 +93,7 @@ def _log_weights(boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.
 def _paste(
     image: tf.Tensor, boxes: tf.Tensor, source: tf.Tensor, box: tf.Tensor, places: tf.Tensor, is_object: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Images (B, H, W, C) with `box` (B, 4) of their `source` (B, H, W, C) in one of `places`, if there is room.
+    """Images (B, H, W, C) with `box` (B, 4) of their `source` (B, H, W, C) in one of `places`, if none of `boxes` is.
 
     Returns the images, the pasted boxes (B, 4), and whether they were pasted (B,).
     """

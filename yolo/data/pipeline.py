@@ -145,7 +145,7 @@ def _augment(
         regions = None if regions is None else mosaic.mosaic_regions(regions, mosaics, size)
     if ranges.copy_paste:
         draws = copy_paste.draw_objects(batch_size, boxes.shape[1], ranges.copy_paste, seed, rows)
-        image, boxes, labels = copy_paste.paste_objects(image, boxes, labels, weights, draws)
+        image, boxes, labels = copy_paste.paste_objects(image, boxes, labels, weights, draws, regions)
     warp, colour = augment.random_augmentation(batch_size, ranges, seed, rows, aspects)
     boxes, labels = augment.warp_boxes(boxes, labels, warp)
     out = {'image': image, 'boxes': boxes, 'labels': labels, 'warp': warp, 'colour': colour}

@@ -31,6 +31,11 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
         raise ValueError(f'--mosaic={config.mosaic} needs --augment; or use --mosaic=0')
     if config.copy_paste and not config.augment:
         raise ValueError(f'--copy_paste={config.copy_paste} needs --augment; or use --copy_paste=0')
+    if config.copy_paste and config.resize != STRETCH:
+        raise ValueError(
+            f'--copy_paste={config.copy_paste} goes with records of --resize={STRETCH}; in those of '
+            f'--resize={config.resize} it would paste objects on the grey bars: use --copy_paste=0'
+        )
     if config.jitter_around == PHOTO and not config.augment:
         raise ValueError(f'--jitter_around={PHOTO} needs --augment; or use --jitter_around={STORED}')
     if config.jitter_around == PHOTO and config.resize != STRETCH:

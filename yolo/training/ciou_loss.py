@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
 from yolo.training import loss_parts
+from yolo.training.loss_parts import CLASS_SCALE, IGNORE_IOU, NOOBJECT_SCALE, OBJECT_SCALE
 
 LEAST_ANCHOR_IOU = 0.5  # with an object, both at the origin: such anchors in its cell are responsible for it, too
-BOX_SCALE, OBJECT_SCALE, NOOBJECT_SCALE, CLASS_SCALE = 2.0, 5.0, 1.0, 1.0
-IGNORE_IOU = 0.6  # a prediction with more IoU with any object is not trained as background
+BOX_SCALE = 2.0
 
 
 def ciou_loss(raw, boxes, labels, anchors, places=None, class_weights=(), ignored=None) -> tf.Tensor:

@@ -10,6 +10,8 @@ import tensorflow as tf
 from yolo.geometry import boxes as box_ops
 from yolo.geometry.targets import encode_fitting_anchors, encode_targets, responsible_objects
 
+OBJECT_SCALE, NOOBJECT_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0  # of all losses, named as in a .cfg
+IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
 IGNORE_SHARE = 0.5  # of a prediction, from which on it lies inside an ignore region
 
 

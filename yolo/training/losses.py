@@ -20,9 +20,10 @@ from yolo.geometry import boxes as box_ops
 from yolo.models.replicas import sum_over_replicas
 from yolo.training import loss_parts
 from yolo.training.ciou_loss import ciou_terms
+from yolo.training.config import CIOU, NOTEBOOK, REGION
+from yolo.training.loss_parts import CLASS_SCALE, IGNORE_IOU, NOOBJECT_SCALE, OBJECT_SCALE
 
-OBJECT_SCALE, NOOBJECT_SCALE, COORD_SCALE, CLASS_SCALE = 5.0, 1.0, 1.0, 1.0  # of both losses, named as in a .cfg
-IGNORE_IOU = 0.6  # Darknet's `thresh`: a prediction with more IoU with any object is not trained as background
+COORD_SCALE = 1.0  # named as in a .cfg
 # Darknet: for the first images every prediction without an object is also pulled to its anchor, with this weight.
 ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE = 12800, 0.01
 
@@ -127,13 +128,13 @@ def notebook_terms(
     }
 
 
-TERMS = {'region': region_terms, 'notebook': notebook_terms, 'ciou': ciou_terms}
+TERMS = {REGION: region_terms, NOTEBOOK: notebook_terms, CIOU: ciou_terms}
 STATISTICS = ('overlap', 'recalled', 'objectness_with', 'num_with', 'objectness_without', 'num_without')
 RECALL_IOU = 0.5
 
 
 def statistics(raw, boxes, labels, anchors, places=None) -> dict[str, tf.Tensor]:
-    """What Darknet prints while it trains, as sums over the batch (scalars).
+    """What Darknet prints while it trains, as sums over the batch (scalars), by Darknet's assignment for any loss.
 
     Over predictions that are responsible for an object: IoU with it (overlap), how many have more than 0.5 (recalled),
     objectness, their number; over all others: objectness, their number.

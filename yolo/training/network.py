@@ -5,9 +5,9 @@ import keras
 from yolo.models import architectures, cfg, spec
 from yolo.models.build import DarknetModel
 from yolo.models.spec import Network
-from yolo.training.config import REGION, TrainConfig
+from yolo.training.config import NOTEBOOK, TrainConfig
 
-# The only values of these [region] options with which `region_loss` can train.
+# The only values of these [region] options with which `region_loss` and `ciou_loss` can train.
 REGION_LOSS = {
     'bias_match': 1,
     'rescore': 1,
@@ -44,7 +44,7 @@ def make_network(config: TrainConfig) -> Network:
             f'--width={config.width:g}: only named networks have a width; change the filters in {config.model}'
         )
     built = cfg.read(config.model)
-    if config.loss == REGION:
+    if config.loss != NOTEBOOK:
         _check_region_options(config.model, {**DARKNET_DEFAULTS, **dict(built.region.options)})
     return spec.adapt(built, len(config.classes), config.anchors, (*config.image_size, config.channels))
 

@@ -20,7 +20,7 @@ from yolo.training.update import METRICS
 
 TRAINED = ('kernel', 'bias', 'gamma', 'beta')  # names of the weights that gradients change
 LOWEST_LOSS_SCALE = 1.0  # with which the gradient is that of a loss that is not scaled
-LEAST_OBJECTNESS = 1e-3  # mean at objects: with less, none of them is detected
+LEAST_OBJECTNESS = 1e-3  # mean at objects: with less, hardly any of them is detected
 LOWER_RATE_HINT = 'take a lower --learning_rate, in another --model_dir'
 
 
@@ -180,8 +180,8 @@ class Progress:
         adam = [] if self.config.optimizer == 'adam' else ['--optimizer=adam, as --recipe=small-data has']
         weights = [] if self.config.init_weights else ['trained weights (--init_weights)']
         logging.warning(
-            'step %d: the objectness at objects is %.2g on average, so nothing will be detected. Background has pushed '
-            'it to where the sigmoid has hardly a gradient to come back; begin anew with %s',
+            'step %d: the objectness at objects is %.2g on average, so hardly anything will be detected; background '
+            'has pushed it down. Begin anew with %s',
             done,
             objectness,
             ', or with '.join([*adam, 'a lower --learning_rate', *weights]),

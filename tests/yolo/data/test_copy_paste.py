@@ -138,6 +138,16 @@ def test_what_is_too_large_is_not_pasted():
     assert (got_labels[:, 5:].numpy() == -1).all()
 
 
+def test_nothing_is_pasted_into_ignore_regions():
+    images, boxes, labels = batch()
+    everywhere, padding = np.tile(np.array([[[0, 0, 1, 1]]], np.float32), (8, 1, 1)), np.zeros((8, 1, 4), np.float32)
+    args = images, boxes, labels, tf.constant(WEIGHTS), numbers()
+    assert (copy_paste.paste_objects(*args, everywhere)[2][:, 5:].numpy() == -1).all()
+    plain, padded = copy_paste.paste_objects(*args), copy_paste.paste_objects(*args, padding)
+    np.testing.assert_array_equal(padded[0], plain[0])
+    assert (padded[2][:, 5:].numpy() >= 0).any()
+
+
 @pytest.mark.slow
 def test_pasted_objects_have_their_boxes_on_them(records_dir):
     hits = pasted = 0

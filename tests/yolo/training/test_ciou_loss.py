@@ -2,13 +2,18 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from test_ignored_in_losses import regions, slow_weights
 from test_losses import cross_entropy, crowd, gradient, sigmoid
+from training_runs import make_small_config, one_device, run_steps
 
+from yolo.data import pipeline
 from yolo.geometry.targets import encode_fitting_anchors, encode_targets
+from yolo.training import state
 from yolo.training.ciou_loss import ciou_loss, ciou_terms
+from yolo.training.losses import TERMS
 
 
 def ciou_slowly(a, b, alpha=None):
@@ -119,3 +124,16 @@ def test_the_gradient_of_the_boxes_equals_differences(seed):
     np.testing.assert_allclose(gradients, expected, atol=2e-5)
     _, of_objectness = gradient(lambda r: ciou_terms(r, boxes, labels, anchors, 0)['objectness'], raw)
     assert not of_objectness[..., :4].any()
+
+
+@pytest.mark.slow
+def test_a_step_trains_with_it_divided_by_the_size_of_the_batch(records_dir, tmp_path):
+    config = make_small_config(records_dir, tmp_path, loss='ciou', augment=False, num_steps=1)
+    metrics, _ = run_steps(config, one_device())
+    assert TERMS['ciou'] is ciou_terms
+    keras.utils.set_random_seed(0)
+    run_state = state.make_state(config, one_device())
+    batch = next(iter(pipeline.training_batches(records_dir, 'train', config.batch_size, config.seed)))
+    raw = run_state.model(pipeline.augment_images(batch, config.image_size), training=True)
+    expected = ciou_loss(raw, batch['boxes'], batch['labels'], config.anchors) / config.batch_size
+    assert metrics['loss'][0] == pytest.approx(float(expected), rel=1e-4)

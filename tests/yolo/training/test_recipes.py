@@ -363,8 +363,12 @@ def test_the_default_recipe_is_the_papers(records_dir, tmp_path):
     assert config.augment
     assert config.mosaic == config.ema == 0  # Darknet has neither
     assert config.scale == (1, 1)  # nor a scale beside what jitter does
-    assert float(region['object_scale']) == losses.OBJECT_SCALE
-    assert float(region['noobject_scale']) == losses.NOOBJECT_SCALE
+    assert float(region['object_scale']) == loss_parts.OBJECT_SCALE
+    assert float(region['noobject_scale']) == loss_parts.NOOBJECT_SCALE
     assert float(region['coord_scale']) == losses.COORD_SCALE
-    assert float(region['class_scale']) == losses.CLASS_SCALE
-    assert float(region['thresh']) == losses.IGNORE_IOU
+    assert float(region['class_scale']) == loss_parts.CLASS_SCALE
+    assert float(region['thresh']) == loss_parts.IGNORE_IOU
+
+
+def test_copy_paste_reaches_the_batches(records_dir, tmp_path):
+    assert batches.augmentation_ranges(make_small_config(records_dir, tmp_path, copy_paste=3)).copy_paste == 3

@@ -297,6 +297,7 @@ def test_everything_in_tensorboard(records_dir, tmp_path):
         ({'early_stopping': 2, 'monitor': 'loss'}, '--eval_every=0 makes only one'),
         ({'mosaic': 0.5, 'augment': False}, '--mosaic=0.5 needs --augment'),
         ({'copy_paste': 2, 'augment': False}, '--copy_paste=2 needs --augment'),
+        ({'copy_paste': 2, 'resize': 'letterbox'}, '--copy_paste=2 goes with records of --resize=stretch'),
         ({'profile_steps': (2, 4)}, '--profile_steps=2,4: the last of 4 steps is 3'),
     ],
 )
