@@ -39,8 +39,8 @@ def print_row(name: str, metrics: Sequence[dict]) -> None:
 
 def main(words: Sequence[str]) -> None:
     """Trains and prints a row for each variant."""
-    folders = [folder_name(variant.partition(':')[0], 0) for variant in FLAGS.variant]
-    if len({*folders, '_0'}) <= len(folders):
+    names = [runs.folder_of(variant.partition(':')[0], 0).name for variant in FLAGS.variant]
+    if len({*names, '_0'}) <= len(names):
         raise app.UsageError(f'--variant: names have to differ in letters or digits: {FLAGS.variant}')
     for variant in FLAGS.variant:
         name, colon, changes = variant.partition(':')

@@ -153,7 +153,7 @@ def test_without_objectness_nothing_is_advised_that_the_run_did(records_dir, tmp
     config = make_small_config(records_dir, str(tmp_path), burn_in=0, num_steps=10, **more)
     reported = progress.Progress(config, state_to_report(), lambda step: 0.1, tf.summary.create_noop_writer())
     reported._warn_without_objectness(5, dict.fromkeys(METRICS, 0.0) | {'num_with': 1})
-    assert caplog.messages[0].endswith(f'begin anew with {ways}')
+    assert caplog.messages[0].endswith(f'Begin anew with {ways}')
 
 
 def test_settings_in_five_lines(records_dir, tmp_path):
