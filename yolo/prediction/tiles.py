@@ -11,10 +11,14 @@ merged:
    with the better score.
 3. The rest is suppressed as in a photo, by the detector's IoU, or averaged (nms='wbf').
 
+Boxes of one tile are suppressed, and never averaged: a mean may end short of the edge that cuts its object, and would
+no longer count as cut.
+
 (Slicing with the whole picture: Akyon et al., "Slicing aided hyper inference", 2022. It merges all boxes by rule 2,
 which joins neighbours in a crowd; here that is for cut boxes alone.)
 """
 
+import copy
 import dataclasses
 import itertools
 import re
@@ -26,7 +30,7 @@ import numpy as np
 from yolo import settings
 from yolo.detection import host
 from yolo.detection.detector import Detector, PhotoDetections, Prepared
-from yolo.detection.options import ALL_CLASSES
+from yolo.detection.options import ALL_CLASSES, GREEDY
 
 MOST_TILES = 64  # rows or columns
 EDGE = 0.02  # of a tile's side: a box that ends so near to an inner edge is taken for cut
@@ -102,7 +106,8 @@ class TiledDetector(Detector):
         network = detector.backend, detector.classes, detector.anchors
         kind = detector.channels, detector.grey_range, detector.box_convention
         super().__init__(*network, *sizes, detector.limits, *kind)
-        self._plain, self._tiling = detector, tiling
+        self._plain, self._tiling = copy.copy(detector), tiling
+        self._plain.limits = dataclasses.replace(detector.limits, nms=GREEDY)  # of what tiles find: `merge` averages
 
     def prepare(self, photo: np.ndarray) -> Prepared:
         """The tiles of a photo (H, W, 3 or 1) uint8 RGB or grey, and all of it, each at the network's size."""

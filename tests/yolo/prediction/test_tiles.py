@@ -213,6 +213,25 @@ def test_boxes_of_several_tiles_can_be_averaged():
         assert merged.tiles.tolist() == [1]
 
 
+@pytest.mark.parametrize('nms', ['greedy', 'wbf'])
+def test_a_box_that_a_tile_cuts_is_not_averaged_away_from_its_edge(nms):
+    """One object of x 60 to 140; the first tile ends at 100, and has two boxes of it, whose mean ends at 96."""
+    seen = iter([[(0.6, 0.99, 0.9), (0.6, 0.93, 0.85)], [], [(0.3, 0.7, 0.8)]])  # tile, tile, whole: xmin, xmax, score
+
+    def network(batch):
+        boxes, scores = np.zeros((1, 2, 4), np.float32), np.zeros((1, 2, 1), np.float32)
+        for place, (left, right, score) in enumerate(next(seen)):
+            boxes[0, place], scores[0, place] = (left, 0.2, right, 0.8), score
+        return {'boxes': boxes, 'scores': scores}
+
+    limits = host.Thresholds(0.25, 0.5, nms=nms)
+    plain = Detector(Backend(network, 'two'), ('a',), [(1, 1)], (SIDE, SIDE), 'stretch', 1, limits)
+    result = TiledDetector(plain, Tiling(1, 2, 0))(np.zeros((100, 200, 3), np.uint8))
+    np.testing.assert_allclose(result.boxes, [[60, 20, 140, 80]], atol=1e-4)
+    np.testing.assert_array_equal(result.scores, np.array([0.8], np.float32))
+    assert plain.limits.nms == nms
+
+
 @pytest.mark.parametrize(
     'text', ['2', '2x', 'x3', '0x3', '2x65', '2x3x4', '-1x2', '2.5x3', '２x3', '9' * 5000 + 'x1', '']
 )
