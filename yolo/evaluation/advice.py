@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from yolo.evaluation.breakdowns import most_confused
 from yolo.evaluation.error_analysis import ERROR_TYPES
-from yolo.geometry.image_sizes import RANGE, STRIDE
+from yolo.geometry.image_sizes import RANGE, STRIDE, format_size
 
 SMALLEST_COST = 0.0005  # of the mAP: less is shown as 0
 MEANINGS = {
@@ -134,8 +134,8 @@ def _larger_images(image_size: Sequence[int] | None) -> str:
     """image_size: height, width of the network's images."""
     if not image_size:
         return 'use larger images, so that these objects have more cells'
-    longer = round(max(image_size) * RANGE[1] / STRIDE) * STRIDE
-    return f'use larger images (preprocess --image_size={longer}), so that these objects have more cells'
+    size = format_size([round(side * RANGE[1] / STRIDE) * STRIDE for side in image_size])
+    return f'use larger images (preprocess --image_size={size}), so that these objects have more cells'
 
 
 def _say_rising(curve: Sequence[tuple[int, float]]) -> str:

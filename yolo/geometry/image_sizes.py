@@ -1,5 +1,7 @@
 """Sizes of images: those of multi-scale training, and the larger one that records may hold for it."""
 
+from collections.abc import Sequence
+
 STRIDE = 32  # pixels per grid cell, in every network that can be trained
 RANGE = (10 / 13, 19 / 13)  # smallest and largest training size relative to the network's: 320 and 608 for 416
 
@@ -51,3 +53,9 @@ def longer_side_over(image_size: tuple[int, int], wanted: tuple[int, int]) -> in
     which images of 704 x 939 cover.
     """
     return max(-(-side * max(image_size) // own) for side, own in zip(wanted, image_size, strict=True))
+
+
+def format_size(size: Sequence[int]) -> str:
+    """A size (height, width) as --image_size takes it: '416', or '640x480' with the width first."""
+    height, width = size
+    return f'{width}' if height == width else f'{width}x{height}'

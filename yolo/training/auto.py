@@ -103,12 +103,17 @@ def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: 
     compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()} if speed else {}
     before = choice.values['batch_size']
     choice = choose_steps(choice, data, device, speeds, compiling, given)
-    parts = max(1, parts * choice.values['batch_size'] // before)
+    parts = fewest_parts(choice.values['batch_size'] // device.replicas, before // device.replicas // parts)
     choice = choice.adding('subdivisions', parts, 'by the memory of a device', given)
     is_multi_scale = choice.values['multi_scale']
     longer_sides = [max(size) for size in configs[is_multi_scale].sizes]
     lines = explain(choice, data, device, longer_sides, speeds.get(is_multi_scale))
     return {**RECIPES[choice.base], **choice.values, 'base_recipe': choice.base}, lines
+
+
+def fewest_parts(images: int, at_once: int) -> int:
+    """The fewest equal parts of so many images with no more than `at_once` in one."""
+    return next(parts for parts in range(1, images + 1) if images % parts == 0 and images <= parts * at_once)
 
 
 def read_data(given: Mapping[str, Any]) -> Data:
@@ -212,4 +217,5 @@ def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tu
             if distribution.num_workers(strategy) > 1:  # the others go on
                 raise
             logging.info('%s: a step in %d parts needs more memory than there is', AUTO, config.subdivisions)
-    return time_estimate.measure_speed(configs[-1], strategy, size), configs[-1].subdivisions
+    with errors.clear_errors(configs[-1], strategy):  # whose way out is not the parts that were tried
+        return time_estimate.measure_speed(configs[-1], strategy, size), configs[-1].subdivisions

@@ -1,5 +1,8 @@
 """The five lines that say what --recipe=auto chose, and why."""
 
+import math
+
+from yolo.geometry.image_sizes import STRIDE, format_size
 from yolo.training.choose import Choice, Data, Device, better_size
 from yolo.training.time_estimate import format_duration
 
@@ -56,7 +59,7 @@ def _say_better_size(data: Data) -> str:
     better = better_size(data)
     if not better:
         return ''
-    times = (better / max(data.image_size)) ** 2
-    return (
-        f'; --image_size={better} in preprocessing would be better for {data.smallest}, at {times:.1f} times the time'
-    )
+    height, width = (math.ceil(side * better / max(data.image_size) / STRIDE) * STRIDE for side in data.image_size)
+    times = height * width / math.prod(data.image_size)
+    size = format_size((height, width))
+    return f'; --image_size={size} in preprocessing would be better for {data.smallest}, at {times:.1f} times the time'

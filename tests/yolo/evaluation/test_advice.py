@@ -84,7 +84,7 @@ def test_small_objects_need_larger_images(detected_small, is_said):
     detected = [own if i < detected_small else own[:1] for i, own in enumerate(objects)]
     sentences = advise(measured(objects, detected, image_size=[192, 256]))
     assert (sentences[1].startswith('Objects of small size have a mAP of 0.250, larger ones 1.000')) == is_said
-    assert ('use larger images (preprocess --image_size=384)' in sentences[-1]) == is_said
+    assert ('use larger images (preprocess --image_size=384x288)' in sentences[-1]) == is_said
 
 
 def test_size_is_not_the_reason_where_larger_objects_are_not_learnt_either():

@@ -168,8 +168,13 @@ def test_memory_of_a_gpu_is_tried(records_dir, tmp_path, monkeypatch):
     assert tried == [(1, (128, 128)), (2, (128, 128)), (4, (128, 128))]  # the largest images
     assert auto.choose(given(records_dir, tmp_path, subdivisions=8), one_device()).subdivisions == 8
     needed = 16
-    with pytest.raises(ValueError, match='memory'):
+    with pytest.raises(ValueError, match=r'too little memory for 1 images .*--subdivisions=8\); use smaller'):
         auto.choose(given(records_dir, tmp_path), one_device())
+
+
+@pytest.mark.parametrize(('images', 'at_once', 'parts'), [(6, 4, 2), (8, 8, 1), (8, 3, 4), (9, 4, 3), (5, 1, 5)])
+def test_parts_are_equal_and_none_has_more_images_than_fit(images, at_once, parts):
+    assert auto.fewest_parts(images, at_once) == parts
 
 
 def test_memory_of_a_cpu_is_estimated(records_dir, tmp_path, speed, monkeypatch):

@@ -274,3 +274,11 @@ def test_the_steps_show_the_least_where_there_is_time(num_classes):
     data = dataclasses.replace(BCCD, num_classes=num_classes)
     values = chosen(data, CPU, 9.0).values
     assert values['num_steps'] * values['batch_size'] >= choose.least_images(data, False)
+
+
+def test_larger_images_keep_their_shape():
+    data = dataclasses.replace(BCCD, image_size=(192, 256))
+    choice = chosen(data, CPU).adding('subdivisions', 1, 'by the memory of a device', {})
+    network = explain(choice, data, CPU, [256], None)[2]
+    assert '256 x 192 pixels as the records; --image_size=384x288 in preprocessing' in network
+    assert network.endswith('at 2.2 times the time')
