@@ -55,7 +55,7 @@ def load_detector(
     limits = _limits(score_threshold, class_scores, iou_threshold, max_detections, nms_scope, nms)
     model = load(os.fspath(path), checkpoint, backend, weights, batch_size)
     if score_threshold == best_f1.WORD:
-        limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, limits.score))
+        limits = dataclasses.replace(limits, class_scores=_best_scores(model, os.fspath(path), metrics, limits))
     warn_of_limits(model, limits)
     classes = labels.complete(model.classes, model.num_classes)
     computed_by, how = model.backend_at(model.image_size), resize or model.resize or 'stretch'
@@ -80,18 +80,20 @@ def _limits(
     return host.Thresholds(lowest, iou, max_detections, nms_scope, by_class, nms)
 
 
-def _best_scores(model: Model, path: str, metrics: str, otherwise: float) -> tuple[float, ...]:
+def _best_scores(model: Model, path: str, metrics: str, limits: host.Thresholds) -> tuple[float, ...]:
     """The thresholds of best F1 of a model, see `load_detector`."""
     if metrics:
-        return best_f1.class_thresholds(metrics, model.classes, otherwise)
+        return best_f1.class_thresholds(metrics, model.classes, limits.score, nms=limits.nms)
     if model.inside is None:
         if _kind(path) != RUN:
             raise ValueError(f'{path} has no thresholds of best F1 beside it; {best_f1.ADVICE}')
-        return best_f1.class_thresholds(posixpath.join(path, best_f1.OF_A_RUN), model.classes, otherwise, model.path)
+        of_a_run = posixpath.join(path, best_f1.OF_A_RUN)
+        return best_f1.class_thresholds(of_a_run, model.classes, limits.score, model.path, limits.nms)
     if model.inside.class_thresholds is None:
         raise ValueError(
             f'{path} has no thresholds of best F1: evaluate its run with eval.py and export it, or give --metrics=PATH'
         )
+    best_f1.warn_of_nms(path, options.GREEDY, limits.nms)  # no others are exported
     return model.inside.class_thresholds
 
 

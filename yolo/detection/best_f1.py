@@ -1,25 +1,29 @@
 """The score thresholds at which each class has its best F1, from the `metrics.json` of an evaluation."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from yolo import descriptions, storage
+from yolo.detection.options import GREEDY
 
 WORD = 'best_f1'  # in place of a score threshold
 METRICS_FILE, OF_A_RUN = 'metrics.json', 'report/metrics.json'
 ADVICE = 'run eval.py for this model first, or give --metrics=PATH'
 
 
-def class_thresholds(path: str, classes: Sequence[str], otherwise: float, checkpoint: str = '') -> tuple[float, ...]:
+def class_thresholds(
+    path: str, classes: Sequence[str], otherwise: float, checkpoint: str = '', nms: str = ''
+) -> tuple[float, ...]:
     """The threshold (C,) of each class: scores above it are those that the best F1 of the evaluation counted.
 
     path: of a metrics.json, or of a folder that has one; otherwise: for a class whose evaluation had no true positive;
-    checkpoint: the weights that the thresholds are for. It is warned of such a class, and of an evaluation of another
-    checkpoint. ValueError, with the way out, if there is no such file, it is damaged, or has other classes.
+    checkpoint, nms: the weights, and what becomes of suppressed boxes, that the thresholds are for. It is warned of
+    such a class, and of an evaluation of another checkpoint or with another nms. ValueError, with the way out, if
+    there is no such file, it is damaged, or has other classes.
     """
     path = posixpath.join(path, METRICS_FILE) if storage.is_folder(path) else path
     if not storage.exists(path):
@@ -35,7 +39,21 @@ def class_thresholds(path: str, classes: Sequence[str], otherwise: float, checkp
         there, own = ', '.join(points) or 'none', ', '.join(classes) or 'no names of classes'
         raise ValueError(f'{path} has the classes {there}, the model has {own}; {ADVICE}')
     _warn(path, [name for name in classes if name not in scores], otherwise, metrics.get('checkpoint'), checkpoint)
+    warn_of_nms(path, measured_nms(metrics), nms)
     return tuple(scores.get(name, otherwise) for name in classes)
+
+
+def measured_nms(metrics: Mapping[str, Any]) -> str:
+    """What became of suppressed boxes in an evaluation; those by earlier versions do not say it, and were greedy."""
+    thresholds = metrics.get('thresholds')
+    return thresholds.get('nms', GREEDY) if isinstance(thresholds, dict) else GREEDY
+
+
+def warn_of_nms(path: str, measured: str, nms: str) -> None:
+    """Warns if the thresholds of best F1 in path were measured with another nms than they are for."""
+    if nms and nms != measured:
+        text = '%s: its thresholds of best F1 were measured with nms=%s, here is nms=%s: take that, or evaluate again'
+        logging.warning(text, path, measured, nms)
 
 
 def _warn(path: str, without: Sequence[str], otherwise: float, evaluated: Any, checkpoint: str) -> None:

@@ -12,6 +12,7 @@ from yolo.detection.best_f1 import METRICS_FILE
 
 # Of thresholds that evaluations by earlier versions do not have: what they did.
 EARLIER = {'nms_scope': options.PER_CLASS, 'nms': options.GREEDY}
+FLAGS = {'score': 'score_threshold', 'suppression_iou': 'nms_iou'}  # of thresholds whose flags have other names
 
 
 def warn(metrics_path: str, thresholds: host.Thresholds | None) -> None:
@@ -52,7 +53,7 @@ def _warn_of_thresholds(path: str, theirs: Any, thresholds: host.Thresholds) -> 
         return
     theirs = {**EARLIER, **theirs}
     differ = [
-        (field.name, theirs[field.name], getattr(thresholds, field.name))
+        (FLAGS.get(field.name, field.name), theirs[field.name], getattr(thresholds, field.name))
         for field in dataclasses.fields(host.Thresholds)
         if field.name in theirs and theirs[field.name] != getattr(thresholds, field.name)
     ]

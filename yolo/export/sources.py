@@ -64,8 +64,7 @@ def _metrics(model_dir: str, checkpoint: str, box_convention: str) -> dict[str, 
         return {}
     if metrics.get('box_convention', VOC) != box_convention:  # earlier versions knew no other
         return {}
-    measured_with = metrics.get('thresholds')
-    nms = measured_with.get('nms', options.GREEDY) if isinstance(measured_with, dict) else options.GREEDY
+    nms = best_f1.measured_nms(metrics)
     if nms != options.GREEDY:
         logging.warning(
             '%s was measured with nms=%s, exported models are for nms=%s: its mAP and thresholds of best F1 are not '

@@ -59,6 +59,19 @@ def test_metrics_may_be_somewhere_else(run, tmp_path):
     assert detector.limits.class_scores[3] == pytest.approx(0.5)
 
 
+def test_metrics_that_were_measured_with_another_nms_are_warned_of(run, caplog):
+    path = run / 'report/metrics.json'
+    for measured in ('greedy', 'wbf', None):
+        write_metrics(path, 'x')
+        if measured:
+            path.write_text(json.dumps({**json.loads(path.read_text()), 'thresholds': {'nms': measured}}))
+        for nms in ('greedy', 'wbf'):
+            caplog.clear()
+            yolo.load_detector(str(run), 'latest', score_threshold='best_f1', nms=nms)
+            told = f'{path}: its thresholds of best F1 were measured with nms={measured or "greedy"}, here is nms={nms}'
+            assert (told in caplog.text) == (nms != (measured or 'greedy'))
+
+
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
@@ -104,10 +117,13 @@ def load_described(monkeypatch, changes: dict, **given):
     return loading.load_detector('model.onnx', **given)
 
 
-def test_the_thresholds_of_an_exported_model_are_in_its_description(monkeypatch):
+def test_the_thresholds_of_an_exported_model_are_in_its_description(monkeypatch, caplog):
     """Whatever its file: the description is what counts."""
     detector = load_described(monkeypatch, {'class_thresholds': (0.3, 0.4)}, score_threshold='best_f1')
     assert detector.limits.class_scores == (0.3, 0.4)
+    assert not caplog.text
+    load_described(monkeypatch, {'class_thresholds': (0.3, 0.4)}, score_threshold='best_f1', nms='wbf')
+    assert 'model.onnx: its thresholds of best F1 were measured with nms=greedy, here is nms=wbf' in caplog.text
     with pytest.raises(ValueError, match=r'evaluate its run with eval\.py and export it, or give --metrics=PATH'):
         load_described(monkeypatch, {}, score_threshold='best_f1')
 

@@ -151,8 +151,9 @@ HERE = {'score': 0.005, 'suppression_iou': 0.45, 'max_detections': 500, 'match_i
         (
             {**HERE, 'nms_scope': 'all_classes'},
             {'nms_iou': 0.3},
-            'is of suppression_iou=0.45, nms_scope=all_classes, this evaluation of suppression_iou=0.3, nms_scope',
+            'is of nms_iou=0.45, nms_scope=all_classes, this evaluation of nms_iou=0.3, nms_scope=per_class: the',
         ),
+        ({**HERE, 'score': 0.1}, {}, 'is of score_threshold=0.1, this evaluation of score_threshold=0.005: the'),
         ({**HERE, 'match_iou': 0.75}, {}, ''),  # both are matched by that of this evaluation
         ({'match_iou': 0.5}, {'nms': 'wbf'}, ''),  # detections in files: nothing is known of them
         ({**HERE, 'nms': 'wbf'}, {'detections_dir': 'results'}, ''),
