@@ -119,6 +119,8 @@ def check_words(words: list[str]) -> None:
             check_flags(script.removeprefix('yolo-'), rest)
         case ['python', script, *rest] if script.startswith('benchmarks/'):
             source = (ROOT / script).read_text()
+            if 'runs.define_flags()' in source:
+                source += (ROOT / 'benchmarks/runs.py').read_text()
             own, of_training = (rest[: rest.index('--')], rest[rest.index('--') + 1 :]) if '--' in rest else (rest, [])
             check_flags('train', ['--data_dir=x', '--model_dir=x', *of_training])  # which the script adds
             for flag in own:
