@@ -321,6 +321,7 @@ def test_every_range_of_the_augmentation_is_a_setting():
         'saturation': 2.0,
         'exposure': 3.0,
         'mosaic': 0.25,
+        'copy_paste': 3,
         'flip': 0.75,
     }
     config = TrainConfig(**given, jitter_around='photo')
@@ -368,7 +369,3 @@ def test_the_default_recipe_is_the_papers(records_dir, tmp_path):
     assert float(region['coord_scale']) == losses.COORD_SCALE
     assert float(region['class_scale']) == loss_parts.CLASS_SCALE
     assert float(region['thresh']) == loss_parts.IGNORE_IOU
-
-
-def test_copy_paste_reaches_the_batches(records_dir, tmp_path):
-    assert batches.augmentation_ranges(make_small_config(records_dir, tmp_path, copy_paste=3)).copy_paste == 3
