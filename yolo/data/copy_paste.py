@@ -9,9 +9,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from yolo.data.dataset import Description
+from yolo.data.mosaic import GROUP  # images of a batch that take objects from each other
 from yolo.geometry import boxes as box_ops
 
-GROUP = 4  # consecutive images of a batch, which take objects from each other
 PASTE_SEED = 1 << 41  # added to the seed, so that what is pasted does not depend on the other random numbers
 PLACES = 12  # that are tried for an object; that with the least of an object in it is taken
 MOST_COVERED = 0.15  # share of a place that may lie in an object, and of an object that may lie in it

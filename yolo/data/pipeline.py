@@ -86,7 +86,7 @@ def training_batches(
 
 def _group(ranges: augment.Ranges | None) -> int:
     """How many consecutive images of a batch have to stay together."""
-    return max(mosaic.GROUP if ranges and ranges.mosaic else 1, copy_paste.GROUP if ranges and ranges.copy_paste else 1)
+    return mosaic.GROUP if ranges and (ranges.mosaic or ranges.copy_paste) else 1
 
 
 def _images(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from yolo.geometry import boxes as box_ops
 from yolo.training import loss_parts
-from yolo.training.loss_parts import CLASS_SCALE, IGNORE_IOU, NOOBJECT_SCALE, OBJECT_SCALE
+from yolo.training.loss_parts import CLASS_SCALE
 
 LEAST_ANCHOR_IOU = 0.5  # with an object, both at the origin: such anchors in its cell are responsible for it, too
 BOX_SCALE = 2.0
@@ -43,14 +43,9 @@ def ciou_terms(
 
     own = tf.where(responsible[..., None], truth['own_corners'], tf.stop_gradient(predicted))
     box_error = mask * (1 - box_ops.ciou(predicted, own))  # (B, GH, GW, A)
-
-    objectness, target = tf.sigmoid(raw[..., 4]), tf.where(responsible, own_iou, 0.0)
-    background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
-    background_weight = loss_parts.outside_of_ignored(predicted, ignored, background_weight)
-    objectness_weight = tf.where(responsible, OBJECT_SCALE, background_weight)
     class_error = loss_parts.class_error(raw, truth, class_weights)
     return {
         'box': BOX_SCALE * tf.reduce_sum(box_error),
-        'objectness': tf.reduce_sum(objectness_weight * tf.square(objectness - target)) / 2,
+        'objectness': loss_parts.objectness_loss(raw, predicted, responsible, best_iou, own_iou, ignored),
         'class': CLASS_SCALE * tf.reduce_sum(mask * class_error),
     }

@@ -69,6 +69,18 @@ def overlaps(predicted, truth, stop_gradient: bool = True) -> tuple[tf.Tensor, t
     return best_iou, own_iou
 
 
+def objectness_loss(raw, predicted, responsible, best_iou, own_iou, ignored) -> tf.Tensor:
+    """Darknet's, summed over the batch (a scalar): a responsible prediction learns its IoU, background learns 0.
+
+    predicted: boxes of raw; best_iou, own_iou: as `overlaps` gives them, constants.
+    """
+    target = tf.where(responsible, own_iou, 0.0)  # a constant: no gradient flows through the IoU
+    background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
+    background_weight = outside_of_ignored(predicted, ignored, background_weight)
+    weight = tf.where(responsible, OBJECT_SCALE, background_weight)
+    return tf.reduce_sum(weight * tf.square(tf.sigmoid(raw[..., 4]) - target)) / 2
+
+
 def outside_of_ignored(predicted: tf.Tensor, ignored: tf.Tensor | None, weight: tf.Tensor) -> tf.Tensor:
     """The weight (B, GH, GW, A) of background, 0 where half of a predicted box or more lies inside an ignore region."""
     if ignored is None or ignored.shape[1] == 0:

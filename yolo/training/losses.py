@@ -70,22 +70,16 @@ def region_terms(
     predicted = box_ops.predicted(raw, anchors)
     best_iou, own_iou = loss_parts.overlaps(predicted, truth)
 
-    xy, t_wh, objectness = tf.sigmoid(raw[..., 0:2]), raw[..., 2:4], tf.sigmoid(raw[..., 4])
+    xy, t_wh = tf.sigmoid(raw[..., 0:2]), raw[..., 2:4]
     target_xy = tf.where(responsible[..., None], truth['offset'], 0.5)
     target_wh = tf.where(responsible[..., None], tf.math.log(truth['size'] / anchors), 0.0)
     pull = tf.where(tf.cast(seen, tf.int64) < ANCHOR_PULL_IMAGES, ANCHOR_PULL_SCALE, 0.0)
     box_weight = tf.where(responsible, COORD_SCALE * (2 - truth['area']), pull)
     box_error = loss_parts.squared_norm(xy - target_xy) + loss_parts.squared_norm(t_wh - target_wh)  # (B, GH, GW, A)
-
-    target_objectness = tf.where(responsible, own_iou, 0.0)  # a constant: no gradient flows through the IoU
-    background_weight = tf.where(best_iou > IGNORE_IOU, 0.0, NOOBJECT_SCALE)
-    background_weight = loss_parts.outside_of_ignored(predicted, ignored, background_weight)
-    objectness_weight = tf.where(responsible, OBJECT_SCALE, background_weight)
-    objectness_error = tf.square(objectness - target_objectness)
     class_error = loss_parts.class_error(raw, truth, class_weights)
     return {
         'box': tf.reduce_sum(box_weight * box_error) / 2,
-        'objectness': tf.reduce_sum(objectness_weight * objectness_error) / 2,
+        'objectness': loss_parts.objectness_loss(raw, predicted, responsible, best_iou, own_iou, ignored),
         'class': CLASS_SCALE * tf.reduce_sum(tf.where(responsible, class_error, 0.0)),
     }
 
