@@ -7,7 +7,6 @@ device, takes what was chosen at its start.
 import dataclasses
 import itertools
 import json
-import math
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -99,7 +98,7 @@ def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: 
     checks.check_replicas(largest, device.replicas)
     with errors.clear_errors(largest, strategy):
         speed, parts = _measure(largest, strategy, device, given)
-    speeds = {kind: speed.pixels / _mean_pixels(each) for kind, each in configs.items()} if speed else {}
+    speeds = {kind: speed.pixels / time_estimate.mean_pixels(each) for kind, each in configs.items()} if speed else {}
     compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()} if speed else {}
     before = choice.values['batch_size']
     choice = choose_steps(choice, data, device, speeds, compiling, given)
@@ -174,10 +173,6 @@ def _resolved(choice: Choice, given: Mapping[str, Any], multi_scale: bool, devic
     """The settings so far, with every value filled in, for a step that is timed."""
     values = {**choice.values, **given, 'multi_scale': multi_scale, 'recipe': choice.base}
     return resolve.resolve(recipes.apply(**values), device.replicas, on_tpu)
-
-
-def _mean_pixels(config: TrainConfig) -> float:
-    return sum(map(math.prod, config.sizes)) / len(config.sizes)
 
 
 def _measure(

@@ -44,9 +44,9 @@ def conclude(config: TrainConfig, strategy: tf.distribute.Strategy) -> list[str]
     with strategy.scope():
         model, _, _ = model_folder.load_trained(config.model_dir)
     predict = graph.make_predict(model, config.anchors, inference.Thresholds(), strategy)
-    num_images = records.read_description(config.data_dir).split(config.train_split).num_images
+    description = records.read_description(config.data_dir)
+    num_images, num_others = (description.split(name).num_images for name in (config.train_split, config.eval_split))
     trained_on = folds.trained_on(num_images, config.fold, config.folds, config.seed)
-    num_others = records.read_description(config.data_dir).split(config.eval_split).num_images
     with errors.naming_lost(strategy):
         others, about = _detect(config, strategy, predict, config.eval_split, np.arange(num_others))
         own, _ = _detect(config, strategy, predict, config.train_split, trained_on)

@@ -40,13 +40,17 @@ class StepTimer:
 
     def _log(self, steps_left: int, seconds: float) -> None:
         # The timed steps may all have been of one size; the time of a step is proportional to its pixels.
-        sizes = self.config.sizes or (self.config.image_size,)
-        mean_pixels = sum(height * width for height, width in sizes) / len(sizes)
-        seconds_per_step = seconds / self.pixels * mean_pixels
+        seconds_per_step = seconds / self.pixels * mean_pixels(self.config)
         seconds_left = steps_left * seconds_per_step
         logging.info('%s', format_estimate(seconds_left, self.config.batch_size / seconds_per_step))
         if seconds_left > LONG:
             logging.warning('%s', format_warning(self.config, seconds_left, self.has_accelerator))
+
+
+def mean_pixels(config: TrainConfig) -> float:
+    """The pixels of an image in training, over all sizes."""
+    sizes = config.sizes or (config.image_size,)
+    return sum(map(math.prod, sizes)) / len(sizes)
 
 
 class Speed(NamedTuple):
@@ -59,8 +63,7 @@ class Speed(NamedTuple):
 def measure_speed(config: TrainConfig, strategy: tf.distribute.Strategy, size: tuple[int, int]) -> Speed:
     """The speed of ten training steps at a size (height, width), of a resolved run and a state that is thrown away.
 
-    The first step is not one of them. tf.errors.ResourceExhaustedError where a device has
-    not enough memory.
+    The first step is not one of them. tf.errors.ResourceExhaustedError where a device has not enough memory.
     """
     keras.utils.set_random_seed(config.seed)
     state = make_state(config, strategy)
