@@ -14,7 +14,7 @@ from yolo.geometry import boxes as box_ops
 
 PASTE_SEED = 1 << 41  # added to the seed, so that what is pasted does not depend on the other random numbers
 PLACES = 12  # that are tried for an object; that with the least of an object in it is taken
-MOST_COVERED = 0.15  # share of a place that may lie in an object, and of an object that may lie in it
+MOST_COVERED = 0.15  # share of a place or a cut that may lie in another object, and of an object that may lie in it
 MOST_SIDE = 0.5  # of an object, as a share of the image's: larger ones are not pasted
 MARGIN = 2  # pixels of the stored image around an object that are pasted with it
 
@@ -40,22 +40,23 @@ def paste_objects(
     """Images (B, H, W, C) uint8, boxes (B, N, 4) relative corners and labels (B, N) -> with up to K pasted objects.
 
     weights (C,): how often objects of each class are chosen, beside smaller ones more often; draws: K; regions
-    (B, R, 4): ignore regions, in which nothing is pasted. Objects are cut out of the images as they are given, with
-    what of their neighbours lies in their box. Returns images of the same shape, boxes (B, N + K, 4) and labels
+    (B, R, 4): ignore regions, in which nothing is pasted. Objects are cut out of the images as they are given; those
+    that other objects reach into are not pasted. Returns images of the same shape, boxes (B, N + K, 4) and labels
     (B, N + K), -1 where there was no room or nothing to paste.
     """
-    given, log_weights = (image, boxes, labels), _log_weights(boxes, labels, weights)
+    given, log_weights, cuts = (boxes, labels), _log_weights(boxes, labels, weights), []
     for draw in draws:
         chosen = tf.argmax(tf.gather(log_weights, draw.source) + draw.noise, -1, output_type=tf.int32)  # (B,)
         box, label, is_object = (
             tf.gather(tf.gather(value, draw.source), chosen, batch_dims=1)
-            for value in (given[1], given[2], log_weights > -float('inf'))
+            for value in (*given, log_weights > -float('inf'))
         )
         taken = boxes if regions is None else tf.concat([boxes, regions], 1)
-        image, pasted, has_room = _paste(image, taken, tf.gather(given[0], draw.source), box, draw.places, is_object)
+        cut, pasted, has_room = _find_place(tuple(image.shape[1:3]), taken, box, draw, is_object)
+        cuts.append(cut)
         boxes = tf.concat([boxes, tf.where(has_room[:, None], pasted, 0.0)[:, None]], 1)
         labels = tf.concat([labels, tf.where(has_room, label, -1)[:, None]], 1)
-    return image, boxes, labels
+    return _paste(tf.convert_to_tensor(image), cuts), boxes, labels
 
 
 def draw_objects(batch_size: int, num_objects: int, count: int, seed: tf.Tensor, rows: slice) -> list[Draw]:
@@ -82,50 +83,77 @@ def class_weights(description: Description, split: str) -> tf.Tensor:
 
 
 def _log_weights(boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Logarithm (B, N) of how often each object is chosen; -inf for padding and for objects that are too large."""
+    """Logarithm (B, N) of how often each object is chosen.
+
+    -inf for padding, for objects that are too large, and for those that share too much with another one, of which a
+    piece without a box would be pasted with them.
+    """
     size = boxes[..., 2:] - boxes[..., :2]
-    is_object = (labels >= 0) & tf.reduce_all((size > 0) & (size <= MOST_SIDE), -1)
+    covered = tf.linalg.set_diag(_covered(boxes, boxes), tf.zeros(tf.shape(labels), boxes.dtype))  # (B, N, N)
+    is_alone = tf.reduce_max(covered, -1) < MOST_COVERED
+    is_object = is_alone & (labels >= 0) & tf.reduce_all((size > 0) & (size <= MOST_SIDE), -1)
     side = tf.sqrt(tf.where(is_object, tf.reduce_prod(size, -1), 1.0))
     log_weights = tf.math.log(tf.gather(weights, tf.maximum(labels, 0)) / side)
     return tf.where(is_object, log_weights, -float('inf'))
 
 
-def _paste(
-    image: tf.Tensor, boxes: tf.Tensor, source: tf.Tensor, box: tf.Tensor, places: tf.Tensor, is_object: tf.Tensor
+def _find_place(
+    image_size: tuple[int, int], boxes: tf.Tensor, box: tf.Tensor, draw: Draw, is_object: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Images (B, H, W, C) with `box` (B, 4) of their `source` (B, H, W, C) in one of `places`, if none of `boxes` is.
+    """Where an object of `box` (B, 4) comes to lie in images with other `boxes` (B, N, 4), if there is room.
 
-    Returns the images, the pasted boxes (B, 4), and whether they were pasted (B,).
+    Returns the cuts (B, 7) int32, as `_paste` takes them; the pasted boxes (B, 4); whether there is room (B,).
     """
-    height, width = image.shape[1:3]
-    scale = tf.constant([width, height], tf.float32)
+    scale = tf.constant(image_size[::-1], tf.float32)
     low = tf.floor(box[:, :2] * scale) - MARGIN
     size = tf.math.ceil(box[:, 2:] * scale) + MARGIN - low  # (B, 2) whole pixels, with the margin
-    corner = tf.floor(places * tf.maximum(scale - size + 1, 1.0)[:, None])  # (B, PLACES, 2)
+    corner = tf.floor(draw.places * tf.maximum(scale - size + 1, 1.0)[:, None])  # (B, PLACES, 2)
     place = tf.concat([corner, corner + size[:, None]], -1) / tf.tile(scale, [2])
-    in_object = box_ops.share_inside(place[:, :, None], boxes[:, None])  # (B, PLACES, N)
-    of_object = box_ops.share_inside(boxes[:, None], place[:, :, None])
-    covered = tf.reduce_max(tf.maximum(in_object, of_object), -1)  # (B, PLACES)
+    covered = tf.reduce_max(_covered(place, boxes), -1)  # (B, PLACES)
     has_room = is_object & (tf.reduce_min(covered, -1) < MOST_COVERED) & tf.reduce_all(size <= scale, -1)
     corner = tf.gather(corner, tf.argmin(covered, -1, output_type=tf.int32), batch_dims=1)  # (B, 2)
-    shift = corner - low
-
-    rows, row_cover = _shifted(height, corner[:, 1], size[:, 1], shift[:, 1])
-    columns, column_cover = _shifted(width, corner[:, 0], size[:, 0], shift[:, 0])
-    moved = tf.gather(tf.gather(source, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
-    cover = row_cover[:, :, None] * column_cover[:, None] * tf.cast(has_room, tf.float32)[:, None, None]
-    before, moved = tf.cast(image, tf.float32), tf.cast(moved, tf.float32)
-    after = tf.cast(tf.round(before + cover[..., None] * (moved - before)), tf.uint8)
-    return after, box + tf.tile(shift / scale, [1, 2]), has_room
+    window = tf.where(has_room[:, None], tf.concat([low, corner, size], -1), 0.0)
+    cut = tf.concat([draw.source[:, None], tf.cast(window, tf.int32)], -1)
+    return cut, box + tf.tile((corner - low) / scale, [1, 2]), has_room
 
 
-def _shifted(num: int, low: tf.Tensor, size: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Along one axis of `num` pixels: which pixel of the source comes where (B, num), and its share there (B, num).
+def _paste(images: tf.Tensor, cuts: list[tf.Tensor]) -> tf.Tensor:
+    """Images (B, H, W, C) uint8 with pieces of each other pasted in turn: one for each of the cuts (B, 7) int32.
 
-    The share is 1 in the object, falls to 0 over the margin around it, and is 0 outside. low, size: of object and
-    margin; shift: from the source's pixel.
+    A cut: number of its source; x, y there; x, y in the image; width, height, 0 for none. Outside of the source, its
+    outermost pixels are repeated. Only the pixels of the pieces are computed.
     """
-    pixel = tf.range(num, dtype=tf.float32)
-    inside = tf.minimum(pixel - low[:, None], (low + size)[:, None] - 1 - pixel) + 1  # 1 at the outermost pixel
-    cover = tf.clip_by_value(inside / (MARGIN + 1), 0.0, 1.0)
-    return tf.cast(tf.clip_by_value(pixel - shift[:, None], 0.0, num - 1.0), tf.int32), cover
+    height, width, channels = images.shape[1:]
+
+    def paste_into(image_and_cuts: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, own = image_and_cuts
+        for source, from_x, from_y, x, y, columns, rows in (tf.unstack(cut) for cut in tf.unstack(own)):
+            from_rows, row_cover = _along_axis(height, from_y, rows)
+            from_columns, column_cover = _along_axis(width, from_x, columns)
+            piece = tf.gather(tf.gather(images[source], from_rows), from_columns, axis=1)
+            below = image[y : y + rows]
+            before = tf.cast(below[:, x : x + columns], tf.float32)
+            after = before + (row_cover[:, None] * column_cover)[..., None] * (tf.cast(piece, tf.float32) - before)
+            after = tf.cast(tf.round(after), tf.uint8)
+            band = tf.concat([below[:, :x], after, below[:, x + columns :]], 1)
+            image = tf.ensure_shape(tf.concat([image[:y], band, image[y + rows :]], 0), (height, width, channels))
+        return image
+
+    return tf.map_fn(paste_into, (images, tf.stack(cuts, 1)), fn_output_signature=tf.uint8)
+
+
+def _along_axis(num: int, first: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Along one axis: a piece of `size` pixels that begins at pixel `first` of a source of `num`.
+
+    Returns of each of its pixels which one of the source it is (size,), and its share in what is pasted (size,): 1 in
+    the object, falling to 0 over the margin around it.
+    """
+    pixel = tf.range(size)
+    edge = tf.cast(tf.minimum(pixel, size - 1 - pixel) + 1, tf.float32)  # 1 for the outermost pixel
+    return tf.clip_by_value(first + pixel, 0, num - 1), tf.minimum(edge / (MARGIN + 1), 1.0)
+
+
+def _covered(places: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+    """What share of places (B, P, 4) lies in boxes (B, N, 4), or of boxes in places, the larger of both (B, P, N)."""
+    places, boxes = places[:, :, None], boxes[:, None]
+    return tf.maximum(box_ops.share_inside(places, boxes), box_ops.share_inside(boxes, places))

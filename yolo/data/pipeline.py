@@ -70,7 +70,7 @@ def training_batches(
     order = read_order(data_dir, split, batch_size, seed, shuffle_mb, repeats, numbers)
     serialized = reading.shuffled_records(order, start * batch_size, shard.rows(batch_size))
     steps = tf.data.Dataset.range(start, tf.int64.max)
-    weights = copy_paste.class_weights(description, split)
+    weights = copy_paste.class_weights(description, split) if ranges and ranges.copy_paste else None
 
     def assemble(step: tf.Tensor, batch: tuple) -> dict[str, tf.Tensor]:
         image, serialized = batch
@@ -123,7 +123,7 @@ def _mosaics(
 def _augment(
     batch: dict[str, tf.Tensor],
     ranges: augment.Ranges,
-    weights: tf.Tensor,
+    weights: tf.Tensor | None,
     seed: tf.Tensor,
     batch_size: int,
     shard: InputShard,

@@ -60,6 +60,9 @@ def paste_slowly(images, boxes, labels, draws):
             source = int(draw.source[i])
             best, chosen = -math.inf, None
             for j, (x0, y0, x1, y1) in enumerate(boxes[source].astype(float)):
+                own, others = boxes[source][j], np.delete(boxes[source], j, 0)
+                if any(max(covered(own, other), covered(other, own)) >= 0.15 for other in others):
+                    continue
                 if labels[source][j] >= 0 and x1 - x0 <= 0.5 and y1 - y0 <= 0.5:
                     value = math.log(WEIGHTS[labels[source][j]] / math.sqrt((x1 - x0) * (y1 - y0))) + draw.noise[i][j]
                     best, chosen = max((best, chosen), (value, j))
@@ -136,6 +139,16 @@ def test_what_is_too_large_is_not_pasted():
     got_images, _, got_labels = copy_paste.paste_objects(images, boxes, labels, tf.constant(WEIGHTS), numbers())
     np.testing.assert_array_equal(got_images, images)
     assert (got_labels[:, 5:].numpy() == -1).all()
+
+
+def test_objects_that_others_reach_into_are_not_pasted():
+    """Of four objects two share a third of the smaller one's box, and one lies alone; the last is padding."""
+    boxes = np.array([[[0, 0, 0.2, 0.2], [0.15, 0, 0.3, 0.2], [0.6, 0.6, 0.7, 0.8], [0, 0, 0, 0]]], np.float32)
+    boxes, labels = np.repeat(boxes, 8, 0), np.repeat([[0, 1, 2, -1]], 8, 0)
+    images = np.zeros((8, HEIGHT, WIDTH, 1), np.uint8)
+    weights, draws = tf.constant([1.0, 1.0, 0.01]), numbers(num_objects=4)
+    _, _, pasted = copy_paste.paste_objects(images, boxes, labels, weights, draws)
+    assert set(pasted[:, 4:].numpy().ravel()) - {-1} == {2}
 
 
 def test_nothing_is_pasted_into_ignore_regions():
