@@ -57,8 +57,8 @@ def choose(
     if collective.from_chief(float(before is not None)):
         chosen, lines = before or {}, [_say_before(before or {})]
     else:
-        chosen, lines = _choose(given, strategy, on_tpu)
-    chosen = json.loads(collective.gather(json.dumps(chosen).encode())[0])  # that of the first process, in all
+        chosen, lines = _choose(given, strategy, collective, on_tpu)
+    chosen, lines = json.loads(collective.gather(json.dumps([chosen, lines]).encode())[0])  # the first process', in all
     for line in lines:
         logging.info('%s: %s', AUTO, line)
     chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
@@ -83,7 +83,9 @@ def _say_before(chosen: Mapping[str, Any]) -> str:
     return f'as at the start of the run, chosen or given then ({values}); --overwrite begins anew'
 
 
-def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: bool) -> tuple[dict, list[str]]:
+def _choose(
+    given: Mapping[str, Any], strategy: tf.distribute.Strategy, collective: distribution.HostCollective, on_tpu: bool
+) -> tuple[dict, list[str]]:
     """The chosen settings by name, with base_recipe, and five lines that say why."""
     device = _device(strategy)
     description = records.read_description(given['data_dir'])
@@ -97,7 +99,7 @@ def _choose(given: Mapping[str, Any], strategy: tf.distribute.Strategy, on_tpu: 
     largest = configs[kinds[-1]]
     checks.check_replicas(largest, device.replicas)
     with errors.clear_errors(largest, strategy):
-        speed, parts = _measure(largest, strategy, device, given)
+        speed, parts = _measure(largest, strategy, collective, device, given)
     speeds = {kind: speed.pixels / time_estimate.mean_pixels(each) for kind, each in configs.items()} if speed else {}
     compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()} if speed else {}
     before = choice.values['batch_size']
@@ -176,7 +178,11 @@ def _resolved(choice: Choice, given: Mapping[str, Any], multi_scale: bool, devic
 
 
 def _measure(
-    config: TrainConfig, strategy: tf.distribute.Strategy, device: Device, given: Mapping[str, Any]
+    config: TrainConfig,
+    strategy: tf.distribute.Strategy,
+    collective: distribution.HostCollective,
+    device: Device,
+    given: Mapping[str, Any],
 ) -> tuple[time_estimate.Speed | None, int]:
     """The speed of training steps, and the parts of a batch with which one fits into the memory of a device.
 
@@ -190,7 +196,7 @@ def _measure(
     ]
     if device.is_accelerator:
         return _try(tried, strategy)
-    there = memory.of_each_device(strategy) or 0
+    there = min(int(each) for each in collective.gather(b'%d' % (memory.of_each_device(strategy) or 0)))
     fits = [each for each in tried if memory.on_each_device(each, strategy).likely <= there]
     chosen = (fits or tried[-1:])[0]
     if are_steps_given(given):

@@ -20,6 +20,7 @@ from yolo.training import (
     choose,
     conclusion,
     config_file,
+    distribution,
     loop,
     memory,
     recipes,
@@ -188,6 +189,18 @@ def test_memory_of_a_cpu_is_estimated(records_dir, tmp_path, speed, monkeypatch)
     for there, expected in ((whole, 1), (whole - 1, 2)):
         monkeypatch.setattr(memory, 'of_each_device', lambda strategy, there=there: there)
         assert auto.choose(settings, one_device()).subdivisions == expected
+
+
+def test_parts_are_those_of_the_process_with_the_least_memory(records_dir, tmp_path, speed, monkeypatch):
+    """Else each would time a step of its own, and wait for the others."""
+    settings = given(records_dir, tmp_path, train_split='train', model='yolov2-tiny', batch_size=64)
+    small = resolve.resolve(recipes.apply(**{**settings, 'recipe': 'small-data'}))
+    less = memory.on_each_device(small, one_device()).likely - 1
+    monkeypatch.setattr(memory, 'of_each_device', lambda strategy: 2 * less)
+    monkeypatch.setattr(
+        distribution.HostCollective, 'gather', lambda self, data: [data, b'%d' % less] if data.isdigit() else [data]
+    )
+    assert auto.choose(settings, one_device()).subdivisions == 2
 
 
 def test_the_network_of_the_weights_is_taken(records_dir, tmp_path, speed):

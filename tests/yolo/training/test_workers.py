@@ -90,6 +90,17 @@ def test_two_processes_take_the_steps_of_one(command, tmp_path, devices, more):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+def test_auto_chooses_the_same_in_all_processes(command, tmp_path):
+    """Each times ten steps with the others; all say what the first one found."""
+    words = f'--model={SMALL}', '--recipe=auto', '--print_config', f'--model_dir={tmp_path / "run"}'
+    processes = start([*command[:2], *words])
+    texts = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], texts
+    lines = [[line for line in text.splitlines() if 'auto: ' in line] for text in texts]
+    assert len(lines[0]) == 5
+    assert lines[0] == lines[1]
+
+
 def test_batches_are_known_to_be_endless(records_dir, tmp_path):
     """Where TensorFlow does not know it, processes ask one another at every batch whether there is one."""
 
