@@ -2,11 +2,11 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from yolo.evaluation.breakdowns import most_confused
 from yolo.evaluation.error_analysis import ERROR_TYPES
-from yolo.geometry.image_sizes import RANGE, STRIDE, format_size
+from yolo.geometry.image_sizes import RANGE, SMALL_SIDE, STRIDE, format_size
 
 SMALLEST_COST = 0.0005  # of the mAP: less is shown as 0
 MEANINGS = {
@@ -48,7 +48,8 @@ WEAK_CLASS = 0.1  # AP below the mean
 class Training:
     """What is known of the training: the mAP (area) on images of it, and by step on others; None, () if not known.
 
-    num_steps: 0 if not known; recipe: '' if not known; from_weights: whether it began with trained ones.
+    num_steps: 0 if not known; recipe: '' if not known; from_weights: whether it began with trained ones; sides: by
+    class, the typical side of its objects in pixels of the network's images.
     """
 
     map_area: float | None = None
@@ -56,6 +57,7 @@ class Training:
     num_steps: int = 0
     recipe: str = ''
     from_weights: bool = False
+    sides: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def advise(metrics: dict, training: Training | None = None) -> list[str]:
@@ -100,7 +102,7 @@ def more_images(training: Training) -> str:
 
 def _find_cause(metrics: dict, costliest: str, training: Training) -> tuple[str, str]:
     """A sentence of what is behind the costliest kind of error, '' if nothing shows, and what to try, in words."""
-    size = _say_size(metrics['by_size']) if costliest in OF_SIZE else ''
+    size = (_say_size(metrics['by_size']) or _say_small_class(metrics, training.sides)) if costliest in OF_SIZE else ''
     if size:
         return size, _larger_images(metrics.get('image_size'))
     rising = _say_rising(training.curve)
@@ -128,6 +130,18 @@ def _say_size(by_size: dict[str, dict]) -> str:
         if is_learnt and row['map_area'] < LESS_THAN_LARGER * larger['map_area']:
             return f'Objects of {name} size have a mAP of {row["map_area"]:.3f}, larger ones {larger["map_area"]:.3f}.'
     return ''
+
+
+def _say_small_class(metrics: dict, sides: Mapping[str, float]) -> str:
+    """That the objects of a class are small in the network's images, however large the photos, and it is not learnt."""
+    weak = [
+        name for name, row in metrics['per_class'].items() if row['ap_area'] is not None and row['ap_area'] < LEARNT
+    ]
+    name = min(weak, key=lambda name: sides.get(name, SMALL_SIDE), default='')
+    if sides.get(name, SMALL_SIDE) >= SMALL_SIDE:
+        return ''
+    ap = metrics['per_class'][name]['ap_area']
+    return f"{name} is typically {sides[name]:.0f} pixels wide in the network's images, and has an AP of {ap:.3f}."
 
 
 def _larger_images(image_size: Sequence[int] | None) -> str:

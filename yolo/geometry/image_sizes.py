@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 STRIDE = 32  # pixels per grid cell, in every network that can be trained
+SMALL_SIDE = 24  # pixels: typical objects (root of the area) under it need larger images
 RANGE = (10 / 13, 19 / 13)  # smallest and largest training size relative to the network's: 320 and 608 for 416
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from yolo import settings
-from yolo.geometry.image_sizes import STRIDE
+from yolo.geometry.image_sizes import SMALL_SIDE, STRIDE
 from yolo.training import schedule, splits
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.config import AUGMENTATION, TrainConfig
@@ -41,7 +41,6 @@ AUGMENT_STEPS = 750  # from which on augmentation helps a network with random we
 OF_AUGMENTATION = {
     field.name for field in dataclasses.fields(TrainConfig) if settings.of(field).group == AUGMENTATION
 } - {'augment'}
-SMALL_SIDE = 24  # pixels: smaller objects need larger images
 EVALUATIONS = 8  # of a run, on a split for validation
 
 

@@ -95,6 +95,17 @@ def test_size_is_not_the_reason_where_larger_objects_are_not_learnt_either():
     assert advise(metrics, Training(0.2))[-1] == f'Next: {advice.longer(Training())}.'
 
 
+@pytest.mark.parametrize(('side', 'is_said'), [(23.4, True), (24.0, False)])
+def test_objects_that_are_small_for_the_network_need_larger_images(side, is_said):
+    """Photos of 4,000 pixels have none of COCO's small size."""
+    training = Training(sides={'cat': side, 'dog': 100.0})
+    sentences = advise(with_errors('missed') | {'image_size': [192, 256]}, training)
+    small = "cat is typically 23 pixels wide in the network's images, and has an AP of 0.500."
+    assert (sentences[1] == small) == is_said
+    assert ('use larger images (preprocess --image_size=384x288)' in sentences[-1]) == is_said
+    assert advise(with_errors('background'), training) == advise(with_errors('background'))
+
+
 def test_few_small_objects_are_not_the_reason():
     objects = [[(0, LARGE), (0, SMALL)] if i == 0 else [(0, LARGE)] for i in range(NUM_IMAGES)]
     detected = [own[:1] for own in objects[:15]] + [[]] * 5

@@ -301,7 +301,8 @@ def test_the_conclusion_is_about_some_images_of_both_splits(records_dir, monkeyp
     conclusion.conclude(config, one_device())
     assert detected['test'] == [0, 3, 6]
     assert detected['train'] == folds.trained_on(8, 1, 4, config.seed)[::2].tolist()
-    training = conclusion.advice.Training(0.75, [(4, 0.5)], 9, 'finetune', True)
+    sides = auto.read_data({'data_dir': records_dir, 'train_split': 'train'}).sides
+    training = conclusion.advice.Training(0.75, [(4, 0.5)], 9, 'finetune', True, sides)
     assert advised == [({'map_area': 0.5}, training)]
 
 
