@@ -38,6 +38,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     'finetune': {**_FEW_IMAGES, 'num_steps': 2000, 'learning_rate': 3e-4},
     # A few hundred images, from scratch.
     'small-data': {**_FEW_IMAGES, 'num_steps': 8000},
+    # The same, with what later detectors learn by. (The batch is for few images; steps for as many images as above.)
+    'modern': {**_FEW_IMAGES, 'loss': 'ciou', 'copy_paste': 4, 'batch_size': 4, 'num_steps': 16000},
     # Nothing of its own: `yolo.training.auto` takes another one and chooses by the records and the devices.
     AUTO: {},
 }

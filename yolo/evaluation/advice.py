@@ -31,7 +31,7 @@ NEXT_STEPS = {
 }
 NOTHING_DETECTED = 'No object of any class has been detected: no score is over the threshold.'
 ANEW_IF_NOTHING = 'if the objectness at objects is 0 in TensorBoard, begin anew'
-FEW_IMAGES = 'small-data'  # the recipe
+FEW_IMAGES = 'small-data', 'modern'  # the recipes
 FROM_WEIGHTS = 'begin from trained weights (--init_weights)'
 
 OF_SIZE = ('localisation', 'both', 'missed')  # the kinds of errors that larger images are the cure for
@@ -82,9 +82,8 @@ def advise(metrics: dict, training: Training | None = None) -> list[str]:
 
 def if_nothing(training: Training) -> str:
     """What to try where nothing is detected."""
-    recipe = (
-        '' if training.recipe == FEW_IMAGES else f', with --recipe={FEW_IMAGES} where there are few steps or images'
-    )
+    is_for_few = training.recipe in FEW_IMAGES
+    recipe = '' if is_for_few else f', with --recipe={FEW_IMAGES[-1]} where there are few steps or images'
     return f'train for longer{recipe}; {ANEW_IF_NOTHING}'
 
 

@@ -17,11 +17,12 @@ from absl import logging
 
 from yolo import settings, storage
 from yolo.data import folds, label_reading, records
-from yolo.geometry.letterbox import CHANNELS
+from yolo.geometry.letterbox import CHANNELS, STRETCH
 from yolo.models import architectures, model_folder, weights
 from yolo.recipes import AUTO, RECIPES
 from yolo.training import checks, distribution, errors, memory, recipes, resolve, splits, time_estimate
-from yolo.training.choose import Choice, Data, Device, are_steps_given, choose_network, choose_steps
+from yolo.training.choice import Choice, Data, Device
+from yolo.training.choose import are_steps_given, choose_network, choose_steps
 from yolo.training.config import TrainConfig
 from yolo.training.config_file import CONFIG, read_config
 from yolo.training.explain import explain
@@ -38,6 +39,7 @@ CHOSEN = (
     'num_steps',
     'multi_scale',
     'augment',
+    'copy_paste',
 )
 MOST_PARTS = 16  # of a batch
 
@@ -142,12 +144,14 @@ def read_data(given: Mapping[str, Any]) -> Data:
             for k, class_name in enumerate(description.classes)
             if np.any(labels == k)
         },
+        description.resize == STRETCH,
     )
 
 
 def _device(strategy: tf.distribute.Strategy) -> Device:
     name = distribution.describe_devices(strategy)
-    return Device(name, distribution.has_accelerator(), strategy.num_replicas_in_sync)
+    is_accelerator, replicas = distribution.has_accelerator(), strategy.num_replicas_in_sync
+    return Device(name, is_accelerator, replicas, distribution.num_workers(strategy))
 
 
 def _network_of_weights(given: Mapping[str, Any], description: records.Description) -> tuple:

@@ -11,7 +11,7 @@ class Data:
 
     num_images: to train on; image_size: height, width of the network's images; num_classes: of those with objects;
     splits: images of each that has some, in order; sides: by class, the median side (root of the area) of its objects
-    in pixels of such an image.
+    in pixels of such an image; is_stretched: whether the images fill it, without grey bars.
     """
 
     num_images: int
@@ -20,6 +20,7 @@ class Data:
     num_classes: int
     splits: Mapping[str, int]
     sides: Mapping[str, float]
+    is_stretched: bool = True
 
     @property
     def smallest(self) -> str:
@@ -29,11 +30,12 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What the rules know of the devices: replicas, in words what they are, whether they are faster than CPUs."""
+    """What the rules know of the devices: in words what they are, whether they are faster than CPUs, and how many."""
 
     name: str
     is_accelerator: bool = False
     replicas: int = 1
+    processes: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

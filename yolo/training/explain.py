@@ -2,8 +2,8 @@
 
 import math
 
-from yolo.geometry.image_sizes import STRIDE, format_size
-from yolo.training.choose import Choice, Data, Device, better_size
+from yolo.geometry.image_sizes import SMALL_SIDE, STRIDE, format_size
+from yolo.training.choice import Choice, Data, Device
 from yolo.training.time_estimate import format_duration
 
 
@@ -25,6 +25,8 @@ def explain(choice: Choice, data: Data, device: Device, longer_sides: list[int],
         details.append(f'in {values["subdivisions"]} parts ({why["subdivisions"]})')
     if not values.get('augment', True):
         details.append(f'not augmented ({why["augment"]})')
+    elif not values.get('copy_paste', True):
+        details.append(f'without copy-paste ({why["copy_paste"]})')
     duration = 'said after ten steps'
     if speed:
         measured = f'{speed:.1f} images/s, by ten timed steps on {device.name}'
@@ -63,3 +65,12 @@ def _say_better_size(data: Data) -> str:
     times = height * width / math.prod(data.image_size)
     size = format_size((height, width))
     return f'; --image_size={size} in preprocessing would be better for {data.smallest}, at {times:.1f} times the time'
+
+
+def better_size(data: Data) -> int:
+    """The longer side of images in which typical objects of every class are large enough; 0 if they are."""
+    side = data.sides.get(data.smallest, SMALL_SIDE)
+    if side >= SMALL_SIDE:
+        return 0
+    longer = max(data.image_size)
+    return math.ceil(min(2.0, SMALL_SIDE / side) * longer / STRIDE) * STRIDE

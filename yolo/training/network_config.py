@@ -38,8 +38,9 @@ class NetworkConfig:
         'yolov2-voc',
         "Values for all settings that say how to train. yolov2-voc: the paper's; notebook: the Keras notebook's; "
         'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
-        'weights; auto: chooses one of these (never notebook), network, batch and steps by the records and the '
-        'devices, and says why. A flag overrides the value of its setting.',
+        'weights; modern: for these too, with what later detectors learn by; auto: chooses one of modern, finetune and '
+        'yolov2-voc, network, batch and steps by the records and the devices, and says why. A flag overrides the value '
+        'of its setting.',
         group=RUN,
         choices=recipes.NAMES,
         may_change=True,

@@ -177,7 +177,7 @@ class Progress:
         if self.is_warned or done <= self.config.burn_in or not means['num_with'] or objectness >= LEAST_OBJECTNESS:
             return
         self.is_warned = True
-        adam = [] if self.config.optimizer == 'adam' else ['--optimizer=adam, as --recipe=small-data has']
+        adam = [] if self.config.optimizer == 'adam' else ['--optimizer=adam, as --recipe=modern has']
         weights = [] if self.config.init_weights else ['trained weights (--init_weights)']
         logging.warning(
             'step %d: the objectness at objects is %.2g on average, so hardly anything will be detected; background '

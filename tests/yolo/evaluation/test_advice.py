@@ -174,5 +174,5 @@ def test_nothing_is_advised_that_the_run_did_already():
     assert advice.longer(plain) == 'train for twice as many steps, or begin from trained weights (--init_weights)'
     assert advice.longer(run) == 'train for twice as many steps (--num_steps=4000, in another --model_dir)'
     nothing = measured([[(0, SMALL)]] * NUM_IMAGES, [[]] * NUM_IMAGES)
-    assert '--recipe=small-data' in advise(nothing, plain)[-1]
+    assert '--recipe=modern' in advise(nothing, plain)[-1]
     assert advise(nothing, run)[-1].startswith('Next: train for longer; if the objectness')

@@ -23,6 +23,7 @@ from yolo.training import (
     distribution,
     loop,
     memory,
+    plan,
     recipes,
     resolve,
     tensorboard,
@@ -95,11 +96,11 @@ def test_the_choice_is_plain_settings_and_five_lines(records_dir, tmp_path, spee
     ]
     assert (config.recipe, config.base_recipe) == ('auto', choose.FROM_SCRATCH)
     assert (config.train_split, config.eval_split, config.model) == ('train', 'test', 'yolov2-tiny')
-    assert (config.num_steps, config.batch_size) == (1800, 8)  # at least 14,000 images, in two digits
+    assert (config.num_steps, config.batch_size) == (3500, 4)  # at least 14,000 images, in two digits
     base = recipes.apply(choose.FROM_SCRATCH)
     assert (config.optimizer, config.ema, config.scale) == (base.optimizer, base.ema, base.scale)
     (timed,) = speed
-    assert (timed[0].model, timed[0].batch_size, timed[1]) == ('yolov2-tiny', 8, (96, 96))
+    assert (timed[0].model, timed[0].batch_size, timed[1]) == ('yolov2-tiny', 4, (96, 96))
     checks.check_config(resolve.resolve(config), one_device())
 
 
@@ -110,7 +111,7 @@ def test_flags_win(records_dir, tmp_path, speed):
     assert not speed  # nothing is chosen by time
     config = auto.choose(given(records_dir, tmp_path, sizes=(64, 96), epochs=2.0), one_device())
     assert resolve.resolve(config).sizes == ((64, 64), (96, 96))
-    assert resolve.resolve(config).num_steps == 2
+    assert resolve.resolve(config).num_steps == 4
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_flags_win(records_dir, tmp_path, speed):
     [
         (2, {'batch_size': 1}, r'--batch_size=1 is over all replicas and must divide by their 2'),
         (2, {'batch_size': 3, 'num_steps': 4}, r'--batch_size=3 is over all replicas and must divide by their 2'),
-        (1, {'subdivisions': 3}, r'--subdivisions=3: the 8 images of --batch_size=8 must divide by it'),
+        (1, {'subdivisions': 3}, r'--subdivisions=3: the 4 images of --batch_size=4 must divide by it'),
     ],
 )
 def test_a_batch_that_does_not_divide_is_refused_before_steps_are_timed(
@@ -167,9 +168,9 @@ def test_memory_of_a_gpu_is_tried(records_dir, tmp_path, monkeypatch):
     needed = 4
     assert auto.choose(given(records_dir, tmp_path), one_device()).subdivisions == 4
     assert tried == [(1, (128, 128)), (2, (128, 128)), (4, (128, 128))]  # the largest images
-    assert auto.choose(given(records_dir, tmp_path, subdivisions=8), one_device()).subdivisions == 8
+    assert auto.choose(given(records_dir, tmp_path, subdivisions=8, batch_size=8), one_device()).subdivisions == 8
     needed = 16
-    with pytest.raises(ValueError, match=r'too little memory for 1 images .*--subdivisions=8\); use smaller'):
+    with pytest.raises(ValueError, match=r'too little memory for 1 images .*--subdivisions=4\); use smaller'):
         auto.choose(given(records_dir, tmp_path), one_device())
 
 
@@ -312,26 +313,26 @@ def test_shapes_without_any_other_flag(call, tmp_path, monkeypatch):  # noqa: F8
     call('shapes', f'--out_dir={tmp_path}/VOC', '--num_train=24', '--num_test=8', check=True)
     source = (f'--voc_dir={tmp_path}/VOC', '--splits=trainval,test', '--image_size=96')
     call('preprocess', *source, f'--out_dir={tmp_path}/data', check=True)
-    monkeypatch.setattr(choose, 'AT_LEAST', 160)
-    monkeypatch.setattr(choose, 'FOR_EACH_CLASS', 0)
-    monkeypatch.setattr(choose, 'AT_LEAST_EPOCHS', 1)
-    monkeypatch.setattr(choose, 'PATIENCE', {False: 0, True: 0})
+    monkeypatch.setattr(plan, 'AT_LEAST', 160)
+    monkeypatch.setattr(plan, 'FOR_EACH_CLASS', 0)
+    monkeypatch.setattr(plan, 'AT_LEAST_EPOCHS', 1)
+    monkeypatch.setattr(plan, 'PATIENCE', {False: 0, True: 0})
     words = (f'--data_dir={tmp_path}/data', f'--model_dir={tmp_path}/run', '--recipe=auto', '--width=0.1')
     _, said = call('train', *words, '--strategy=one_device', check=True)
     lines = [line for line in said.splitlines() if line.startswith('auto: ')]
     assert 5 + 1 <= len(lines) <= 5 + 3
-    for part in ('auto: steps: 20 of 8 images', 'auto: time: ', 'recipe auto (small-data)', 'auto: Most is lost by'):
+    for part in ('auto: steps: 40 of 4 images', 'auto: time: ', 'recipe auto (modern)', 'auto: Most is lost by'):
         assert part in said, part
     config = config_file.read_config(f'{tmp_path}/run')
-    assert (config.recipe, config.num_steps, config.eval_split) == ('auto', 20, 'test')
+    assert (config.recipe, config.num_steps, config.eval_split) == ('auto', 40, 'test')
 
     _, again = call('train', *words, '--strategy=one_device', check=True)
     assert 'as at the start of the run' in again
     assert 'finished already' in again
     assert 'auto: Most is lost by' in again
 
-    plain = dataclasses.replace(config, model_dir=f'{tmp_path}/plain', recipe='small-data', base_recipe='')
+    plain = dataclasses.replace(config, model_dir=f'{tmp_path}/plain', recipe='modern', base_recipe='')
     loop.train(plain, one_device())
-    ends = [model_folder.checksum(f'{tmp_path}/{name}/checkpoints/ckpt-20') for name in ('run', 'plain')]
+    ends = [model_folder.checksum(f'{tmp_path}/{name}/checkpoints/ckpt-40') for name in ('run', 'plain')]
     assert ends[0] == ends[1]
     assert 'not known' in conclusion.conclude(dataclasses.replace(config, eval_split=''), one_device())[0]

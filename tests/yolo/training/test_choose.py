@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from yolo.training import choose
-from yolo.training.choose import Choice, Data, Device, batch_size, better_size, choose_network, choose_steps
+from yolo.training import choose, plan
+from yolo.training.choose import Choice, Data, Device, choose_network, choose_steps
 from yolo.training.config import TrainConfig
-from yolo.training.explain import explain
+from yolo.training.explain import better_size, explain
 
 CPU, GPU = Device('1 CPU'), Device('1 GPU', is_accelerator=True)
 BCCD = Data(292, 3941, (256, 256), 3, {'trainval': 292, 'test': 72}, {'Platelets': 17.4, 'RBC': 52.0, 'WBC': 93.0})
@@ -33,8 +33,8 @@ def test_blood_cells_on_two_cores():
         'eval_split': 'test',
         'eval_every': 0,  # a single one, so that test images choose nothing
         'model': 'yolov2-tiny',
-        'batch_size': 8,
-        'num_steps': 2000,
+        'batch_size': 4,
+        'num_steps': 4000,
         'multi_scale': True,
     }
 
@@ -49,7 +49,7 @@ def test_the_values_are_settings():
 
 
 def test_raccoons_from_scratch_and_from_weights():
-    assert chosen(RACCOONS, CPU, 9.0).values['num_steps'] == 1500  # 12,000 images
+    assert chosen(RACCOONS, CPU, 9.0).values['num_steps'] == 3000  # 12,000 images
     choice = chosen(RACCOONS, CPU, 4.0, ('yolov2-tiny', 0.5), init_weights='runs/bccd')
     assert choice.base == choose.FROM_WEIGHTS
     assert choice.values['num_steps'] == 750
@@ -80,7 +80,7 @@ def test_voc_on_two_cores_takes_what_fits():
 
 def test_a_gpu_trains_few_images_for_longer():
     choice = chosen(BCCD, GPU, 2000.0)
-    assert choice.values['num_steps'] == 8000  # four times 16,000 images; eight times would be 438 epochs
+    assert choice.values['num_steps'] == 16_000  # four times 16,000 images; eight times would be 438 epochs
     assert choice.values['model'] == 'yolov2-tiny'
 
 
@@ -89,7 +89,7 @@ def test_a_split_for_validation_is_evaluated_during_the_run():
     assert (values['train_split'], values['eval_split']) == ('train', 'val')
     assert values['eval_every'] == values['num_steps'] // 8
     assert chosen(dataclasses.replace(TINY, splits={'all': 12}), CPU).values['eval_split'] == ''
-    assert chosen(BCCD, CPU, eval_split='test').values['eval_every'] == 250  # as it was asked for
+    assert chosen(BCCD, CPU, eval_split='test').values['eval_every'] == 500  # as it was asked for
     assert chosen(BCCD, CPU, eval_split='').values['eval_every'] == 0
 
 
@@ -136,13 +136,14 @@ def test_a_flag_wins_and_the_reason_says_so(name, value):
 
 
 def test_a_short_run_is_neither_multi_scale_nor_augmented():
-    short = chosen(BCCD, CPU, max_hours=0.1).values
-    assert short['num_steps'] * 8 <= 0.1 * 3600 * 14
-    assert (short['multi_scale'], short['augment']) == (False, False)
-    assert chosen(BCCD, CPU, max_hours=0.1, augment=True).values['augment']
-    assert not chosen(BCCD, CPU, max_hours=0.1, augment=False).values['augment']
+    short = chosen(BCCD, CPU, max_hours=0.05).values
+    assert short['num_steps'] * 4 <= 0.05 * 3600 * 14
+    assert (short['multi_scale'], short['augment'], short['copy_paste']) == (False, False, 0)
+    assert chosen(BCCD, CPU, max_hours=0.05, augment=True).values['augment']
+    assert not chosen(BCCD, CPU, max_hours=0.05, augment=False).values['augment']
+    assert 'copy_paste' not in chosen(BCCD, CPU, max_hours=0.05, augment=True).values
     longer = chosen(BCCD, CPU, epochs=40).values
-    assert longer['num_steps'] == 1460
+    assert longer['num_steps'] == 2920
     assert 'augment' not in longer
 
 
@@ -156,7 +157,7 @@ def test_a_short_run_with_a_flag_of_augmentation_is_augmented(given):
 
 @pytest.mark.parametrize('num_images', [20, 100, 1000])
 @pytest.mark.parametrize('hours', [0.2, 1.0, 4.0])
-@pytest.mark.parametrize('given', [{}, {'eval_split': 'test'}, {'eval_every': 50}])
+@pytest.mark.parametrize('given', [{}, {'eval_split': 'test'}, {'eval_every': 100}])
 def test_a_run_is_evaluated_within_max_hours(num_images, hours, given):
     """An evaluation takes a third of the time of as many images to train on, and every size is compiled."""
     data = dataclasses.replace(BCCD, splits={'train': 292, 'test': num_images})
@@ -181,12 +182,12 @@ def test_long_evaluations_are_made_once_where_time_is_limited():
 def test_more_time_gives_more_steps_up_to_300_times_each_image():
     steps = [chosen(BCCD, CPU, max_hours=hours).values['num_steps'] for hours in (0.05, 0.1, 0.5, 1, 2, 8, 100)]
     assert steps == sorted(steps)
-    assert steps[0] < steps[-1] <= 300 * 292 / 8
+    assert steps[0] < steps[-1] <= 300 * 292 / 4
 
 
 def test_more_images_or_classes_never_give_fewer_images_to_see():
     seen = [
-        choose.least_images(dataclasses.replace(VOC, num_images=n, num_classes=c), False)
+        plan.least_images(dataclasses.replace(VOC, num_images=n, num_classes=c), False)
         for n, c in ((10, 1), (10, 2), (292, 3), (640, 5), (4000, 20), (16551, 20))
     ]
     assert seen == sorted(seen)
@@ -194,11 +195,22 @@ def test_more_images_or_classes_never_give_fewer_images_to_see():
 
 
 @pytest.mark.parametrize(
-    ('num_images', 'replicas', 'expected'),
-    [(1, 1, 8), (1999, 1, 8), (2000, 1, 16), (4000, 1, 32), (8000, 1, 64), (10**6, 1, 64), (292, 3, 9), (292, 16, 16)],
+    ('num_images', 'replicas', 'scratch', 'weights'),
+    [
+        (1, 1, 4, 8),
+        (999, 1, 4, 8),
+        (1000, 1, 8, 8),
+        (2000, 1, 16, 16),
+        (8000, 1, 64, 64),
+        (10**6, 1, 64, 64),
+        (292, 3, 6, 9),
+        (292, 16, 16, 16),
+    ],
 )
-def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, expected):
-    assert batch_size(num_images, replicas) == expected
+def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, scratch, weights):
+    assert plan.batch_size(num_images, choose.FROM_SCRATCH, replicas) == scratch
+    assert plan.batch_size(num_images, choose.FROM_WEIGHTS, replicas) == weights
+    assert plan.batch_size(num_images, choose.MANY_IMAGES, replicas) == weights
 
 
 def test_a_large_batch_is_halved_rather_than_take_few_steps():
@@ -209,7 +221,7 @@ def test_a_large_batch_is_halved_rather_than_take_few_steps():
     assert (values['multi_scale'], values['num_steps']) == (False, 1300)
 
 
-@pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 8), (2, 4, 8), (2, 8, 16)])
+@pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 4), (2, 4, 8), (2, 8, 16)])
 def test_a_batch_stays_one_of_the_parts_that_are_given(replicas, parts, expected):
     data, device = dataclasses.replace(VOC, num_images=4000), Device('CPUs', replicas=replicas)
     values = chosen(data, device, max_hours=0.1, subdivisions=parts).values
@@ -229,10 +241,10 @@ def test_five_lines_say_why():
     assert lines == [
         'data: 292 images of trainval, 3,941 objects of 3 classes, whose typical sides are 17 (Platelets) to 93 (WBC) '
         'pixels',
-        'recipe: small-data (random weights); evaluated on test',
+        'recipe: modern (random weights); evaluated on test',
         'network: yolov2-tiny (no GPU or TPU), 256 x 256 pixels as the records; --image_size=384 in preprocessing '
         'would be better for Platelets, at 2.2 times the time',
-        'steps: 2,000 of 8 images (by the number of images), each image 54.8 times (10,000 images, and 2,000 more '
+        'steps: 4,000 of 4 images (by the number of images), each image 54.8 times (10,000 images, and 2,000 more '
         'for each class); 192 to 384 pixels (1,500 steps or more), in 2 parts (by the memory of a device)',
         'time: about 27 min and the evaluations, at 10.0 images/s, by ten timed steps on 1 CPU',
     ]
@@ -244,7 +256,7 @@ def test_the_lines_of_a_short_run_of_one_class():
     assert data.endswith('173 objects of 1 class, whose typical sides are 180 (raccoon) pixels')
     assert network.endswith('320 x 320 pixels as the records')
     assert steps.startswith(
-        'steps: 10 of 8 images (by the number of images), each image 0.5 times (as --num_steps says)'
+        'steps: 10 of 4 images (by the number of images), each image 0.25 times (as --num_steps says)'
     )
     assert steps.endswith(
         'one image size (several sizes need 1,500 steps or more), not augmented (fewer than 750 steps from random '
@@ -258,22 +270,43 @@ def test_the_lines_of_a_single_image_of_no_class():
     choice = chosen(data, CPU, 100.0).adding('subdivisions', 1, 'by the memory of a device', {})
     said, _, _, steps, _ = explain(choice, data, CPU, [320], None)
     assert said == 'data: 1 images of train, 0 objects of 0 classes'
-    assert 'each image 10,400 times (10,000 images, and 2,000 more for each class)' in steps
+    assert 'each image 10,000 times (10,000 images, and 2,000 more for each class)' in steps
 
 
 def test_why_there_is_one_size_though_the_steps_are_many():
     """At the slower speed of several sizes there would be fewer than 1,500."""
     data = dataclasses.replace(BCCD, splits={'trainval': 292})
-    choice = chosen(data, CPU, max_hours=0.3)
+    choice = chosen(data, CPU, max_hours=0.15)
     assert (choice.values['multi_scale'], choice.values['num_steps']) == (False, 1700)
     assert choice.reasons['multi_scale'] == 'with several, there is time for fewer than 1,500 steps'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'device', 'given', 'why'),
+    [
+        ({}, CPU, {}, None),
+        ({'is_stretched': False}, CPU, {}, 'without copy-paste (grey bars)'),
+        ({}, Device('2 CPUs', replicas=2, processes=2), {}, 'without copy-paste (2 images of each process are no'),
+        ({}, Device('2 CPUs', replicas=2), {}, None),  # one process makes the whole batch
+        ({}, CPU, {'augment': False}, 'without copy-paste (not augmented)'),
+        ({'is_stretched': False}, CPU, {'copy_paste': 2}, None),  # which is refused later
+        ({'is_stretched': False}, CPU, {'init_weights': 'a'}, None),  # of a recipe without
+    ],
+)
+def test_objects_are_not_pasted_where_they_cannot_be(changes, device, given, why):
+    data = dataclasses.replace(BCCD, **changes)
+    choice = chosen(data, device, **given)
+    assert choice.values.get('copy_paste') == (0 if why else given.get('copy_paste'))
+    steps = explain(choice.adding('subdivisions', 1, '', {}), data, device, [256], None)[3]
+    assert (why or '') in steps
+    assert ('copy-paste' in steps) == bool(why)
 
 
 @pytest.mark.parametrize('num_classes', range(1, 20))
 def test_the_steps_show_the_least_where_there_is_time(num_classes):
     data = dataclasses.replace(BCCD, num_classes=num_classes)
     values = chosen(data, CPU, 9.0).values
-    assert values['num_steps'] * values['batch_size'] >= choose.least_images(data, False)
+    assert values['num_steps'] * values['batch_size'] >= plan.least_images(data, False)
 
 
 def test_larger_images_keep_their_shape():

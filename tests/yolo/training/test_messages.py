@@ -36,7 +36,7 @@ def test_the_estimate_in_words(seconds, speed, text):
 def test_the_warning_names_the_ways_out_that_are_left(records_dir, tmp_path):
     config = make_small_config(records_dir, tmp_path, model='yolov2', recipe='yolov2-voc')
     text = time_estimate.format_warning(config, 99.2 * DAY, has_accelerator=False)
-    for part in ('about 99 days', 'GPU', '--model=yolov2-tiny', '--image_size than 96 x 96', '--recipe=small-data'):
+    for part in ('about 99 days', 'GPU', '--model=yolov2-tiny', '--image_size than 96 x 96', '--recipe=modern'):
         assert part in text
     small = make_small_config(records_dir, tmp_path, model='yolov2-tiny', recipe='small-data')
     text = time_estimate.format_warning(small, 3 * DAY, has_accelerator=True)
@@ -143,7 +143,7 @@ def test_objectness_that_is_gone_is_said_once_after_the_burn_in(
     [
         (
             {'optimizer': 'sgd'},
-            '--optimizer=adam, as --recipe=small-data has, or with a lower --learning_rate, or with trained weights '
+            '--optimizer=adam, as --recipe=modern has, or with a lower --learning_rate, or with trained weights '
             '(--init_weights)',
         ),
         ({'optimizer': 'adam', 'init_weights': 'x'}, 'a lower --learning_rate'),
