@@ -16,6 +16,7 @@ PASTE_SEED = 1 << 41  # added to the seed, so that what is pasted does not depen
 PLACES = 12  # that are tried for an object; that with the least of an object in it is taken
 MOST_COVERED = 0.15  # share of a place or a cut that may lie in another object, and of an object that may lie in it
 MOST_SIDE = 0.5  # of an object, as a share of the image's: larger ones are not pasted
+CANDIDATES = 4  # objects that are looked at for each that is pasted; the first that nothing reaches into is taken
 MARGIN = 2  # pixels of the stored image around an object that are pasted with it
 
 
@@ -41,17 +42,14 @@ def paste_objects(
 
     weights (C,): how often objects of each class are chosen, beside smaller ones more often; draws: K; regions
     (B, R, 4): ignore regions, in which nothing is pasted. Objects are cut out of the images as they are given; those
-    that other objects reach into are not pasted. Returns images of the same shape, boxes (B, N + K, 4) and labels
-    (B, N + K), -1 where there was no room or nothing to paste.
+    that other objects or ignore regions reach into are not pasted. Returns images of the same shape, boxes
+    (B, N + K, 4) and labels (B, N + K), -1 where there was no room or nothing to paste.
     """
     given, log_weights, cuts = (boxes, labels), _log_weights(boxes, labels, weights), []
     for draw in draws:
-        chosen = tf.argmax(tf.gather(log_weights, draw.source) + draw.noise, -1, output_type=tf.int32)  # (B,)
-        box, label, is_object = (
-            tf.gather(tf.gather(value, draw.source), chosen, batch_dims=1)
-            for value in (*given, log_weights > -float('inf'))
-        )
-        taken = boxes if regions is None else tf.concat([boxes, regions], 1)
+        taken, own = (value if regions is None else tf.concat([value, regions], 1) for value in (boxes, given[0]))
+        chosen, is_object = _choose(tf.gather(log_weights, draw.source) + draw.noise, tf.gather(own, draw.source))
+        box, label = (tf.gather(tf.gather(value, draw.source), chosen, batch_dims=1) for value in given)
         cut, pasted, has_room = _find_place(tuple(image.shape[1:3]), taken, box, draw, is_object)
         cuts.append(cut)
         boxes = tf.concat([boxes, tf.where(has_room[:, None], pasted, 0.0)[:, None]], 1)
@@ -83,18 +81,26 @@ def class_weights(description: Description, split: str) -> tf.Tensor:
 
 
 def _log_weights(boxes: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Logarithm (B, N) of how often each object is chosen.
-
-    -inf for padding, for objects that are too large, and for those that share too much with another one, of which a
-    piece without a box would be pasted with them.
-    """
+    """Logarithm (B, N) of how often each object is chosen; -inf for padding and for objects that are too large."""
     size = boxes[..., 2:] - boxes[..., :2]
-    covered = tf.linalg.set_diag(_covered(boxes, boxes), tf.zeros(tf.shape(labels), boxes.dtype))  # (B, N, N)
-    is_alone = tf.reduce_max(covered, -1) < MOST_COVERED
-    is_object = is_alone & (labels >= 0) & tf.reduce_all((size > 0) & (size <= MOST_SIDE), -1)
+    is_object = (labels >= 0) & tf.reduce_all((size > 0) & (size <= MOST_SIDE), -1)
     side = tf.sqrt(tf.where(is_object, tf.reduce_prod(size, -1), 1.0))
     log_weights = tf.math.log(tf.gather(weights, tf.maximum(labels, 0)) / side)
     return tf.where(is_object, log_weights, -float('inf'))
+
+
+def _choose(priority: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The number of an object in each of B images (B,), and whether there is one (B,).
+
+    The one of the highest priority (B, N) into which no other of the boxes (B, N + R, 4), of objects and ignore
+    regions, reaches too far: a piece of that would be pasted without a box. Only a few are looked at.
+    """
+    values, numbers = tf.math.top_k(priority, min(CANDIDATES, priority.shape[1]))  # (B, CANDIDATES)
+    others = tf.range(tf.shape(boxes)[1]) != numbers[..., None]
+    covered = tf.where(others, _covered(tf.gather(boxes, numbers, batch_dims=1), boxes), 0.0)
+    is_good = (values > -float('inf')) & (tf.reduce_max(covered, -1) < MOST_COVERED)
+    first = tf.argmax(is_good, -1, output_type=tf.int32)
+    return tf.gather(numbers, first, batch_dims=1), tf.reduce_any(is_good, -1)
 
 
 def _find_place(
