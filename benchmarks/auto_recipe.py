@@ -1,7 +1,7 @@
 """How good --recipe=auto is beside flags that were tuned by hand, trained on as many images.
 
   python benchmarks/auto_recipe.py --data_dir=data/bccd256 --splits=trainval,test --out_dir=auto \
-      --tuned='--recipe=small-data --model=yolov2-tiny'
+      --tuned='--recipe=modern --model=yolov2-tiny'
 
 Trains with --recipe=auto, without other flags than the splits, the seed and --eval_every=0 (and --auto_flags), and then
 with those of --tuned, for as many images as auto chose; each is evaluated once, at its end. Prints for each seed

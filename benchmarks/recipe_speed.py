@@ -1,17 +1,19 @@
-"""The time of training steps with one recipe beside those with another, in turn, in one run.
+"""The time of training with one recipe beside that with another, for as many images, in turn, in one run.
 
   python benchmarks/recipe_speed.py --data_dir=data/bccd256 --split=trainval --recipes=small-data,modern
 
-Takes ten steps with each in turn, at the size of the records, with the same network and batch: all that `train.py` does
-between checkpoints, as input graph, augmentation, step and log lines. Prints the ratio of the second recipe's time to
-the first's, the median over the rounds, by the clock and by the processor.
+Trains with each in turn, with the same network and the batch of each recipe, at one size of images: all that `train.py`
+does between checkpoints, as input graph, augmentation, step and log lines. Prints the ratio of the second recipe's time
+to the first's, by the clock and by the processor: the median over the rounds. --batch_size gives both the same batch.
 """
 
-import functools
+import itertools
 import tempfile
 import time
+from collections.abc import Callable
 
 import in_turn
+import numpy as np
 import training_loop
 from absl import app, flags
 
@@ -19,43 +21,41 @@ from yolo.training import recipes, resolve, schedule
 
 FLAGS = flags.FLAGS  # those of training_loop too
 flags.DEFINE_list('recipes', ['small-data', 'modern'], 'Two recipes.')
+flags.DEFINE_integer('images', 640, 'Images in a turn: many, so that batches which are made ahead do not count.')
 
 
-def make_loop(recipe: str):
-    """A function that takes ten steps of a recipe from a number on."""
-    config = recipes.apply(
-        recipe,
-        data_dir=FLAGS.data_dir,
-        train_split=FLAGS.split,
-        model_dir=tempfile.mkdtemp(),
-        model=FLAGS.model,
-        width=FLAGS.width,
-        batch_size=FLAGS.batch_size,
-        multi_scale=False,
-        num_steps=10**6,
-        checkpoint_every=10**6,
-        log_every=10**6,
-    )
-    return training_loop.make_loops(resolve.resolve(config))[0]
+def make_turn(recipe: str) -> Callable[[], None]:
+    """A function that trains on so many images by a recipe."""
+    about = {'data_dir': FLAGS.data_dir, 'train_split': FLAGS.split, 'model_dir': tempfile.mkdtemp()}
+    network = {'model': FLAGS.model, 'width': FLAGS.width, 'multi_scale': False}
+    ends = {'num_steps': 10**6, 'checkpoint_every': 10**6, 'log_every': 10**6}
+    batch = {'batch_size': FLAGS.batch_size} if FLAGS['batch_size'].present else {}
+    config = resolve.resolve(recipes.apply(recipe, **about, **network, **ends, **batch))
+    loop = training_loop.make_loops(config)[0]
+    steps = itertools.count(0, schedule.SIZE_STEPS)
+
+    def turn() -> None:
+        for _ in range(max(1, FLAGS.images // (config.batch_size * schedule.SIZE_STEPS))):
+            loop(next(steps))
+
+    return turn
 
 
 def main(_) -> None:
     """Measures in turn and prints."""
-    names = FLAGS.recipes
-    if len(set(names)) != 2:
-        raise app.UsageError(f'--recipes={",".join(names)}: give two')
-    loops = {name: make_loop(name) for name in names}
-    clocks = {'by the clock': time.perf_counter, 'by the processor': time.process_time}
-    ratios: dict[str, list[float]] = {name: [] for name in clocks}
-    for round_ in range(FLAGS.rounds + 1):
-        for name, clock in clocks.items():
-            order = names if round_ % 2 else names[::-1]
-            calls = {recipe: functools.partial(loops[recipe], round_ * schedule.SIZE_STEPS) for recipe in order}
-            times = in_turn.seconds(calls, clock)
-            if round_:  # the first one fills buffers
-                ratios[name].append(times[names[1]] / times[names[0]])
-    for name, values in ratios.items():
-        print(f'{names[1]} / {names[0]}, {name}: {in_turn.spread(values)}')
+    if len(set(FLAGS.recipes)) != 2:
+        raise app.UsageError(f'--recipes={",".join(FLAGS.recipes)}: give two')
+    turns = {name: make_turn(name) for name in FLAGS.recipes}
+    for turn in turns.values():  # fills the buffers
+        turn()
+    first, second = FLAGS.recipes
+    ratios = []
+    for round_ in range(FLAGS.rounds):
+        order = turns if round_ % 2 else dict(reversed(turns.items()))
+        times = in_turn.seconds(order, lambda: np.array([time.perf_counter(), time.process_time()]))
+        ratios.append(times[second] / times[first])
+    for name, values in zip(('by the clock', 'by the processor'), np.transpose(ratios).tolist(), strict=True):
+        print(f'{second} / {first}, {name}: {in_turn.spread(values)}')
 
 
 if __name__ == '__main__':

@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from yolo.evaluation.breakdowns import most_confused
 from yolo.evaluation.error_analysis import ERROR_TYPES
-from yolo.geometry.image_sizes import RANGE, SMALL_SIDE, STRIDE, format_size
+from yolo.geometry.image_sizes import RANGE, SMALL_SIDE, STRIDE, better_size, format_size
 
 SMALLEST_COST = 0.0005  # of the mAP: less is shown as 0
 MEANINGS = {
@@ -101,9 +103,15 @@ def more_images(training: Training) -> str:
 
 def _find_cause(metrics: dict, costliest: str, training: Training) -> tuple[str, str]:
     """A sentence of what is behind the costliest kind of error, '' if nothing shows, and what to try, in words."""
-    size = (_say_size(metrics['by_size']) or _say_small_class(metrics, training.sides)) if costliest in OF_SIZE else ''
-    if size:
-        return size, _larger_images(metrics.get('image_size'))
+    if costliest in OF_SIZE:
+        size = _say_size(metrics['by_size'])
+        if size:
+            return size, _larger_images(metrics.get('image_size'))
+        small = _small_class(metrics, training.sides)
+        if small:
+            side, ap = training.sides[small], metrics['per_class'][small]['ap_area']
+            why = f"The typical {small} has a side of {side:.0f} pixels in the network's images; its AP is {ap:.3f}."
+            return why, _larger_images(metrics.get('image_size'), side)
     rising = _say_rising(training.curve)
     if rising:
         return rising, longer(training)
@@ -131,23 +139,30 @@ def _say_size(by_size: dict[str, dict]) -> str:
     return ''
 
 
-def _say_small_class(metrics: dict, sides: Mapping[str, float]) -> str:
-    """That the objects of a class are small in the network's images, however large the photos, and it is not learnt."""
-    weak = [
-        name for name, row in metrics['per_class'].items() if row['ap_area'] is not None and row['ap_area'] < LEARNT
-    ]
-    name = min(weak, key=lambda name: sides.get(name, SMALL_SIDE), default='')
-    if sides.get(name, SMALL_SIDE) >= SMALL_SIDE:
+def _small_class(metrics: dict, sides: Mapping[str, float]) -> str:
+    """The class of the smallest objects, if these are small in the network's images, however large the photos.
+
+    And if it has a far lower AP than classes of larger objects, which are learnt; '' if that is not so.
+    """
+    aps = {name: row['ap_area'] for name, row in metrics['per_class'].items() if row['ap_area'] is not None}
+    total = sum(row['num_objects'] for row in metrics['per_class'].values())
+    larger = [ap for name, ap in aps.items() if sides.get(name, 0.0) >= SMALL_SIDE]
+    name = min(aps, key=lambda name: sides.get(name, SMALL_SIDE), default='')
+    if not larger or sides.get(name, SMALL_SIDE) >= SMALL_SIDE:
         return ''
-    ap = metrics['per_class'][name]['ap_area']
-    return f"{name} is typically {sides[name]:.0f} pixels wide in the network's images, and has an AP of {ap:.3f}."
+    is_learnt = statistics.mean(larger) >= LARGER_ARE_LEARNT
+    is_worse = aps[name] < LESS_THAN_LARGER * statistics.mean(larger)
+    are_many = metrics['per_class'][name]['num_objects'] >= max(1, SHARE_OF_OBJECTS * total)
+    return name if is_learnt and is_worse and are_many else ''
 
 
-def _larger_images(image_size: Sequence[int] | None) -> str:
-    """image_size: height, width of the network's images."""
+def _larger_images(image_size: Sequence[int] | None, side: float = math.inf) -> str:
+    """image_size: height, width of the network's images; side: of small objects in them, if known."""
     if not image_size:
         return 'use larger images, so that these objects have more cells'
-    size = format_size([round(side * RANGE[1] / STRIDE) * STRIDE for side in image_size])
+    height, width = image_size
+    usual = [round(each * RANGE[1] / STRIDE) * STRIDE for each in image_size]
+    size = format_size(better_size((height, width), side) or usual)
     return f'use larger images (preprocess --image_size={size}), so that these objects have more cells'
 
 

@@ -1,5 +1,6 @@
 """Sizes of images: those of multi-scale training, and the larger one that records may hold for it."""
 
+import math
 from collections.abc import Sequence
 
 STRIDE = 32  # pixels per grid cell, in every network that can be trained
@@ -29,6 +30,18 @@ def usual_sizes(image_size: tuple[int, int]) -> tuple[int, int]:
     """The smallest and the largest training size of the recipe yolov2-voc for a network of `image_size` pixels."""
     smallest, largest = (max(1, round(max(image_size) * share / STRIDE)) * STRIDE for share in RANGE)
     return smallest, largest
+
+
+def better_size(image_size: tuple[int, int], side: float) -> tuple[int, int] | None:
+    """Height, width of images in which objects of `side` pixels in those of `image_size` are large enough.
+
+    At most twice as large; None if they are large enough already.
+    """
+    if side >= SMALL_SIDE:
+        return None
+    longer = math.ceil(min(2.0, SMALL_SIDE / side) * max(image_size) / STRIDE) * STRIDE
+    height, width = (math.ceil(each * longer / max(image_size) / STRIDE) * STRIDE for each in image_size)
+    return height, width
 
 
 def of_longer_side(image_size: tuple[int, int], longer: int | None) -> tuple[int, int]:

@@ -5,22 +5,18 @@ device, takes what was chosen at its start.
 """
 
 import dataclasses
-import itertools
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from yolo import settings, storage
-from yolo.data import folds, label_reading, records
-from yolo.geometry.letterbox import CHANNELS, STRETCH
-from yolo.models import architectures, model_folder, weights
+from yolo.data import records
 from yolo.recipes import AUTO, RECIPES
-from yolo.training import checks, distribution, errors, memory, recipes, resolve, splits, time_estimate
+from yolo.training import checks, distribution, errors, facts, memory, recipes, resolve, time_estimate
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.choose import are_steps_given, choose_network, choose_steps
 from yolo.training.config import TrainConfig
@@ -89,90 +85,59 @@ def _choose(
     given: Mapping[str, Any], strategy: tf.distribute.Strategy, collective: distribution.HostCollective, on_tpu: bool
 ) -> tuple[dict, list[str]]:
     """The chosen settings by name, with base_recipe, and five lines that say why."""
-    device = _device(strategy)
+    device = facts.read_device(strategy)
     description = records.read_description(given['data_dir'])
-    data = read_data(given)
-    weights_of = _network_of_weights(given, description)
-    choice = choose_network(data, device, weights_of, given)
+    data = facts.read_data(given)
+    weights_of = facts.network_of_weights(given, description)
     if 'sizes' in given and 'multi_scale' not in given:
         given = {**given, 'multi_scale': True}  # with which these sizes go
+    choice = choose_network(data, device, weights_of, given)
+    about = data, device, strategy, collective, on_tpu
+    chosen, sizes, speed = _choose_by_time(choice, given, *about)
+    batch = chosen.values['batch_size']
+    if speed and batch < choice.values['batch_size']:  # a step has a cost beside that of its images
+        choice = dataclasses.replace(choice, values={**choice.values, 'batch_size': batch})
+        chosen, sizes, speed = _choose_by_time(choice, given, *about)
+    lines = explain(chosen, data, device, [max(size) for size in sizes], speed)
+    return {**RECIPES[chosen.base], **chosen.values, 'base_recipe': chosen.base}, lines
+
+
+def _choose_by_time(
+    choice: Choice,
+    given: Mapping[str, Any],
+    data: Data,
+    device: Device,
+    strategy: tf.distribute.Strategy,
+    collective: distribution.HostCollective,
+    on_tpu: bool,
+) -> tuple[Choice, Sequence[tuple[int, int]], float | None]:
+    """With all that follows from the time of steps; image sizes in training; images/s, None if no steps were timed.
+
+    All processes of a run call this, and choose by what the first one measured.
+    """
     kinds = [given['multi_scale']] if 'multi_scale' in given else [False, True]
     configs = {kind: _resolved(choice, given, kind, device, on_tpu) for kind in kinds}
     largest = configs[kinds[-1]]
     checks.check_replicas(largest, device.replicas)
+    checks.check_groups(largest, device.processes)
     with errors.clear_errors(largest, strategy):
         speed, parts = _measure(largest, strategy, collective, device, given)
-    speeds = {kind: speed.pixels / time_estimate.mean_pixels(each) for kind, each in configs.items()} if speed else {}
-    compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()} if speed else {}
+    speeds, compiling = {}, {}
+    if speed:
+        speed = time_estimate.Speed(*(collective.from_chief(value) for value in speed))
+        speeds = {kind: speed.pixels / time_estimate.mean_pixels(each) for kind, each in configs.items()}
+        compiling = {kind: speed.compiling * len(each.sizes) for kind, each in configs.items()}
     before = choice.values['batch_size']
     choice = choose_steps(choice, data, device, speeds, compiling, given)
     parts = fewest_parts(choice.values['batch_size'] // device.replicas, before // device.replicas // parts)
     choice = choice.adding('subdivisions', parts, 'by the memory of a device', given)
     is_multi_scale = choice.values['multi_scale']
-    longer_sides = [max(size) for size in configs[is_multi_scale].sizes]
-    lines = explain(choice, data, device, longer_sides, speeds.get(is_multi_scale))
-    return {**RECIPES[choice.base], **choice.values, 'base_recipe': choice.base}, lines
+    return choice, configs[is_multi_scale].sizes, speeds.get(is_multi_scale)
 
 
 def fewest_parts(images: int, at_once: int) -> int:
     """The fewest equal parts of so many images with no more than `at_once` in one."""
     return next(parts for parts in range(1, images + 1) if images % parts == 0 and images <= parts * at_once)
-
-
-def read_data(given: Mapping[str, Any]) -> Data:
-    """What the rules know of the records of a folder; given: data_dir, and train_split, folds, fold if they are."""
-    folder = given['data_dir']
-    description = records.read_description(folder)
-    with_images = {name: split.num_images for name, split in description.splits.items() if split.num_images}
-    if not with_images:
-        raise ValueError(f'{folder!r} has no images to train on')
-    name = splits.to_train_on(with_images, given.get('train_split'))
-    split = description.split(name)
-    _, labels, boxes = label_reading.read_objects(folder, name)
-    height, width = description.image_size
-    sides = np.sqrt(
-        np.maximum(0, boxes[:, 2] - boxes[:, 0]) * np.maximum(0, boxes[:, 3] - boxes[:, 1]) * width * height
-    )
-    return Data(
-        folds.num_trained_on(split.num_images, given.get('fold', 0), given.get('folds', 1)),
-        split.num_objects,
-        description.image_size,
-        len(np.unique(labels)),
-        with_images,
-        {
-            class_name: float(np.median(sides[labels == k]))
-            for k, class_name in enumerate(description.classes)
-            if np.any(labels == k)
-        },
-        description.resize == STRETCH,
-    )
-
-
-def _device(strategy: tf.distribute.Strategy) -> Device:
-    name = distribution.describe_devices(strategy)
-    is_accelerator, replicas = distribution.has_accelerator(), strategy.num_replicas_in_sync
-    return Device(name, is_accelerator, replicas, distribution.num_workers(strategy))
-
-
-def _network_of_weights(given: Mapping[str, Any], description: records.Description) -> tuple:
-    """Name and width of the network that --init_weights is of; () if there is no such flag, or it does not show."""
-    path = given.get('init_weights', '')
-    if not path:
-        return ()
-    is_checkpoint = model_folder.CHECKPOINT.fullmatch(posixpath.basename(path))
-    folder = posixpath.dirname(posixpath.dirname(path)) if is_checkpoint else path
-    if storage.exists(posixpath.join(folder, CONFIG)):
-        config = read_config(folder)
-        return config.model, config.width
-    if storage.is_folder(path):
-        return ()
-    about = len(description.classes), description.anchors, 1.0, description.image_size
-    fitting = {
-        name
-        for name, channels in itertools.product(architectures.MODELS, CHANNELS)  # those of the weights may be others
-        if weights.find_fit(architectures.build_spec(name, *about, channels), path)
-    }
-    return (*fitting, 1.0) if len(fitting) == 1 else ()
 
 
 def _resolved(choice: Choice, given: Mapping[str, Any], multi_scale: bool, device: Device, on_tpu: bool) -> TrainConfig:
@@ -205,8 +170,22 @@ def _measure(
     chosen = (fits or tried[-1:])[0]
     if are_steps_given(given):
         return None, chosen.subdivisions
-    memory.check_memory(chosen, strategy)
+    _check_memory(chosen, strategy, collective)
     return time_estimate.measure_speed(chosen, strategy, config.image_size), chosen.subdivisions
+
+
+def _check_memory(
+    config: TrainConfig, strategy: tf.distribute.Strategy, collective: distribution.HostCollective
+) -> None:
+    """ValueError in all processes if one of them has too little memory: the others would wait for it."""
+    said = ''
+    try:
+        memory.check_memory(config, strategy)
+    except ValueError as error:
+        said = str(error)
+    for each in collective.gather(said.encode()):
+        if each:
+            raise ValueError(each.decode())
 
 
 def _try(configs: Sequence[TrainConfig], strategy: tf.distribute.Strategy) -> tuple[time_estimate.Speed, int]:

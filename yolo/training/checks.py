@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+import math
 import zlib
 
 import tensorflow as tf
 
 from yolo.data import records
+from yolo.data.mosaic import GROUP
 from yolo.geometry.letterbox import STRETCH
 from yolo.recipes import AUTO
 from yolo.training.config import BALANCED, PHOTO, STORED, SYNCHRONIZED, TrainConfig
-from yolo.training.distribution import HostCollective
+from yolo.training.distribution import HostCollective, num_workers
 from yolo.training.memory import check_memory
 
 RESOLVED = ('decay_steps', 'burn_in', 'sizes', 'unfreeze_at', 'jit_compile')
@@ -36,6 +38,7 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
             f'--copy_paste={config.copy_paste} goes with records of --resize={STRETCH}; in those of '
             f'--resize={config.resize} it would paste objects on the grey bars: use --copy_paste=0'
         )
+    check_groups(config, num_workers(strategy))
     if config.jitter_around == PHOTO and not config.augment:
         raise ValueError(f'--jitter_around={PHOTO} needs --augment; or use --jitter_around={STORED}')
     if config.jitter_around == PHOTO and config.resize != STRETCH:
@@ -87,6 +90,20 @@ def _check_splits(config: TrainConfig) -> None:
         if not description.split(split).num_images:
             raise ValueError(f'split {split!r} of {config.data_dir!r} has no images')
         records.shard_files(config.data_dir, split, description)
+
+
+def check_groups(config: TrainConfig, processes: int) -> None:
+    """ValueError for a batch of which a process makes no whole groups, where images take parts of each other."""
+    on = {name: getattr(config, name) for name in ('mosaic', 'copy_paste') if getattr(config, name)}
+    unit = GROUP * processes
+    if not on or config.batch_size % unit == 0:
+        return
+    flags = ' and '.join(f'--{name}={value}' for name, value in on.items())
+    off = ' and '.join(f'--{name}=0' for name in on)
+    raise ValueError(
+        f'--batch_size={config.batch_size}: for {flags} each of the processes (here {processes}) has to make groups of '
+        f'{GROUP} images; use --batch_size={math.ceil(config.batch_size / unit) * unit}, or {off}'
+    )
 
 
 def check_replicas(config: TrainConfig, replicas: int) -> None:

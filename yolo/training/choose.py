@@ -22,7 +22,7 @@ FROM_SCRATCH, FROM_WEIGHTS, MANY_IMAGES = 'modern', 'finetune', 'yolov2-voc'
 MANY = 8000  # images
 LARGE_NETWORK_IMAGES = 2000  # from which on yolov2 is worth its time
 
-MULTI_SCALE_STEPS = 1500  # from which on another size every ten steps helps
+MULTI_SCALE_STEPS = 1500  # of 8 images or more, from which on another size every ten steps helps
 AUGMENT_STEPS = 750  # from which on augmentation helps a network with random weights
 OF_AUGMENTATION = {
     field.name for field in dataclasses.fields(TrainConfig) if settings.of(field).group == AUGMENTATION
@@ -52,7 +52,7 @@ def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapp
     else:
         model, why = 'yolov2', f'{LARGE_NETWORK_IMAGES:,} images or more on a GPU or TPU'
     choice = choice.adding('model', model, why, given)
-    batch = plan.batch_size(data.num_images, choice.base, device.replicas)
+    batch = plan.batch_size(data.num_images, choice.base, device, given)
     choice = choice.adding('batch_size', batch, 'by the number of images', given)
     return _without_pasting(choice, data, device, given)
 
@@ -81,15 +81,17 @@ def choose_steps(
     if are_steps_given(given):
         steps, why = _given_steps(choice, data, given)
         choice = choice.adding('num_steps', steps, why, {})
-        is_multi_scale = given.get('multi_scale', steps >= MULTI_SCALE_STEPS)
+        is_multi_scale = given.get('multi_scale', steps >= _steps_for_sizes(choice.values['batch_size']))
     else:
         plans = {kind: plan.make(choice, data, device, speed, compiling[kind], given) for kind, speed in speeds.items()}
-        is_multi_scale = given.get('multi_scale', True in plans and plans[True][1] >= MULTI_SCALE_STEPS)
+        is_long = True in plans and plans[True][1] >= _steps_for_sizes(plans[True][0])
+        is_multi_scale = given.get('multi_scale', is_long)
         batch, steps, evaluations, why = plans[is_multi_scale]
         choice = choice.adding('batch_size', batch, choice.reasons['batch_size'], given)
         choice = choice.adding('num_steps', steps, why, given)
-    choice = choice.adding('multi_scale', is_multi_scale, _why_sizes(is_multi_scale, steps), given)
-    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not OF_AUGMENTATION & given.keys():
+    why = _why_sizes(is_multi_scale, steps, _steps_for_sizes(choice.values['batch_size']))
+    choice = choice.adding('multi_scale', is_multi_scale, why, given)
+    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not _asks_for_augmentation(given):
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
     choice = _without_pasting(choice, data, device, given)
     every = steps // plan.EVALUATIONS if evaluations == plan.EVALUATIONS and steps >= 10 * plan.EVALUATIONS else 0
@@ -99,9 +101,11 @@ def choose_steps(
 def _without_pasting(choice: Choice, data: Data, device: Device, given: Mapping[str, Any]) -> Choice:
     """Without the copy-paste of the recipe where it cannot be."""
     of_each = choice.values['batch_size'] // device.processes
-    if not RECIPES[choice.base].get('copy_paste'):
+    if not RECIPES[choice.base].get('copy_paste') or given.get('copy_paste'):
         return choice
-    if not choice.values.get('augment', given.get('augment', True)):
+    if 'copy_paste' in given:
+        why = ''  # that it is given
+    elif not choice.values.get('augment', given.get('augment', True)):
         why = 'not augmented'
     elif not data.is_stretched:
         why = 'grey bars'
@@ -124,9 +128,19 @@ def _given_steps(choice: Choice, data: Data, given: Mapping[str, Any]) -> tuple[
     return steps, 'as --epochs says'
 
 
-def _why_sizes(is_multi_scale: bool, steps: int) -> str:
+def _steps_for_sizes(batch: int) -> int:
+    """The steps from which on a run has several image sizes; more of them where they are of few images."""
+    return math.ceil(MULTI_SCALE_STEPS * max(1.0, plan.SMALL_BATCH / batch))
+
+
+def _why_sizes(is_multi_scale: bool, steps: int, needed: int) -> str:
     if is_multi_scale:
-        return f'{MULTI_SCALE_STEPS:,} steps or more'
-    if steps < MULTI_SCALE_STEPS:
-        return f'several sizes need {MULTI_SCALE_STEPS:,} steps or more'
-    return f'with several, there is time for fewer than {MULTI_SCALE_STEPS:,} steps'
+        return f'{needed:,} steps or more'
+    if steps < needed:
+        return f'several sizes need {needed:,} steps or more'
+    return f'with several, there is time for fewer than {needed:,} steps'
+
+
+def _asks_for_augmentation(given: Mapping[str, Any]) -> bool:
+    """Whether a flag says how images are to be augmented; --copy_paste=0 says what not."""
+    return any(name != 'copy_paste' or given[name] for name in OF_AUGMENTATION & given.keys())

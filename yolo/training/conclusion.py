@@ -9,7 +9,7 @@ from yolo.detection import graph
 from yolo.evaluation import advice, inference, result, summary
 from yolo.models import model_folder
 from yolo.recipes import AUTO
-from yolo.training import auto, distribution, errors, loop, preemption, tensorboard
+from yolo.training import distribution, errors, facts, loop, preemption, tensorboard
 from yolo.training.config import TrainConfig
 
 MOST_IMAGES = 1000  # of each split that are looked at
@@ -59,7 +59,7 @@ def conclude(config: TrainConfig, strategy: tf.distribute.Strategy) -> list[str]
         config.num_steps,
         config.base_recipe,
         bool(config.init_weights),
-        auto.read_data({'data_dir': config.data_dir, 'train_split': config.train_split}).sides,
+        facts.read_data({'data_dir': config.data_dir, 'train_split': config.train_split}).sides,
     )
     return advice.advise(metrics, training)
 

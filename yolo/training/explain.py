@@ -2,7 +2,7 @@
 
 import math
 
-from yolo.geometry.image_sizes import SMALL_SIDE, STRIDE, format_size
+from yolo.geometry.image_sizes import better_size, format_size
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.time_estimate import format_duration
 
@@ -58,19 +58,8 @@ def _say_sides(data: Data) -> str:
 
 def _say_better_size(data: Data) -> str:
     """Which images would be better, '' if these are large enough."""
-    better = better_size(data)
+    better = better_size(data.image_size, data.sides.get(data.smallest, math.inf))
     if not better:
         return ''
-    height, width = (math.ceil(side * better / max(data.image_size) / STRIDE) * STRIDE for side in data.image_size)
-    times = height * width / math.prod(data.image_size)
-    size = format_size((height, width))
+    times, size = math.prod(better) / math.prod(data.image_size), format_size(better)
     return f'; --image_size={size} in preprocessing would be better for {data.smallest}, at {times:.1f} times the time'
-
-
-def better_size(data: Data) -> int:
-    """The longer side of images in which typical objects of every class are large enough; 0 if they are."""
-    side = data.sides.get(data.smallest, SMALL_SIDE)
-    if side >= SMALL_SIDE:
-        return 0
-    longer = max(data.image_size)
-    return math.ceil(min(2.0, SMALL_SIDE / side) * longer / STRIDE) * STRIDE

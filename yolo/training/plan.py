@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from yolo.data.mosaic import GROUP
 from yolo.recipes import RECIPES
 from yolo.training import splits
 from yolo.training.choice import Choice, Data, Device
@@ -25,19 +26,23 @@ IMAGES_EVALUATED = 3  # in the time of one that is trained on
 EVALUATIONS = 8  # of a run, on a split for validation
 
 
-def batch_size(num_images: int, base: str, replicas: int = 1) -> int:
+def batch_size(num_images: int, base: str, device: Device, given: Mapping[str, Any]) -> int:
     """Images a step: for few images as many as the recipe has, up to 64 for 8,000; as many for each replica."""
-    least = _smallest_batch(base, replicas)
+    least = _smallest_batch(base, device, given)
     batch = least
     while 2 * batch <= max(least, LARGEST_BATCH) and 2 * batch * IMAGES_PER_BATCH <= num_images:
         batch *= 2
     return batch
 
 
-def _smallest_batch(base: str, replicas: int) -> int:
-    """That of the recipe, as far as the replicas can share it; 8 for one that has no small batch of its own."""
+def _smallest_batch(base: str, device: Device, given: Mapping[str, Any]) -> int:
+    """That of the recipe, or 8 for one with larger batches; more where replicas, parts and groups of images need it."""
+    unit = device.replicas * given.get('subdivisions', 1)
+    settings = {**RECIPES[base], **given}
+    if settings.get('copy_paste') or settings.get('mosaic'):
+        unit = math.lcm(unit, GROUP * device.processes)
     least = min(RECIPES[base].get('batch_size', SMALL_BATCH), SMALL_BATCH)
-    return math.ceil(least / replicas) * replicas
+    return math.ceil(least / unit) * unit
 
 
 def least_images(data: Data, from_weights: bool) -> int:
@@ -74,7 +79,7 @@ def make(
         evaluations = num_evaluations(choice, data, left, given)
         limit = max(SHARE_OF_STEPS * limit, left - evaluations * _cost_of_evaluation(choice, data))
     seen = images_to_see(data, from_weights, min(patience, limit), limit)
-    batch, steps = _in_steps(seen, choice, device.replicas, given)
+    batch, steps = _in_steps(seen, choice, device, given)
     up = _in_two_digits(math.ceil(seen / batch), math.ceil)
     is_up = seen == least_images(data, from_weights) and up * batch <= limit
     why = _why_so_many(data, from_weights, seen, times)
@@ -103,14 +108,11 @@ def num_evaluations(choice: Choice, data: Data, left: float, given: Mapping[str,
     return EVALUATIONS if split and is_validated and are_cheap and 'eval_every' not in given else 1
 
 
-def _in_steps(seen: int, choice: Choice, replicas: int, given: Mapping[str, Any]) -> tuple[int, int]:
+def _in_steps(seen: int, choice: Choice, device: Device, given: Mapping[str, Any]) -> tuple[int, int]:
     """Batch and steps for so many images: the batch is halved, down to the recipe's, where there would be few steps."""
-    batch, parts = choice.values['batch_size'], replicas * given.get('subdivisions', 1)
-    while 'batch_size' not in given and seen // batch < FEW_STEPS:
-        half = batch // 2
-        if half < _smallest_batch(choice.base, replicas) or half % parts:
-            break
-        batch = half
+    batch, least = choice.values['batch_size'], _smallest_batch(choice.base, device, given)
+    while 'batch_size' not in given and seen // batch < FEW_STEPS and batch // 2 >= least:
+        batch //= 2
     return batch, max(1, seen // batch)
 
 

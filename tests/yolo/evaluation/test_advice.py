@@ -95,15 +95,30 @@ def test_size_is_not_the_reason_where_larger_objects_are_not_learnt_either():
     assert advise(metrics, Training(0.2))[-1] == f'Next: {advice.longer(Training())}.'
 
 
-@pytest.mark.parametrize(('side', 'is_said'), [(23.4, True), (24.0, False)])
-def test_objects_that_are_small_for_the_network_need_larger_images(side, is_said):
-    """Photos of 4,000 pixels have none of COCO's small size."""
-    training = Training(sides={'cat': side, 'dog': 100.0})
-    sentences = advise(with_errors('missed') | {'image_size': [192, 256]}, training)
-    small = "cat is typically 23 pixels wide in the network's images, and has an AP of 0.500."
+def with_weak_dogs(cats: int, dogs: int, num_dogs: int = NUM_IMAGES) -> dict:
+    """The metrics of a detector that misses all but the first cats and dogs; all are large in the photos."""
+    objects = [[(0, LARGE), *([(1, FAR)] if i < num_dogs else [])] for i in range(NUM_IMAGES)]
+    detected = [[*([(0, LARGE)] if i < cats else []), *([(1, FAR)] if i < dogs else [])] for i in range(NUM_IMAGES)]
+    return measured(objects, detected, image_size=[192, 256])
+
+
+@pytest.mark.parametrize(
+    ('metrics', 'dog', 'is_said'),
+    [
+        (with_weak_dogs(20, 5), 16.4, True),
+        (with_weak_dogs(20, 5), 24.0, False),  # not small
+        (with_weak_dogs(20, 11), 16.4, False),  # not much worse than cats
+        (with_weak_dogs(4, 1), 16.4, False),  # cats are not learnt either
+        (with_weak_dogs(15, 0, num_dogs=2), 16.4, False),  # they are few
+    ],
+)
+def test_a_class_that_is_small_for_the_network_needs_larger_images(metrics, dog, is_said):
+    """Photos of 4,000 pixels have no object of COCO's small size."""
+    sentences = advise(metrics, Training(sides={'cat': 100.0, 'dog': dog}))
+    small = "The typical dog has a side of 16 pixels in the network's images; its AP is 0.250."
     assert (sentences[1] == small) == is_said
     assert ('use larger images (preprocess --image_size=384x288)' in sentences[-1]) == is_said
-    assert advise(with_errors('background'), training) == advise(with_errors('background'))
+    assert advise(metrics, Training(sides={'dog': dog})) == advise(metrics)  # without a class of larger objects
 
 
 def test_few_small_objects_are_not_the_reason():

@@ -21,6 +21,7 @@ from yolo.training import (
     conclusion,
     config_file,
     distribution,
+    facts,
     loop,
     memory,
     plan,
@@ -50,11 +51,11 @@ def given(records_dir, tmp_path, **more) -> dict:
 
 
 def accelerator(monkeypatch) -> None:
-    monkeypatch.setattr(auto, '_device', lambda strategy: Device('1 GPU', is_accelerator=True))
+    monkeypatch.setattr(facts, 'read_device', lambda strategy: Device('1 GPU', is_accelerator=True))
 
 
 def test_what_is_read_of_the_records(records_dir):
-    data = auto.read_data({'data_dir': records_dir})
+    data = facts.read_data({'data_dir': records_dir})
     description = records.read_description(records_dir)
     sides: dict[str, list[float]] = {name: [] for name in CLASSES}
     for path in records.shard_paths(records_dir, 'train', description):
@@ -66,7 +67,7 @@ def test_what_is_read_of_the_records(records_dir):
     assert data.sides == pytest.approx({name: np.median(values) for name, values in sides.items()}, rel=1e-5)
     assert (data.num_images, data.num_objects, data.num_classes) == (8, sum(map(len, sides.values())), 2)
     assert (data.image_size, data.splits) == ((96, 96), {'train': 8, 'test': 8})
-    assert auto.read_data({'data_dir': records_dir, 'folds': 4, 'fold': 1}).num_images == 6
+    assert facts.read_data({'data_dir': records_dir, 'folds': 4, 'fold': 1}).num_images == 6
 
 
 def test_classes_without_objects_do_not_count(records_dir, monkeypatch):
@@ -74,17 +75,17 @@ def test_classes_without_objects_do_not_count(records_dir, monkeypatch):
     description = records.read_description(records_dir)
     more = dataclasses.replace(description, classes=(*CLASSES, 'unseen'))
     monkeypatch.setattr(records, 'read_description', lambda folder: more)
-    assert auto.read_data({'data_dir': records_dir}).num_classes == 2
+    assert facts.read_data({'data_dir': records_dir}).num_classes == 2
 
 
 def test_what_is_read_is_of_the_split_that_is_trained_on(records_dir, monkeypatch):
     """Also where that is not the first in the records."""
     description = records.read_description(records_dir)
-    sides = {name: auto.read_data({'data_dir': records_dir, 'train_split': name}).sides for name in description.splits}
+    sides = {name: facts.read_data({'data_dir': records_dir, 'train_split': name}).sides for name in description.splits}
     assert sides['train'] != sides['test']
     turned = dataclasses.replace(description, splits=dict(reversed(description.splits.items())))
     monkeypatch.setattr(records, 'read_description', lambda folder: turned)
-    data = auto.read_data({'data_dir': records_dir})
+    data = facts.read_data({'data_dir': records_dir})
     assert (data.sides, list(data.splits)) == (sides['train'], ['test', 'train'])
 
 
@@ -104,6 +105,13 @@ def test_the_choice_is_plain_settings_and_five_lines(records_dir, tmp_path, spee
     checks.check_config(resolve.resolve(config), one_device())
 
 
+def test_steps_are_timed_again_where_their_batch_is_smaller(records_dir, tmp_path, speed, monkeypatch):
+    """What a step costs beside its images counts more then."""
+    monkeypatch.setattr(plan, 'IMAGES_PER_BATCH', 1)
+    assert auto.choose(given(records_dir, tmp_path, max_hours=0.01), one_device()).batch_size == 4
+    assert [config.batch_size for config, _ in speed] == [8, 4]
+
+
 def test_flags_win(records_dir, tmp_path, speed):
     flags = {'num_steps': 6, 'model': 'yolov2', 'learning_rate': 0.5, 'scale': (1.0, 1.5), 'subdivisions': 2}
     config = auto.choose(given(records_dir, tmp_path, **flags), one_device())
@@ -119,13 +127,22 @@ def test_flags_win(records_dir, tmp_path, speed):
     [
         (2, {'batch_size': 1}, r'--batch_size=1 is over all replicas and must divide by their 2'),
         (2, {'batch_size': 3, 'num_steps': 4}, r'--batch_size=3 is over all replicas and must divide by their 2'),
-        (1, {'subdivisions': 3}, r'--subdivisions=3: the 4 images of --batch_size=4 must divide by it'),
+        (
+            1,
+            {'subdivisions': 3, 'batch_size': 4},
+            r'--subdivisions=3: the 4 images of --batch_size=4 must divide by it',
+        ),
+        (
+            1,
+            {'copy_paste': 1, 'batch_size': 6},
+            r'--batch_size=6: for --copy_paste=1 each of the processes \(here 1\) has to',
+        ),
     ],
 )
 def test_a_batch_that_does_not_divide_is_refused_before_steps_are_timed(
     records_dir, tmp_path, speed, monkeypatch, replicas, flags, message
 ):
-    monkeypatch.setattr(auto, '_device', lambda strategy: Device('CPUs', replicas=replicas))
+    monkeypatch.setattr(facts, 'read_device', lambda strategy: Device('CPUs', replicas=replicas))
     with pytest.raises(ValueError, match=message):
         auto.choose(given(records_dir, tmp_path, **flags), one_device())
     assert not speed
@@ -168,7 +185,7 @@ def test_memory_of_a_gpu_is_tried(records_dir, tmp_path, monkeypatch):
     needed = 4
     assert auto.choose(given(records_dir, tmp_path), one_device()).subdivisions == 4
     assert tried == [(1, (128, 128)), (2, (128, 128)), (4, (128, 128))]  # the largest images
-    assert auto.choose(given(records_dir, tmp_path, subdivisions=8, batch_size=8), one_device()).subdivisions == 8
+    assert auto.choose(given(records_dir, tmp_path, subdivisions=8), one_device()).subdivisions == 8
     needed = 16
     with pytest.raises(ValueError, match=r'too little memory for 1 images .*--subdivisions=4\); use smaller'):
         auto.choose(given(records_dir, tmp_path), one_device())
@@ -223,7 +240,7 @@ def test_the_network_of_the_weights_is_taken(records_dir, tmp_path, speed):
         config = auto.choose({**other, 'init_weights': str(path)}, one_device())
         assert (config.model, config.width) == (name, 1.0)
         grey = dataclasses.replace(records.read_description(records_dir), channels=1)
-        assert auto._network_of_weights({'init_weights': str(path)}, grey) == (name, 1.0)  # weights for colours
+        assert facts.network_of_weights({'init_weights': str(path)}, grey) == (name, 1.0)  # weights for colours
 
 
 def test_what_is_missing_is_named(records_dir, tmp_path):
@@ -302,7 +319,7 @@ def test_the_conclusion_is_about_some_images_of_both_splits(records_dir, monkeyp
     conclusion.conclude(config, one_device())
     assert detected['test'] == [0, 3, 6]
     assert detected['train'] == folds.trained_on(8, 1, 4, config.seed)[::2].tolist()
-    sides = auto.read_data({'data_dir': records_dir, 'train_split': 'train'}).sides
+    sides = facts.read_data({'data_dir': records_dir, 'train_split': 'train'}).sides
     training = conclusion.advice.Training(0.75, [(4, 0.5)], 9, 'finetune', True, sides)
     assert advised == [({'map_area': 0.5}, training)]
 

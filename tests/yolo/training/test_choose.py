@@ -5,10 +5,11 @@ import math
 
 import pytest
 
+from yolo.geometry.image_sizes import better_size
 from yolo.training import choose, plan
 from yolo.training.choose import Choice, Data, Device, choose_network, choose_steps
 from yolo.training.config import TrainConfig
-from yolo.training.explain import better_size, explain
+from yolo.training.explain import explain
 
 CPU, GPU = Device('1 CPU'), Device('1 GPU', is_accelerator=True)
 BCCD = Data(292, 3941, (256, 256), 3, {'trainval': 292, 'test': 72}, {'Platelets': 17.4, 'RBC': 52.0, 'WBC': 93.0})
@@ -153,6 +154,7 @@ def test_a_short_run_is_neither_multi_scale_nor_augmented():
 def test_a_short_run_with_a_flag_of_augmentation_is_augmented(given):
     assert 'augment' not in chosen(BCCD, CPU, num_steps=20, **given).values
     assert 'augment' in chosen(BCCD, CPU, num_steps=20, learning_rate=0.1).values
+    assert 'augment' in chosen(BCCD, CPU, num_steps=20, copy_paste=0).values
 
 
 @pytest.mark.parametrize('num_images', [20, 100, 1000])
@@ -208,9 +210,26 @@ def test_more_images_or_classes_never_give_fewer_images_to_see():
     ],
 )
 def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, scratch, weights):
-    assert plan.batch_size(num_images, choose.FROM_SCRATCH, replicas) == scratch
-    assert plan.batch_size(num_images, choose.FROM_WEIGHTS, replicas) == weights
-    assert plan.batch_size(num_images, choose.MANY_IMAGES, replicas) == weights
+    device = Device('CPUs', replicas=replicas)
+    assert plan.batch_size(num_images, choose.FROM_SCRATCH, device, {'copy_paste': 0}) == scratch
+    assert plan.batch_size(num_images, choose.FROM_WEIGHTS, device, {}) == weights
+    assert plan.batch_size(num_images, choose.MANY_IMAGES, device, {}) == weights
+
+
+@pytest.mark.parametrize(
+    ('device', 'given', 'expected'),
+    [
+        (Device('3 CPUs', replicas=3), {}, 12),  # one process makes groups of four
+        (Device('2 CPUs', replicas=2, processes=2), {}, 8),
+        (Device('2 CPUs', replicas=2, processes=2), {'copy_paste': 0}, 4),
+        (Device('2 CPUs', replicas=2, processes=2), {'copy_paste': 0, 'mosaic': 0.5}, 8),
+        (CPU, {'subdivisions': 8}, 8),
+        (CPU, {'subdivisions': 3}, 12),
+    ],
+)
+def test_a_batch_has_whole_groups_and_parts(device, given, expected):
+    assert plan.batch_size(292, choose.FROM_SCRATCH, device, given) == expected
+    assert chosen(BCCD, device, max_hours=0.01, **given).values['batch_size'] == expected
 
 
 def test_a_large_batch_is_halved_rather_than_take_few_steps():
@@ -221,7 +240,7 @@ def test_a_large_batch_is_halved_rather_than_take_few_steps():
     assert (values['multi_scale'], values['num_steps']) == (False, 1300)
 
 
-@pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 4), (2, 4, 8), (2, 8, 16)])
+@pytest.mark.parametrize(('replicas', 'parts', 'expected'), [(1, 16, 16), (1, 1, 4), (2, 4, 8), (2, 8, 16), (1, 3, 12)])
 def test_a_batch_stays_one_of_the_parts_that_are_given(replicas, parts, expected):
     data, device = dataclasses.replace(VOC, num_images=4000), Device('CPUs', replicas=replicas)
     values = chosen(data, device, max_hours=0.1, subdivisions=parts).values
@@ -229,10 +248,9 @@ def test_a_batch_stays_one_of_the_parts_that_are_given(replicas, parts, expected
 
 
 def test_larger_images_for_objects_of_less_than_24_pixels():
-    assert better_size(BCCD) == 384  # 17.4 pixels at 256
-    assert better_size(RACCOONS) == 0
-    assert better_size(dataclasses.replace(BCCD, sides={'dot': 2.0})) == 512  # no more than twice as large
-    assert better_size(dataclasses.replace(BCCD, sides={})) == 0
+    assert better_size((256, 256), 17.4) == (384, 384)
+    assert better_size((256, 256), 24.0) is None
+    assert better_size((192, 256), 2.0) == (384, 512)  # no more than twice as large
 
 
 def test_five_lines_say_why():
@@ -245,7 +263,7 @@ def test_five_lines_say_why():
         'network: yolov2-tiny (no GPU or TPU), 256 x 256 pixels as the records; --image_size=384 in preprocessing '
         'would be better for Platelets, at 2.2 times the time',
         'steps: 4,000 of 4 images (by the number of images), each image 54.8 times (10,000 images, and 2,000 more '
-        'for each class); 192 to 384 pixels (1,500 steps or more), in 2 parts (by the memory of a device)',
+        'for each class); 192 to 384 pixels (3,000 steps or more), in 2 parts (by the memory of a device)',
         'time: about 27 min and the evaluations, at 10.0 images/s, by ten timed steps on 1 CPU',
     ]
 
@@ -259,7 +277,7 @@ def test_the_lines_of_a_short_run_of_one_class():
         'steps: 10 of 4 images (by the number of images), each image 0.25 times (as --num_steps says)'
     )
     assert steps.endswith(
-        'one image size (several sizes need 1,500 steps or more), not augmented (fewer than 750 steps from random '
+        'one image size (several sizes need 3,000 steps or more), not augmented (fewer than 750 steps from random '
         'weights)'
     )
     assert time == 'time: said after ten steps'
@@ -274,11 +292,11 @@ def test_the_lines_of_a_single_image_of_no_class():
 
 
 def test_why_there_is_one_size_though_the_steps_are_many():
-    """At the slower speed of several sizes there would be fewer than 1,500."""
+    """At the slower speed of several sizes there would be fewer than 3,000."""
     data = dataclasses.replace(BCCD, splits={'trainval': 292})
-    choice = chosen(data, CPU, max_hours=0.15)
-    assert (choice.values['multi_scale'], choice.values['num_steps']) == (False, 1700)
-    assert choice.reasons['multi_scale'] == 'with several, there is time for fewer than 1,500 steps'
+    choice = chosen(data, CPU, max_hours=0.3)
+    assert (choice.values['multi_scale'], choice.values['num_steps']) == (False, 3400)
+    assert choice.reasons['multi_scale'] == 'with several, there is time for fewer than 3,000 steps'
 
 
 @pytest.mark.parametrize(
@@ -286,9 +304,16 @@ def test_why_there_is_one_size_though_the_steps_are_many():
     [
         ({}, CPU, {}, None),
         ({'is_stretched': False}, CPU, {}, 'without copy-paste (grey bars)'),
-        ({}, Device('2 CPUs', replicas=2, processes=2), {}, 'without copy-paste (2 images of each process are no'),
+        ({}, Device('2 CPUs', replicas=2, processes=2), {}, None),  # 8 images
+        (
+            {},
+            Device('2 CPUs', replicas=2, processes=2),
+            {'batch_size': 4},
+            'without copy-paste (2 images of each process',
+        ),
         ({}, Device('2 CPUs', replicas=2), {}, None),  # one process makes the whole batch
         ({}, CPU, {'augment': False}, 'without copy-paste (not augmented)'),
+        ({}, CPU, {'copy_paste': 0}, 'without copy-paste (as --copy_paste says)'),
         ({'is_stretched': False}, CPU, {'copy_paste': 2}, None),  # which is refused later
         ({'is_stretched': False}, CPU, {'init_weights': 'a'}, None),  # of a recipe without
     ],
@@ -296,7 +321,7 @@ def test_why_there_is_one_size_though_the_steps_are_many():
 def test_objects_are_not_pasted_where_they_cannot_be(changes, device, given, why):
     data = dataclasses.replace(BCCD, **changes)
     choice = chosen(data, device, **given)
-    assert choice.values.get('copy_paste') == (0 if why else given.get('copy_paste'))
+    assert choice.values.get('copy_paste') == (0 if why else None)
     steps = explain(choice.adding('subdivisions', 1, '', {}), data, device, [256], None)[3]
     assert (why or '') in steps
     assert ('copy-paste' in steps) == bool(why)
