@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 import in_turn
-import numpy as np
 import training_loop
 from absl import app, flags
 
@@ -41,6 +40,13 @@ def make_turn(recipe: str) -> Callable[[], None]:
     return turn
 
 
+def seconds(turn: Callable[[], None]) -> tuple[float, float]:
+    """The time of a turn by the clock and by the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    turn()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
 def main(_) -> None:
     """Measures in turn and prints."""
     if len(set(FLAGS.recipes)) != 2:
@@ -51,10 +57,9 @@ def main(_) -> None:
     first, second = FLAGS.recipes
     ratios = []
     for round_ in range(FLAGS.rounds):
-        order = turns if round_ % 2 else dict(reversed(turns.items()))
-        times = in_turn.seconds(order, lambda: np.array([time.perf_counter(), time.process_time()]))
-        ratios.append(times[second] / times[first])
-    for name, values in zip(('by the clock', 'by the processor'), np.transpose(ratios).tolist(), strict=True):
+        times = {name: seconds(turns[name]) for name in (FLAGS.recipes if round_ % 2 else reversed(FLAGS.recipes))}
+        ratios.append([b / a for a, b in zip(times[first], times[second], strict=True)])
+    for name, values in zip(('by the clock', 'by the processor'), zip(*ratios, strict=True), strict=True):
         print(f'{second} / {first}, {name}: {in_turn.spread(values)}')
 
 
