@@ -33,8 +33,12 @@ def make_turn(recipe: str) -> Callable[[], None]:
     loop = training_loop.make_loops(config)[0]
     steps = itertools.count(0, schedule.SIZE_STEPS)
 
+    loops = FLAGS.images / (config.batch_size * schedule.SIZE_STEPS)
+    if loops != round(loops):
+        raise app.UsageError(f'--images={FLAGS.images}: a multiple of {config.batch_size * schedule.SIZE_STEPS}')
+
     def turn() -> None:
-        for _ in range(max(1, FLAGS.images // (config.batch_size * schedule.SIZE_STEPS))):
+        for _ in range(round(loops)):
             loop(next(steps))
 
     return turn

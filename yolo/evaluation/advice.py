@@ -40,6 +40,7 @@ OF_SIZE = ('localisation', 'both', 'missed')  # the kinds of errors that larger 
 LESS_THAN_LARGER = 0.5  # times the mAP of larger objects: then size is what is wrong
 LARGER_ARE_LEARNT = 0.3  # mAP of these from which on size can be the reason
 SHARE_OF_OBJECTS = 0.1  # that objects of a size have to be of all, to be spoken of
+FEWEST_OBJECTS = 10  # of a class that is small, to be spoken of
 BY_HEART = 0.15  # mAP on images of the training above that on others
 LEARNT = 0.7  # mAP on images of the training
 RISING = 0.1  # of the mAP at the end, gained in the last part of a run
@@ -140,20 +141,22 @@ def _say_size(by_size: dict[str, dict]) -> str:
 
 
 def _small_class(metrics: dict, sides: Mapping[str, float]) -> str:
-    """The class of the smallest objects, if these are small in the network's images, however large the photos.
+    """The class of the smallest objects that are small in the network's images, however large the photos.
 
-    And if it has a far lower AP than classes of larger objects, which are learnt; '' if that is not so.
+    Of those that have a far lower AP than classes of larger objects, which are learnt; '' if there is none.
     """
-    aps = {name: row['ap_area'] for name, row in metrics['per_class'].items() if row['ap_area'] is not None}
-    total = sum(row['num_objects'] for row in metrics['per_class'].values())
-    larger = [ap for name, ap in aps.items() if sides.get(name, 0.0) >= SMALL_SIDE]
-    name = min(aps, key=lambda name: sides.get(name, SMALL_SIDE), default='')
-    if not larger or sides.get(name, SMALL_SIDE) >= SMALL_SIDE:
+    rows = {name: row for name, row in metrics['per_class'].items() if row['ap_area'] is not None and name in sides}
+    larger = [row['ap_area'] for name, row in rows.items() if sides[name] >= SMALL_SIDE]
+    if not larger or statistics.mean(larger) < LARGER_ARE_LEARNT:
         return ''
-    is_learnt = statistics.mean(larger) >= LARGER_ARE_LEARNT
-    is_worse = aps[name] < LESS_THAN_LARGER * statistics.mean(larger)
-    are_many = metrics['per_class'][name]['num_objects'] >= max(1, SHARE_OF_OBJECTS * total)
-    return name if is_learnt and is_worse and are_many else ''
+    weak = [
+        name
+        for name, row in rows.items()
+        if sides[name] < SMALL_SIDE
+        and row['ap_area'] < LESS_THAN_LARGER * statistics.mean(larger)
+        and row['num_objects'] >= FEWEST_OBJECTS
+    ]
+    return min(weak, key=lambda name: sides[name], default='')
 
 
 def _larger_images(image_size: Sequence[int] | None, side: float = math.inf) -> str:

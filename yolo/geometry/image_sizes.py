@@ -39,7 +39,8 @@ def better_size(image_size: tuple[int, int], side: float) -> tuple[int, int] | N
     """
     if side >= SMALL_SIDE:
         return None
-    longer = math.ceil(min(2.0, SMALL_SIDE / side) * max(image_size) / STRIDE) * STRIDE
+    times = 2.0 if side <= SMALL_SIDE / 2 else SMALL_SIDE / side
+    longer = math.ceil(times * max(image_size) / STRIDE) * STRIDE
     height, width = (math.ceil(each * longer / max(image_size) / STRIDE) * STRIDE for each in image_size)
     return height, width
 

@@ -94,7 +94,7 @@ def _choose(
     choice = choose_network(data, device, weights_of, given)
     about = data, device, strategy, collective, on_tpu
     chosen, sizes, speed = _choose_by_time(choice, given, *about)
-    batch = chosen.values['batch_size']
+    batch = int(collective.from_chief(chosen.values['batch_size']))  # another --max_hours may give another one
     if speed and batch < choice.values['batch_size']:  # a step has a cost beside that of its images
         choice = dataclasses.replace(choice, values={**choice.values, 'batch_size': batch})
         chosen, sizes, speed = _choose_by_time(choice, given, *about)
@@ -119,7 +119,7 @@ def _choose_by_time(
     configs = {kind: _resolved(choice, given, kind, device, on_tpu) for kind in kinds}
     largest = configs[kinds[-1]]
     checks.check_replicas(largest, device.replicas)
-    checks.check_groups(largest, device.processes)
+    checks.check_groups(largest, device.processes, device.replicas)
     with errors.clear_errors(largest, strategy):
         speed, parts = _measure(largest, strategy, collective, device, given)
     speeds, compiling = {}, {}

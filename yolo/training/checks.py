@@ -38,7 +38,7 @@ def check_config(config: TrainConfig, strategy: tf.distribute.Strategy) -> None:
             f'--copy_paste={config.copy_paste} goes with records of --resize={STRETCH}; in those of '
             f'--resize={config.resize} it would paste objects on the grey bars: use --copy_paste=0'
         )
-    check_groups(config, num_workers(strategy))
+    check_groups(config, num_workers(strategy), strategy.num_replicas_in_sync)
     if config.jitter_around == PHOTO and not config.augment:
         raise ValueError(f'--jitter_around={PHOTO} needs --augment; or use --jitter_around={STORED}')
     if config.jitter_around == PHOTO and config.resize != STRETCH:
@@ -92,17 +92,20 @@ def _check_splits(config: TrainConfig) -> None:
         records.shard_files(config.data_dir, split, description)
 
 
-def check_groups(config: TrainConfig, processes: int) -> None:
+def check_groups(config: TrainConfig, processes: int, replicas: int) -> None:
     """ValueError for a batch of which a process makes no whole groups, where images take parts of each other."""
     on = {name: getattr(config, name) for name in ('mosaic', 'copy_paste') if getattr(config, name)}
-    unit = GROUP * processes
-    if not on or config.batch_size % unit == 0:
+    if not on or config.batch_size % (GROUP * processes) == 0:
         return
+    unit = math.lcm(GROUP * processes, replicas * config.subdivisions)
     flags = ' and '.join(f'--{name}={value}' for name, value in on.items())
     off = ' and '.join(f'--{name}=0' for name in on)
+    ways = [f'--batch_size={math.ceil(config.batch_size / unit) * unit}', off]
+    if processes > 1:
+        ways.append('fewer processes')
     raise ValueError(
         f'--batch_size={config.batch_size}: for {flags} each of the processes (here {processes}) has to make groups of '
-        f'{GROUP} images; use --batch_size={math.ceil(config.batch_size / unit) * unit}, or {off}'
+        f'{GROUP} images; use {" or ".join(ways)}'
     )
 
 

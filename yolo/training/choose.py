@@ -52,7 +52,7 @@ def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapp
     else:
         model, why = 'yolov2', f'{LARGE_NETWORK_IMAGES:,} images or more on a GPU or TPU'
     choice = choice.adding('model', model, why, given)
-    batch = plan.batch_size(data.num_images, choice.base, device, given)
+    batch = plan.batch_size(data, choice.base, device, given)
     choice = choice.adding('batch_size', batch, 'by the number of images', given)
     return _without_pasting(choice, data, device, given)
 
@@ -142,5 +142,5 @@ def _why_sizes(is_multi_scale: bool, steps: int, needed: int) -> str:
 
 
 def _asks_for_augmentation(given: Mapping[str, Any]) -> bool:
-    """Whether a flag says how images are to be augmented; --copy_paste=0 says what not."""
-    return any(name != 'copy_paste' or given[name] for name in OF_AUGMENTATION & given.keys())
+    """Whether a flag says how images are to be augmented; --copy_paste=0 and --mosaic=0 say what not."""
+    return any(name not in ('copy_paste', 'mosaic') or given[name] for name in OF_AUGMENTATION & given.keys())

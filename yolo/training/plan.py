@@ -26,21 +26,25 @@ IMAGES_EVALUATED = 3  # in the time of one that is trained on
 EVALUATIONS = 8  # of a run, on a split for validation
 
 
-def batch_size(num_images: int, base: str, device: Device, given: Mapping[str, Any]) -> int:
+def batch_size(data: Data, base: str, device: Device, given: Mapping[str, Any]) -> int:
     """Images a step: for few images as many as the recipe has, up to 64 for 8,000; as many for each replica."""
-    least = _smallest_batch(base, device, given)
+    least = _smallest_batch(data, base, device, given)
     batch = least
-    while 2 * batch <= max(least, LARGEST_BATCH) and 2 * batch * IMAGES_PER_BATCH <= num_images:
+    while 2 * batch <= max(least, LARGEST_BATCH) and 2 * batch * IMAGES_PER_BATCH <= data.num_images:
         batch *= 2
     return batch
 
 
-def _smallest_batch(base: str, device: Device, given: Mapping[str, Any]) -> int:
-    """That of the recipe, or 8 for one with larger batches; more where replicas, parts and groups of images need it."""
-    unit = device.replicas * given.get('subdivisions', 1)
-    settings = {**RECIPES[base], **given}
-    if settings.get('copy_paste') or settings.get('mosaic'):
-        unit = math.lcm(unit, GROUP * device.processes)
+def _smallest_batch(data: Data, base: str, device: Device, given: Mapping[str, Any]) -> int:
+    """That of the recipe, or 8 for one with larger batches; more where replicas, parts and groups of images need it.
+
+    With many processes, the recipe's own copy-paste is not worth the fewer steps of a batch in groups for each.
+    """
+    unit, groups = device.replicas * given.get('subdivisions', 1), GROUP * device.processes
+    may_paste = data.is_stretched and given.get('augment', True) and given.get('copy_paste') is None
+    pastes = RECIPES[base].get('copy_paste') and may_paste and groups <= SMALL_BATCH
+    if pastes or given.get('copy_paste') or given.get('mosaic'):
+        unit = math.lcm(unit, groups)
     least = min(RECIPES[base].get('batch_size', SMALL_BATCH), SMALL_BATCH)
     return math.ceil(least / unit) * unit
 
@@ -79,7 +83,7 @@ def make(
         evaluations = num_evaluations(choice, data, left, given)
         limit = max(SHARE_OF_STEPS * limit, left - evaluations * _cost_of_evaluation(choice, data))
     seen = images_to_see(data, from_weights, min(patience, limit), limit)
-    batch, steps = _in_steps(seen, choice, device, given)
+    batch, steps = _in_steps(seen, choice, data, device, given)
     up = _in_two_digits(math.ceil(seen / batch), math.ceil)
     is_up = seen == least_images(data, from_weights) and up * batch <= limit
     why = _why_so_many(data, from_weights, seen, times)
@@ -108,9 +112,9 @@ def num_evaluations(choice: Choice, data: Data, left: float, given: Mapping[str,
     return EVALUATIONS if split and is_validated and are_cheap and 'eval_every' not in given else 1
 
 
-def _in_steps(seen: int, choice: Choice, device: Device, given: Mapping[str, Any]) -> tuple[int, int]:
+def _in_steps(seen: int, choice: Choice, data: Data, device: Device, given: Mapping[str, Any]) -> tuple[int, int]:
     """Batch and steps for so many images: the batch is halved, down to the recipe's, where there would be few steps."""
-    batch, least = choice.values['batch_size'], _smallest_batch(choice.base, device, given)
+    batch, least = choice.values['batch_size'], _smallest_batch(data, choice.base, device, given)
     while 'batch_size' not in given and seen // batch < FEW_STEPS and batch // 2 >= least:
         batch //= 2
     return batch, max(1, seen // batch)

@@ -154,7 +154,7 @@ def test_a_short_run_is_neither_multi_scale_nor_augmented():
 def test_a_short_run_with_a_flag_of_augmentation_is_augmented(given):
     assert 'augment' not in chosen(BCCD, CPU, num_steps=20, **given).values
     assert 'augment' in chosen(BCCD, CPU, num_steps=20, learning_rate=0.1).values
-    assert 'augment' in chosen(BCCD, CPU, num_steps=20, copy_paste=0).values
+    assert 'augment' in chosen(BCCD, CPU, num_steps=20, copy_paste=0, mosaic=0.0).values
 
 
 @pytest.mark.parametrize('num_images', [20, 100, 1000])
@@ -211,9 +211,10 @@ def test_more_images_or_classes_never_give_fewer_images_to_see():
 )
 def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, scratch, weights):
     device = Device('CPUs', replicas=replicas)
-    assert plan.batch_size(num_images, choose.FROM_SCRATCH, device, {'copy_paste': 0}) == scratch
-    assert plan.batch_size(num_images, choose.FROM_WEIGHTS, device, {}) == weights
-    assert plan.batch_size(num_images, choose.MANY_IMAGES, device, {}) == weights
+    data = dataclasses.replace(BCCD, num_images=num_images)
+    assert plan.batch_size(data, choose.FROM_SCRATCH, device, {'copy_paste': 0}) == scratch
+    assert plan.batch_size(data, choose.FROM_WEIGHTS, device, {}) == weights
+    assert plan.batch_size(data, choose.MANY_IMAGES, device, {}) == weights
 
 
 @pytest.mark.parametrize(
@@ -223,13 +224,18 @@ def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, repli
         (Device('2 CPUs', replicas=2, processes=2), {}, 8),
         (Device('2 CPUs', replicas=2, processes=2), {'copy_paste': 0}, 4),
         (Device('2 CPUs', replicas=2, processes=2), {'copy_paste': 0, 'mosaic': 0.5}, 8),
+        (Device('2 CPUs', replicas=2, processes=2), {'augment': False}, 4),
+        (Device('6 CPUs', replicas=6, processes=6), {}, 6),  # steps are worth more than pasting
+        (Device('6 CPUs', replicas=6, processes=6), {'copy_paste': 4}, 24),
         (CPU, {'subdivisions': 8}, 8),
         (CPU, {'subdivisions': 3}, 12),
     ],
 )
 def test_a_batch_has_whole_groups_and_parts(device, given, expected):
-    assert plan.batch_size(292, choose.FROM_SCRATCH, device, given) == expected
+    assert plan.batch_size(BCCD, choose.FROM_SCRATCH, device, given) == expected
     assert chosen(BCCD, device, max_hours=0.01, **given).values['batch_size'] == expected
+    letterboxed = dataclasses.replace(BCCD, is_stretched=False)
+    assert plan.batch_size(letterboxed, choose.FROM_SCRATCH, Device('CPUs', replicas=2, processes=2), {}) == 4
 
 
 def test_a_large_batch_is_halved_rather_than_take_few_steps():
@@ -250,7 +256,7 @@ def test_a_batch_stays_one_of_the_parts_that_are_given(replicas, parts, expected
 def test_larger_images_for_objects_of_less_than_24_pixels():
     assert better_size((256, 256), 17.4) == (384, 384)
     assert better_size((256, 256), 24.0) is None
-    assert better_size((192, 256), 2.0) == (384, 512)  # no more than twice as large
+    assert better_size((192, 256), 2.0) == better_size((192, 256), 0.0) == (384, 512)  # no more than twice as large
 
 
 def test_five_lines_say_why():
