@@ -118,9 +118,7 @@ def check_words(words: list[str]) -> None:
         case [('yolo-preprocess' | 'yolo-train' | 'yolo-eval' | 'yolo') as script, *rest]:
             check_flags(script.removeprefix('yolo-'), rest)
         case ['python', script, *rest] if script.startswith('benchmarks/'):
-            source = (ROOT / script).read_text()
-            if 'runs.define_flags()' in source:
-                source += (ROOT / 'benchmarks/runs.py').read_text()
+            source = source_of_benchmark(script)
             own, of_training = (rest[: rest.index('--')], rest[rest.index('--') + 1 :]) if '--' in rest else (rest, [])
             check_flags('train', ['--data_dir=x', '--model_dir=x', *of_training])  # which the script adds
             for flag in own:
@@ -203,11 +201,14 @@ def test_what_a_page_names_is_there(page):
 
 def is_of_benchmark(flag: str, text: str) -> bool:
     """Whether a benchmark that a text names has a flag."""
-    return any(
-        f"'{flag}'" in (ROOT / path).read_text()
-        for path in re.findall(r'benchmarks/\w+\.py', text)
-        if (ROOT / path).exists()
-    )
+    paths = re.findall(r'benchmarks/\w+\.py', text)
+    return any(f"'{flag}'" in source_of_benchmark(path) for path in paths if (ROOT / path).exists())
+
+
+def source_of_benchmark(path: str) -> str:
+    """Its text, and that of the file in which flags of several benchmarks are defined, if it has them."""
+    source = (ROOT / path).read_text()
+    return source + (ROOT / 'benchmarks/runs.py').read_text() if 'runs.define_flags()' in source else source
 
 
 def run(words: list[str], folder: pathlib.Path) -> None:
