@@ -46,10 +46,12 @@ def paste_objects(
     (B, N + K, 4) and labels (B, N + K), -1 where there was no room or nothing to paste.
     """
     given, log_weights, cuts = (boxes, labels), _log_weights(boxes, labels, weights), []
+    given_taken = boxes if regions is None else tf.concat([boxes, regions], 1)
     for draw in draws:
-        taken, own = (value if regions is None else tf.concat([value, regions], 1) for value in (boxes, given[0]))
-        chosen, is_object = _choose(tf.gather(log_weights, draw.source) + draw.noise, tf.gather(own, draw.source))
+        of_source = tf.gather(given_taken, draw.source)
+        chosen, is_object = _choose(tf.gather(log_weights, draw.source) + draw.noise, of_source)
         box, label = (tf.gather(tf.gather(value, draw.source), chosen, batch_dims=1) for value in given)
+        taken = boxes if regions is None else tf.concat([boxes, regions], 1)
         cut, pasted, has_room = _find_place(tuple(image.shape[1:3]), taken, box, draw, is_object)
         cuts.append(cut)
         boxes = tf.concat([boxes, tf.where(has_room[:, None], pasted, 0.0)[:, None]], 1)

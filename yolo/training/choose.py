@@ -103,17 +103,10 @@ def _without_pasting(choice: Choice, data: Data, device: Device, given: Mapping[
     of_each = choice.values['batch_size'] // device.processes
     if not RECIPES[choice.base].get('copy_paste') or given.get('copy_paste'):
         return choice
-    if 'copy_paste' in given:
-        why = ''  # that it is given
-    elif not choice.values.get('augment', given.get('augment', True)):
-        why = 'not augmented'
-    elif not data.is_stretched:
-        why = 'grey bars'
-    elif of_each % GROUP:
+    why = plan.obstacle_to_pasting(data, choice.values.get('augment', given.get('augment', True)))
+    if not why and of_each % GROUP:
         why = f'{of_each} images of each process are no groups of {GROUP}'
-    else:
-        return choice
-    return choice.adding('copy_paste', 0, why, given)
+    return choice.adding('copy_paste', 0, why, given) if why or 'copy_paste' in given else choice
 
 
 def are_steps_given(given: Mapping[str, Any]) -> bool:

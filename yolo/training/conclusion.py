@@ -59,7 +59,7 @@ def conclude(config: TrainConfig, strategy: tf.distribute.Strategy) -> list[str]
         config.num_steps,
         config.base_recipe,
         bool(config.init_weights),
-        facts.read_data({'data_dir': config.data_dir, 'train_split': config.train_split}).sides,
+        facts.typical_sides(config.data_dir, config.train_split, description),
     )
     return advice.advise(metrics, training)
 

@@ -26,24 +26,28 @@ def read_data(given: Mapping[str, Any]) -> Data:
         raise ValueError(f'{folder!r} has no images to train on')
     name = splits.to_train_on(with_images, given.get('train_split'))
     split = description.split(name)
-    _, labels, boxes = label_reading.read_objects(folder, name)
-    height, width = description.image_size
-    sides = np.sqrt(
-        np.maximum(0, boxes[:, 2] - boxes[:, 0]) * np.maximum(0, boxes[:, 3] - boxes[:, 1]) * width * height
-    )
+    sides = typical_sides(folder, name, description)
     return Data(
         folds.num_trained_on(split.num_images, given.get('fold', 0), given.get('folds', 1)),
         split.num_objects,
         description.image_size,
-        len(np.unique(labels)),
+        len(sides),
         with_images,
-        {
-            class_name: float(np.median(sides[labels == k]))
-            for k, class_name in enumerate(description.classes)
-            if np.any(labels == k)
-        },
+        sides,
         description.resize == STRETCH,
     )
+
+
+def typical_sides(folder: str, split: str, description: records.Description) -> dict[str, float]:
+    """By class that has objects in a split: the median side (root of the area) in pixels of the network's images."""
+    _, labels, boxes = label_reading.read_objects(folder, split)
+    height, width = description.image_size
+    sides = np.sqrt(
+        np.maximum(0, boxes[:, 2] - boxes[:, 0]) * np.maximum(0, boxes[:, 3] - boxes[:, 1]) * width * height
+    )
+    return {
+        name: float(np.median(sides[labels == k])) for k, name in enumerate(description.classes) if np.any(labels == k)
+    }
 
 
 def read_device(strategy: tf.distribute.Strategy) -> Device:

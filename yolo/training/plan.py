@@ -41,12 +41,19 @@ def _smallest_batch(data: Data, base: str, device: Device, given: Mapping[str, A
     With many processes, the recipe's own copy-paste is not worth the fewer steps of a batch in groups for each.
     """
     unit, groups = device.replicas * given.get('subdivisions', 1), GROUP * device.processes
-    may_paste = data.is_stretched and given.get('augment', True) and given.get('copy_paste') is None
+    may_paste = 'copy_paste' not in given and not obstacle_to_pasting(data, given.get('augment', True))
     pastes = RECIPES[base].get('copy_paste') and may_paste and groups <= SMALL_BATCH
     if pastes or given.get('copy_paste') or given.get('mosaic'):
         unit = math.lcm(unit, groups)
     least = min(RECIPES[base].get('batch_size', SMALL_BATCH), SMALL_BATCH)
     return math.ceil(least / unit) * unit
+
+
+def obstacle_to_pasting(data: Data, is_augmented: bool) -> str:
+    """Why no objects can be pasted into images, in words; '' if they can."""
+    if not is_augmented:
+        return 'not augmented'
+    return '' if data.is_stretched else 'grey bars'
 
 
 def least_images(data: Data, from_weights: bool) -> int:
