@@ -8,7 +8,8 @@ from typing import Any
 
 from yolo.geometry import image_sizes
 
-AUTO = 'auto'
+AUTO, SMALL_DATA, MODERN = 'auto', 'small-data', 'modern'
+FROM_SCRATCH = SMALL_DATA, MODERN  # for a few hundred images from random weights
 MULTI_SCALE = True  # the default: another image size every 10 steps
 _FEW_IMAGES = {
     'batch_size': 8,
@@ -37,9 +38,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     # A few hundred images, from --init_weights.
     'finetune': {**_FEW_IMAGES, 'num_steps': 2000, 'learning_rate': 3e-4},
     # A few hundred images, from scratch.
-    'small-data': {**_FEW_IMAGES, 'num_steps': 8000},
+    SMALL_DATA: {**_FEW_IMAGES, 'num_steps': 8000},
     # The same, with what later detectors learn by. (The batch is for few images; steps for as many images as above.)
-    'modern': {**_FEW_IMAGES, 'loss': 'ciou', 'copy_paste': 4, 'batch_size': 4, 'num_steps': 16000},
+    MODERN: {**_FEW_IMAGES, 'loss': 'ciou', 'copy_paste': 4, 'batch_size': 4, 'num_steps': 16000},
     # Nothing of its own: `yolo.training.auto` takes another one and chooses by the records and the devices.
     AUTO: {},
 }

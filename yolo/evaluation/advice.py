@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from yolo.evaluation.breakdowns import most_confused
 from yolo.evaluation.error_analysis import ERROR_TYPES
 from yolo.geometry.image_sizes import RANGE, SMALL_SIDE, STRIDE, better_size, format_size
+from yolo.recipes import FROM_SCRATCH, MODERN
 
 SMALLEST_COST = 0.0005  # of the mAP: less is shown as 0
 MEANINGS = {
@@ -33,7 +34,6 @@ NEXT_STEPS = {
 }
 NOTHING_DETECTED = 'No object of any class has been detected: no score is over the threshold.'
 ANEW_IF_NOTHING = 'if the objectness at objects is 0 in TensorBoard, begin anew'
-FEW_IMAGES = 'small-data', 'modern'  # the recipes
 FROM_WEIGHTS = 'begin from trained weights (--init_weights)'
 
 OF_SIZE = ('localisation', 'both', 'missed')  # the kinds of errors that larger images are the cure for
@@ -85,8 +85,8 @@ def advise(metrics: dict, training: Training | None = None) -> list[str]:
 
 def if_nothing(training: Training) -> str:
     """What to try where nothing is detected."""
-    is_for_few = training.recipe in FEW_IMAGES
-    recipe = '' if is_for_few else f', with --recipe={FEW_IMAGES[-1]} where there are few steps or images'
+    is_for_few = training.recipe in FROM_SCRATCH
+    recipe = '' if is_for_few else f', with --recipe={MODERN} where there are few steps or images'
     return f'train for longer{recipe}; {ANEW_IF_NOTHING}'
 
 

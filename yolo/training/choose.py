@@ -11,14 +11,14 @@ from typing import Any
 
 from yolo import settings
 from yolo.data.mosaic import GROUP
-from yolo.recipes import RECIPES
+from yolo.recipes import MODERN, RECIPES
 from yolo.training import plan, schedule, splits
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.config import AUGMENTATION, TrainConfig
 
 # The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
 # a GPU or TPU.
-FROM_SCRATCH, FROM_WEIGHTS, MANY_IMAGES = 'modern', 'finetune', 'yolov2-voc'
+FROM_SCRATCH, FROM_WEIGHTS, MANY_IMAGES = MODERN, 'finetune', 'yolov2-voc'
 MANY = 8000  # images
 LARGE_NETWORK_IMAGES = 2000  # from which on yolov2 is worth its time
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from yolo.recipes import AUTO
+from yolo.recipes import AUTO, FROM_SCRATCH, MODERN
 from yolo.training.batches import distribute_batches
 from yolo.training.config import TrainConfig
 from yolo.training.state import make_state
@@ -105,7 +105,7 @@ def format_warning(config: TrainConfig, seconds_left: float, has_accelerator: bo
         ways.append('use --model=yolov2-tiny')
     height, width = config.image_size
     ways.append(f'write the records with a smaller --image_size than {width} x {height}')
-    if config.recipe not in ('small-data', 'modern', 'finetune', AUTO):
-        ways.append('for a few hundred images use --recipe=modern')
+    if config.recipe not in (*FROM_SCRATCH, 'finetune', AUTO):
+        ways.append(f'for a few hundred images use --recipe={MODERN}')
     days = seconds_left / (24 * 3600)
     return f'this run will take about {days:,.0f} days. To make it shorter: {"; or ".join(ways)}'
