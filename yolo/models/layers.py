@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from yolo.models import winograd
+from yolo.models import fast_convolutions
 from yolo.models.replicas import num_replicas, sum_over_replicas
 
 MOMENTUM, EPSILON = 0.99, 1e-6
@@ -124,15 +124,15 @@ class MaxPool2D(keras.layers.MaxPool2D):
 
 @keras.saving.register_keras_serializable('yolo')
 class Conv2D(keras.layers.Conv2D):
-    """Keras' convolution, with a second implementation that is fast when XLA compiles it for a CPU.
+    """Keras' convolution, with other implementations that are fast when XLA compiles them for a CPU.
 
-    Within `winograd.enabled()` kernels of 3 x 3 take a quarter of the multiplications where that pays.
+    Within `fast_convolutions.enabled()` kernels of 3 x 3 take the one that `fast_convolutions.choose` says.
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         plain = self.strides == (1, 1) and self.padding == 'same' and self.dilation_rate == (1, 1) and self.groups == 1
-        if plain and self.data_format == 'channels_last' and winograd.pays(inputs, kernel):
-            return winograd.convolve(inputs, tf.convert_to_tensor(kernel))
+        if plain and self.data_format == 'channels_last' and (convolve := fast_convolutions.choose(inputs, kernel)):
+            return convolve(inputs, tf.convert_to_tensor(kernel))
         return super().convolution_op(inputs, kernel)
 
 

@@ -10,9 +10,7 @@ Transformed tensors are larger than what they come from, so they are made in blo
 some images, or of some filters where the kernel is the larger one.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -20,39 +18,6 @@ from yolo.models import winograd_transforms as transforms
 
 PRODUCTS = transforms.IN**2
 BLOCK_BYTES = 20 << 20  # of transformed inputs and outputs at once, or of a transformed kernel
-MIN_CHANNELS, MIN_SIDE = 64, 8  # with less than these a plain convolution is as fast
-_ENABLED = contextvars.ContextVar('winograd', default=False)
-
-
-def serves(jit_compile: bool) -> bool:
-    """Whether the training steps of this process take it: they are compiled by XLA, for CPUs."""
-    return jit_compile and all(device.device_type == 'CPU' for device in tf.config.list_logical_devices())
-
-
-@contextlib.contextmanager
-def enabled(value: bool = True) -> Iterator[None]:
-    """Whether `layers.Conv2D` takes `convolve` where it pays, while a step is traced that XLA compiles for a CPU.
-
-    Elsewhere it is slower: without XLA nothing is fused, and GPUs' libraries choose their algorithm by themselves.
-    """
-    token = _ENABLED.set(value)
-    try:
-        yield
-    finally:
-        _ENABLED.reset(token)
-
-
-def pays(inputs: tf.Tensor, kernel: tf.Tensor) -> bool:
-    """Whether it is enabled here and `convolve` is faster than a plain convolution of these two tensors."""
-    shape, (height, width, channels, filters) = inputs.shape, kernel.shape
-    return (
-        _ENABLED.get()
-        and (height, width) == (3, 3)
-        and inputs.dtype == tf.float32
-        and shape.is_fully_defined()
-        and min(channels, filters) >= MIN_CHANNELS
-        and min(shape[1:3]) >= MIN_SIDE
-    )
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -175,6 +140,14 @@ def arrangement(batch: int, height: int, width: int) -> tuple[int, int]:
     rows = min((rows for rows in range(1, batch + 1) if batch % rows == 0), key=num_tiles)
     apart = batch * transforms.num_tiles(height) * transforms.num_tiles(width)
     return (rows, batch // rows) if num_tiles(rows) < 0.95 * apart else (0, 0)
+
+
+def num_tiles(batch: int, height: int, width: int) -> int:
+    """How many tiles a batch takes, arranged for the fewest."""
+    rows, columns = arrangement(batch, height, width)
+    if rows:
+        return transforms.num_tiles(rows * (height + 1)) * transforms.num_tiles(columns * (width + 1))
+    return batch * transforms.num_tiles(height) * transforms.num_tiles(width)
 
 
 def _arrange(images: tf.Tensor, rows: int, columns: int) -> tf.Tensor:

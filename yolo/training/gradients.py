@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from yolo.data import pipeline
-from yolo.models import winograd
+from yolo.models import fast_convolutions
 from yolo.models.build import DarknetModel
 from yolo.models.layers import BatchNorm
 from yolo.training import losses
@@ -81,7 +81,7 @@ def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, in
         places = _stored_places(config, batch, size)
         with tf.GradientTape() as tape:
             tape.watch(values.weights)
-            with winograd.enabled(winograd.serves(config.jit_compile)):
+            with fast_convolutions.enabled(fast_convolutions.serve(config.jit_compile)):
                 raw, moving = _call(model, variables, values, images)  # (B, GH, GW, A, 5 + C)
             terms = _loss_terms(config, raw, batch, places, seen, num_groups)
             scaled_loss = terms['loss'] * loss_scale

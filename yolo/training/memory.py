@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from yolo import memory
 from yolo.memory import Estimate, format_bytes
+from yolo.models import fast_convolutions
 from yolo.models import memory as network_memory
-from yolo.models import winograd
 from yolo.training import network
 from yolo.training.config import TrainConfig
 
@@ -61,7 +61,7 @@ def estimate(config: TrainConfig, batch_size: int, on_cpu: bool | None = None) -
 
 def _compiled(config: TrainConfig, weights: int, on_cpu: bool | None) -> int:
     """Bytes for the compiler, and for what it makes of `weights` bytes of kernels."""
-    if winograd.serves(config.jit_compile) if on_cpu is None else config.jit_compile and on_cpu:
+    if fast_convolutions.serve(config.jit_compile) if on_cpu is None else config.jit_compile and on_cpu:
         return COMPILER_WINOGRAD + WINOGRAD_KERNELS * weights
     return COMPILER if config.jit_compile else 0
 

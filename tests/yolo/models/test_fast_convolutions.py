@@ -1,11 +1,11 @@
-"""Winograd's convolutions against TensorFlow's in float64: outputs, gradients, when they are taken, and where not."""
+"""Fast convolutions against TensorFlow's in float64: outputs, gradients, which one is taken, and where none."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from yolo.models import layers, winograd
+from yolo.models import fast_convolutions, layers, patches, winograd
 from yolo.models import winograd_transforms as transforms
 
 # (B, H, W, C), K: one block; several blocks of images; of filters; of filters and laid out as one picture; odd sides.
@@ -16,6 +16,7 @@ SHAPES = [
     ((2, 16, 18, 640), 512),
     ((4, 13, 13, 512), 576),
 ]
+CASES = [(winograd.convolve, *case) for case in SHAPES] + [(patches.convolve, *case) for case in SHAPES[:2]]
 
 
 def with_gradients(convolve, *arrays: np.ndarray, dtype=tf.float64) -> list[np.ndarray]:
@@ -31,8 +32,8 @@ def plain(inputs, kernel):
     return tf.nn.conv2d(inputs, kernel, 1, 'SAME')
 
 
-def compiled(inputs, kernel):
-    return tf.function(winograd.convolve, jit_compile=True, autograph=False)(inputs, kernel)
+def compiled(convolve):
+    return tf.function(convolve, jit_compile=True, autograph=False)
 
 
 def relative_error(values: np.ndarray, expected: np.ndarray) -> float:
@@ -45,21 +46,22 @@ def draw(shape: tuple[int, ...], filters: int) -> list[np.ndarray]:
     return [rng.standard_normal(each) for each in (shape, (3, 3, shape[-1], filters), (*shape[:3], filters))]
 
 
-@pytest.mark.parametrize(('shape', 'filters'), SHAPES)
-def test_outputs_and_gradients(shape, filters):
+@pytest.mark.parametrize(('convolve', 'shape', 'filters'), CASES)
+def test_outputs_and_gradients(convolve, shape, filters):
     arrays = draw(shape, filters)
     expected = with_gradients(plain, *arrays)
-    results = with_gradients(winograd.convolve, *arrays, dtype=tf.float32)
+    results = with_gradients(convolve, *arrays, dtype=tf.float32)
     errors = [relative_error(value, truth) for value, truth in zip(results, expected, strict=True)]
     assert max(errors) < 4e-6
 
 
-@pytest.mark.parametrize(('shape', 'filters'), SHAPES[1:2])
+@pytest.mark.parametrize('convolve', [winograd.convolve, patches.convolve])
 @pytest.mark.slow
-def test_compiled_by_xla_twice_the_same_bits(shape, filters):
+def test_compiled_by_xla_twice_the_same_bits(convolve):
+    shape, filters = SHAPES[1]
     arrays = draw(shape, filters)
     expected = with_gradients(plain, *arrays)
-    first, second = (with_gradients(compiled, *arrays, dtype=tf.float32) for _ in range(2))
+    first, second = (with_gradients(compiled(convolve), *arrays, dtype=tf.float32) for _ in range(2))
     for value, again, truth in zip(first, second, expected, strict=True):
         assert relative_error(value, truth) < 4e-6
         np.testing.assert_array_equal(value, again)
@@ -77,6 +79,12 @@ def test_arrangement_takes_the_fewest_tiles():
     assert winograd.arrangement(8, 13, 13) == (2, 4)  # 98 tiles in place of 128
     assert winograd.arrangement(8, 16, 16) == (0, 0)  # whole tiles already
     assert winograd.arrangement(7, 13, 13) == (1, 7)
+    assert winograd.num_tiles(8, 13, 13) == 98
+    assert winograd.num_tiles(8, 16, 16) == 128
+
+
+def choice(shape: tuple[int | None, ...], kernel: tuple[int, ...], dtype: str = 'float32'):
+    return fast_convolutions.choose(tf.TensorSpec(shape, dtype), tf.TensorSpec(kernel, dtype))
 
 
 @pytest.mark.parametrize(
@@ -85,16 +93,31 @@ def test_arrangement_takes_the_fewest_tiles():
         ((2, 8, 8, 64), (1, 1, 64, 64), 'float32'),
         ((2, 8, 8, 63), (3, 3, 63, 64), 'float32'),
         ((2, 8, 8, 64), (3, 3, 64, 63), 'float32'),
-        ((2, 7, 8, 64), (3, 3, 64, 64), 'float32'),
         ((2, 8, 8, 64), (3, 3, 64, 64), 'bfloat16'),
         ((None, 8, 8, 64), (3, 3, 64, 64), 'float32'),
     ],
 )
-def test_where_it_does_not_pay(shape, kernel, dtype):
-    with winograd.enabled():
-        assert not winograd.pays(tf.TensorSpec(shape, dtype), tf.TensorSpec(kernel, dtype))
-        assert winograd.pays(tf.TensorSpec((2, 8, 8, 64)), tf.TensorSpec((3, 3, 64, 64)))
-    assert not winograd.pays(tf.TensorSpec((2, 8, 8, 64)), tf.TensorSpec((3, 3, 64, 64)))
+def test_where_none_is_faster(shape, kernel, dtype):
+    with fast_convolutions.enabled():
+        assert choice(shape, kernel, dtype) is None
+
+
+@pytest.mark.parametrize(
+    ('images', 'convolve'),
+    [
+        ((4, 6, 6), patches.convolve),
+        ((4, 8, 8), patches.convolve),
+        ((4, 10, 10), patches.convolve),
+        ((8, 8, 8), winograd.convolve),
+        ((4, 12, 12), winograd.convolve),
+        ((8, 13, 13), winograd.convolve),
+        ((1, 104, 104), winograd.convolve),
+    ],
+)
+def test_few_outputs_do_not_pay_for_a_transformed_kernel(images, convolve):
+    assert choice((*images, 64), (3, 3, 64, 64)) is None  # outside of `enabled`
+    with fast_convolutions.enabled():
+        assert choice((*images, 64), (3, 3, 64, 64)) is convolve
 
 
 @pytest.mark.parametrize(
@@ -109,8 +132,8 @@ def test_layer_equals_that_of_keras(options, monkeypatch):
     own.set_weights(of_keras.get_weights())
     np.testing.assert_array_equal(own(inputs), expected)
     calls = []
-    convolve = winograd.convolve
-    monkeypatch.setattr(winograd, 'convolve', lambda *args: calls.append(args) or convolve(*args))
-    with winograd.enabled():
+    convolve = patches.convolve
+    monkeypatch.setattr(patches, 'convolve', lambda *args: calls.append(args) or convolve(*args))
+    with fast_convolutions.enabled():
         np.testing.assert_allclose(own(inputs), expected, atol=2e-5)
     assert len(calls) == (options == {'padding': 'same'})

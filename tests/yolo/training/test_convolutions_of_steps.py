@@ -1,4 +1,4 @@
-"""Winograd's convolutions in a training step: taken where XLA compiles for the CPU alone, with the same gradients."""
+"""Fast convolutions in a training step: taken where XLA compiles for the CPU alone, with the same gradients."""
 
 import numpy as np
 import pytest
