@@ -23,8 +23,8 @@ MEANINGS = {
 NEXT_STEPS = {
     'class': 'look at the annotations of classes that are confused, add images of the rarer one, or make one class of '
     'two that people cannot tell apart',
-    'localisation': 'check that the annotated boxes are tight, fit anchors to them (preprocess --anchors=kmeans:5), '
-    'and train for longer',
+    'localisation': 'check that the annotated boxes are tight; train for longer, with --loss=ciou and with anchors '
+    'that preprocess fits to the boxes (--anchors=kmeans:5, its default) if you have not',
     'both': 'train for longer, from pretrained weights (--init_weights) if you have not: the detector has not learnt '
     'these objects yet',
     'duplicate': 'lower --nms_iou, and look for objects that are annotated twice',

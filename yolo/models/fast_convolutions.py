@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
@@ -9,13 +10,13 @@ import tensorflow as tf
 from yolo.models import patches, winograd
 
 MIN_CHANNELS = 64  # with less a plain convolution is as fast
-# Winograd's filtering against a product over patches, forward and backward, as measured (benchmarks/convolutions.py):
-# what one of its multiplications costs, and for how many tiles' multiplications its transforms of the kernel stand.
-MULTIPLICATION, TRANSFORMS = 1.2, 65
+# Winograd's filtering against a product over patches, forward and backward, on one core (benchmarks/convolutions.py):
+# what a multiplication takes, its share of transforms included; and the kernel's transforms, in tiles' multiplications.
+MULTIPLICATION_COST, KERNEL_TILES = 1.2, 65
 _ENABLED = contextvars.ContextVar('fast_convolutions', default=False)
 
 
-def serve(jit_compile: bool) -> bool:
+def available(jit_compile: bool) -> bool:
     """Whether the training steps of this process take them: they are compiled by XLA, for CPUs."""
     return jit_compile and all(device.device_type == 'CPU' for device in tf.config.list_logical_devices())
 
@@ -38,16 +39,12 @@ def choose(inputs: tf.Tensor, kernel: tf.Tensor) -> Callable[[tf.Tensor, tf.Tens
     shape, (height, width, channels, filters) = inputs.shape, kernel.shape
     if (
         not _ENABLED.get()
-        or (height, width) != (patches.SIDE, patches.SIDE)
+        or (height, width) != (3, 3)
         or inputs.dtype != tf.float32
         or not shape.is_fully_defined()
         or min(channels, filters) < MIN_CHANNELS
     ):
         return None
-    return winograd.convolve if _transforms_pay(*shape[:3]) else patches.convolve
-
-
-def _transforms_pay(batch: int, height: int, width: int) -> bool:
-    """Whether Winograd's filtering, with fewer multiplications, is faster for so many images of this size."""
-    tiles = MULTIPLICATION * winograd.num_tiles(batch, height, width) + TRANSFORMS
-    return winograd.PRODUCTS * tiles < patches.SIDE**2 * batch * height * width
+    tiles = MULTIPLICATION_COST * winograd.num_tiles(shape[:3], channels, filters) + KERNEL_TILES
+    is_worth_transforms = winograd.PRODUCTS * tiles < height * width * math.prod(shape[:3])
+    return winograd.convolve if is_worth_transforms else patches.convolve

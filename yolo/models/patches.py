@@ -1,14 +1,11 @@
 """Convolutions of 3 x 3 as one product of matrices: for few outputs, on CPUs, in steps that XLA compiles.
 
 The 3 x 3 inputs of each output are a row of a matrix, the kernel is the other matrix as it lies in memory, and so is
-its gradient. XLA's own convolutions of a CPU transpose a kernel's gradient, and Winograd's filtering
-(`yolo.models.winograd`) transforms kernels to four times their size: where the kernel is larger than the images, that
-is most of their time.
+its gradient. Winograd's filtering (`yolo.models.winograd`) makes kernels four times as large, which takes most of its
+time where outputs are few. The rows, nine times the inputs, are kept for the gradient.
 """
 
 import tensorflow as tf
-
-SIDE = 3  # of the kernel
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -18,7 +15,7 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """
     batch, height, width, channels = inputs.shape
     filters = kernel.shape[-1]
-    places = [(i, j) for i in range(SIDE) for j in range(SIDE)]
+    places = [(i, j) for i in range(3) for j in range(3)]
 
     @tf.custom_gradient
     def operation(inputs, kernel):

@@ -27,12 +27,11 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """
     batch, height, width, channels = inputs.shape
     filters = kernel.shape[-1]
-    kernel_bytes = 4 * PRODUCTS * channels * filters
-    if kernel_bytes > 2 * BLOCK_BYTES:
+    if _has_large_kernel(channels, filters):
         rows, columns = arrangement(batch, height, width)
-        outputs = _by_filters(_arrange(inputs, rows, columns), kernel, _divisor(filters, kernel_bytes))
-        return _take_apart(outputs, rows, columns, height, width)
-    tiles = batch * transforms.num_tiles(height) * transforms.num_tiles(width)
+        blocks = _divisor(filters, 4 * PRODUCTS * channels * filters)
+        return _take_apart(_by_filters(_arrange(inputs, rows, columns), kernel, blocks), rows, columns, height, width)
+    tiles = batch * _tiles(height, width)
     return _by_images(inputs, kernel, _divisor(batch, 4 * PRODUCTS * tiles * (channels + filters)))
 
 
@@ -133,21 +132,30 @@ def arrangement(batch: int, height: int, width: int) -> tuple[int, int]:
     Images of 13 x 13 need 16 tiles each by themselves, and 12.25 in two rows of four.
     """
 
-    def num_tiles(rows: int) -> int:
-        columns = batch // rows
-        return transforms.num_tiles(rows * (height + 1)) * transforms.num_tiles(columns * (width + 1))
+    def tiles(rows: int) -> int:
+        return _tiles(rows * (height + 1), batch // rows * (width + 1))
 
-    rows = min((rows for rows in range(1, batch + 1) if batch % rows == 0), key=num_tiles)
-    apart = batch * transforms.num_tiles(height) * transforms.num_tiles(width)
-    return (rows, batch // rows) if num_tiles(rows) < 0.95 * apart else (0, 0)
+    rows = min((rows for rows in range(1, batch + 1) if batch % rows == 0), key=tiles)
+    return (rows, batch // rows) if tiles(rows) < 0.95 * batch * _tiles(height, width) else (0, 0)
 
 
-def num_tiles(batch: int, height: int, width: int) -> int:
-    """How many tiles a batch takes, arranged for the fewest."""
-    rows, columns = arrangement(batch, height, width)
+def _tiles(height: int, width: int) -> int:
+    """How many tiles cover an image."""
+    return transforms.num_tiles(height) * transforms.num_tiles(width)
+
+
+def num_tiles(images: Sequence[int], channels: int, filters: int) -> int:
+    """How many tiles `convolve` takes for images (B, H, W) with so many channels."""
+    batch, height, width = images
+    rows, columns = arrangement(*images) if _has_large_kernel(channels, filters) else (0, 0)
     if rows:
-        return transforms.num_tiles(rows * (height + 1)) * transforms.num_tiles(columns * (width + 1))
-    return batch * transforms.num_tiles(height) * transforms.num_tiles(width)
+        return _tiles(rows * (height + 1), columns * (width + 1))
+    return batch * _tiles(height, width)
+
+
+def _has_large_kernel(channels: int, filters: int) -> bool:
+    """Whether the transformed kernel does not fit the cache, so that filters are divided, not images."""
+    return 4 * PRODUCTS * channels * filters > 2 * BLOCK_BYTES
 
 
 def _arrange(images: tf.Tensor, rows: int, columns: int) -> tf.Tensor:

@@ -81,7 +81,7 @@ def make_gradients(model: DarknetModel, config: TrainConfig, size: tuple[int, in
         places = _stored_places(config, batch, size)
         with tf.GradientTape() as tape:
             tape.watch(values.weights)
-            with fast_convolutions.enabled(fast_convolutions.serve(config.jit_compile)):
+            with fast_convolutions.enabled(fast_convolutions.available(config.jit_compile)):
                 raw, moving = _call(model, variables, values, images)  # (B, GH, GW, A, 5 + C)
             terms = _loss_terms(config, raw, batch, places, seen, num_groups)
             scaled_loss = terms['loss'] * loss_scale

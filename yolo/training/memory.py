@@ -31,7 +31,7 @@ from yolo.training.config import TrainConfig
 
 SLOTS = {'sgd': 1, 'adam': 2}  # numbers that an optimizer holds for each weight
 COMPILER = int(0.4 * memory.GIB)  # of XLA for a step
-# On CPUs, where more is compiled: and the kernels of all convolutions in Winograd's form, 36 numbers for 9.
+# On CPUs, where more is compiled: and, at most, the kernels of all convolutions in Winograd's form, 36 numbers for 9.
 COMPILER_WINOGRAD, WINOGRAD_KERNELS = int(0.7 * memory.GIB), 4
 # Numbers that are there at the busiest moment for each that a convolution gives: compiled and not.
 KEPT_COMPILED, KEPT = 2.2, 3.8
@@ -61,7 +61,7 @@ def estimate(config: TrainConfig, batch_size: int, on_cpu: bool | None = None) -
 
 def _compiled(config: TrainConfig, weights: int, on_cpu: bool | None) -> int:
     """Bytes for the compiler, and for what it makes of `weights` bytes of kernels."""
-    if fast_convolutions.serve(config.jit_compile) if on_cpu is None else config.jit_compile and on_cpu:
+    if fast_convolutions.available(config.jit_compile) if on_cpu is None else config.jit_compile and on_cpu:
         return COMPILER_WINOGRAD + WINOGRAD_KERNELS * weights
     return COMPILER if config.jit_compile else 0
 

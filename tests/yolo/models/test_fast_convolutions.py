@@ -8,15 +8,17 @@ import tensorflow as tf
 from yolo.models import fast_convolutions, layers, patches, winograd
 from yolo.models import winograd_transforms as transforms
 
-# (B, H, W, C), K: one block; several blocks of images; of filters; of filters and laid out as one picture; odd sides.
+# (B, H, W, C), K: one block; less than a tile; several blocks of images; of filters; of filters and laid out as one
+# picture; odd sides.
 SHAPES = [
     ((1, 8, 8, 65), 64),
+    ((2, 2, 3, 64), 64),
     ((3, 9, 11, 64), 70),
     ((4, 52, 52, 64), 64),
     ((2, 16, 18, 640), 512),
     ((4, 13, 13, 512), 576),
 ]
-CASES = [(winograd.convolve, *case) for case in SHAPES] + [(patches.convolve, *case) for case in SHAPES[:2]]
+CASES = [(winograd.convolve, *case) for case in SHAPES] + [(patches.convolve, *case) for case in SHAPES[:3]]
 
 
 def with_gradients(convolve, *arrays: np.ndarray, dtype=tf.float64) -> list[np.ndarray]:
@@ -58,7 +60,7 @@ def test_outputs_and_gradients(convolve, shape, filters):
 @pytest.mark.parametrize('convolve', [winograd.convolve, patches.convolve])
 @pytest.mark.slow
 def test_compiled_by_xla_twice_the_same_bits(convolve):
-    shape, filters = SHAPES[1]
+    shape, filters = SHAPES[2]
     arrays = draw(shape, filters)
     expected = with_gradients(plain, *arrays)
     first, second = (with_gradients(compiled(convolve), *arrays, dtype=tf.float32) for _ in range(2))
@@ -79,8 +81,9 @@ def test_arrangement_takes_the_fewest_tiles():
     assert winograd.arrangement(8, 13, 13) == (2, 4)  # 98 tiles in place of 128
     assert winograd.arrangement(8, 16, 16) == (0, 0)  # whole tiles already
     assert winograd.arrangement(7, 13, 13) == (1, 7)
-    assert winograd.num_tiles(8, 13, 13) == 98
-    assert winograd.num_tiles(8, 16, 16) == 128
+    assert winograd.num_tiles((8, 13, 13), 1024, 1024) == 98
+    assert winograd.num_tiles((8, 16, 16), 1024, 1024) == 128
+    assert winograd.num_tiles((8, 13, 13), 64, 64) == 128  # of a small kernel, in blocks of images, each by itself
 
 
 def choice(shape: tuple[int | None, ...], kernel: tuple[int, ...], dtype: str = 'float32'):
@@ -100,6 +103,7 @@ def choice(shape: tuple[int | None, ...], kernel: tuple[int, ...], dtype: str = 
 def test_where_none_is_faster(shape, kernel, dtype):
     with fast_convolutions.enabled():
         assert choice(shape, kernel, dtype) is None
+        assert choice((2, 8, 8, 64), (3, 3, 64, 64)) is not None
 
 
 @pytest.mark.parametrize(
@@ -111,6 +115,7 @@ def test_where_none_is_faster(shape, kernel, dtype):
         ((8, 8, 8), winograd.convolve),
         ((4, 12, 12), winograd.convolve),
         ((8, 13, 13), winograd.convolve),
+        ((20, 5, 5), patches.convolve),
         ((1, 104, 104), winograd.convolve),
     ],
 )

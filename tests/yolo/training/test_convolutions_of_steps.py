@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from training_runs import make_config
 
-from yolo.models import cfg, winograd
+from yolo.models import cfg, patches, winograd
 from yolo.models.build import DarknetModel
 from yolo.training.gradients import make_gradients, weights_of
 
@@ -34,6 +34,16 @@ activation=leaky
 [maxpool]
 size=2
 stride=2
+[maxpool]
+size=2
+stride=2
+[convolutional]
+batch_normalize=1
+filters=64
+size=3
+stride=1
+pad=1
+activation=leaky
 [convolutional]
 filters=14
 size=1
@@ -47,6 +57,12 @@ softmax=1
 """
 
 
+def recorded(convolve, calls: list[str]):
+    """The function, with the name of its module added to the calls."""
+    name = convolve.__module__.split('.')[-1]
+    return lambda *args: calls.append(name) or convolve(*args)
+
+
 @pytest.mark.slow
 def test_compiled_steps_take_them(records_dir, tmp_path, monkeypatch):
     model = DarknetModel(cfg.parse(NETWORK, 'network.cfg'))
@@ -58,8 +74,8 @@ def test_compiled_steps_take_them(records_dir, tmp_path, monkeypatch):
         'labels': tf.constant([[0, 1, -1], [1, 0, 0]]),
     }
     calls = []
-    convolve = winograd.convolve
-    monkeypatch.setattr(winograd, 'convolve', lambda *args: calls.append(args) or convolve(*args))
+    for module in (winograd, patches):
+        monkeypatch.setattr(module, 'convolve', recorded(module.convolve, calls))
 
     def gradients(jit_compile: bool) -> list[tf.Tensor]:
         config = make_config(records_dir, tmp_path, augment=False, jit_compile=jit_compile, anchors=((1, 2), (3, 3)))
@@ -70,7 +86,7 @@ def test_compiled_steps_take_them(records_dir, tmp_path, monkeypatch):
     plain = gradients(False)
     assert not calls
     compiled = gradients(True)
-    assert [kernel.shape for _, kernel in calls] == [(3, 3, 64, 64)]  # not the first, of 3 channels
+    assert calls == ['winograd', 'patches']  # at 32 x 32 and 8 x 8; not the first, of 3 channels
     for value, expected in zip(compiled, plain, strict=True):
         scale = float(tf.reduce_max(tf.abs(expected)))
         np.testing.assert_allclose(value, expected, atol=1e-4 * scale)
