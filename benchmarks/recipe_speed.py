@@ -55,6 +55,8 @@ def main(_) -> None:
     """Measures in turn and prints."""
     if len(set(FLAGS.recipes)) != 2:
         raise app.UsageError(f'--recipes={",".join(FLAGS.recipes)}: give two')
+    if FLAGS['multi_scale'].present:
+        raise app.UsageError('--multi_scale: it is timed at one size of images')
     turns = {name: make_turn(name) for name in FLAGS.recipes}
     for turn in turns.values():  # fills the buffers
         turn()
