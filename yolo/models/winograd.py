@@ -29,7 +29,7 @@ def convolve(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     filters = kernel.shape[-1]
     if _has_large_kernel(channels, filters):
         rows, columns = arrangement(batch, height, width)
-        blocks = _divisor(filters, 4 * PRODUCTS * channels * filters)
+        blocks = _divisor(filters, _kernel_bytes(channels, filters))
         return _take_apart(_by_filters(_arrange(inputs, rows, columns), kernel, blocks), rows, columns, height, width)
     tiles = batch * _tiles(height, width)
     return _by_images(inputs, kernel, _divisor(batch, 4 * PRODUCTS * tiles * (channels + filters)))
@@ -133,7 +133,7 @@ def arrangement(batch: int, height: int, width: int) -> tuple[int, int]:
     """
 
     def tiles(rows: int) -> int:
-        return _tiles(rows * (height + 1), batch // rows * (width + 1))
+        return _picture_tiles(rows, batch // rows, height, width)
 
     rows = min((rows for rows in range(1, batch + 1) if batch % rows == 0), key=tiles)
     return (rows, batch // rows) if tiles(rows) < 0.95 * batch * _tiles(height, width) else (0, 0)
@@ -144,18 +144,26 @@ def _tiles(height: int, width: int) -> int:
     return transforms.num_tiles(height) * transforms.num_tiles(width)
 
 
+def _picture_tiles(rows: int, columns: int, height: int, width: int) -> int:
+    """How many tiles cover the picture that `_arrange` makes."""
+    return _tiles(rows * (height + 1), columns * (width + 1))
+
+
 def num_tiles(images: Sequence[int], channels: int, filters: int) -> int:
     """How many tiles `convolve` takes for images (B, H, W) with so many channels."""
     batch, height, width = images
     rows, columns = arrangement(*images) if _has_large_kernel(channels, filters) else (0, 0)
-    if rows:
-        return _tiles(rows * (height + 1), columns * (width + 1))
-    return batch * _tiles(height, width)
+    return _picture_tiles(rows, columns, height, width) if rows else batch * _tiles(height, width)
 
 
 def _has_large_kernel(channels: int, filters: int) -> bool:
     """Whether the transformed kernel does not fit the cache, so that filters are divided, not images."""
-    return 4 * PRODUCTS * channels * filters > 2 * BLOCK_BYTES
+    return _kernel_bytes(channels, filters) > 2 * BLOCK_BYTES
+
+
+def _kernel_bytes(channels: int, filters: int) -> int:
+    """Of a transformed kernel."""
+    return 4 * PRODUCTS * channels * filters
 
 
 def _arrange(images: tf.Tensor, rows: int, columns: int) -> tf.Tensor:

@@ -9,41 +9,26 @@ from yolo.models import cfg, patches, winograd
 from yolo.models.build import DarknetModel
 from yolo.training.gradients import make_gradients, weights_of
 
-NETWORK = """
+CONVOLUTION = """
+[convolutional]
+batch_normalize=1
+filters=64
+size=3
+stride=1
+pad=1
+activation=leaky
+"""
+POOL = """
+[maxpool]
+size=2
+stride=2
+"""
+NETWORK = f"""
 [net]
 height=64
 width=64
 channels=3
-[convolutional]
-batch_normalize=1
-filters=64
-size=3
-stride=1
-pad=1
-activation=leaky
-[maxpool]
-size=2
-stride=2
-[convolutional]
-batch_normalize=1
-filters=64
-size=3
-stride=1
-pad=1
-activation=leaky
-[maxpool]
-size=2
-stride=2
-[maxpool]
-size=2
-stride=2
-[convolutional]
-batch_normalize=1
-filters=64
-size=3
-stride=1
-pad=1
-activation=leaky
+{CONVOLUTION}{POOL}{CONVOLUTION}{POOL}{POOL}{CONVOLUTION}
 [convolutional]
 filters=14
 size=1
