@@ -16,9 +16,8 @@ from yolo.training import plan, schedule, splits
 from yolo.training.choice import Choice, Data, Device
 from yolo.training.config import AUGMENTATION, TrainConfig
 
-# The recipes that the choice is built on: from random weights; from --init_weights; and from these with many images, on
-# a GPU or TPU.
-FROM_SCRATCH, FROM_WEIGHTS, MANY_IMAGES = MODERN, 'finetune', 'yolov2-voc'
+# The recipes that the choice is built on: the second from --init_weights, with many images, on a GPU or TPU.
+USUAL, MANY_IMAGES = MODERN, 'yolov2-voc'
 MANY = 8000  # images
 LARGE_NETWORK_IMAGES = 2000  # from which on yolov2 is worth its time
 
@@ -34,12 +33,9 @@ def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapp
 
     weights_of: name and width of the network that --init_weights is of, () if that is not known.
     """
-    if not given.get('init_weights'):
-        base, why = FROM_SCRATCH, 'random weights'
-    elif device.is_accelerator and data.num_images >= MANY:
+    base, why = USUAL, 'trained weights' if given.get('init_weights') else 'random weights'
+    if given.get('init_weights') and device.is_accelerator and data.num_images >= MANY:
         base, why = MANY_IMAGES, f'trained weights, {MANY:,} images or more, and a GPU or TPU'
-    else:
-        base, why = FROM_WEIGHTS, 'trained weights'
     choice = Choice(base, {}, {'recipe': why})
     choice = _with_splits(choice, data, given)
     if weights_of and given.get('model', weights_of[0]) == weights_of[0]:
@@ -91,7 +87,7 @@ def choose_steps(
         choice = choice.adding('num_steps', steps, why, given)
     why = _why_sizes(is_multi_scale, steps, _steps_for_sizes(choice.values['batch_size']))
     choice = choice.adding('multi_scale', is_multi_scale, why, given)
-    if choice.base == FROM_SCRATCH and steps < AUGMENT_STEPS and not _asks_for_augmentation(given):
+    if not given.get('init_weights') and steps < AUGMENT_STEPS and not _asks_for_augmentation(given):
         choice = choice.adding('augment', False, f'fewer than {AUGMENT_STEPS:,} steps from random weights', given)
     choice = _without_pasting(choice, data, device, given)
     every = steps // plan.EVALUATIONS if evaluations == plan.EVALUATIONS and steps >= 10 * plan.EVALUATIONS else 0

@@ -38,7 +38,7 @@ class NetworkConfig:
         'yolov2-voc',
         "Values for all settings that say how to train. yolov2-voc: the paper's; notebook: the Keras notebook's; "
         'finetune: for a few hundred images and --init_weights; small-data: for a few hundred images from random '
-        'weights; modern: for these too, with what later detectors learn by; auto: chooses one of modern, finetune and '
+        'weights; modern: for these too, with what later detectors learn by; auto: chooses one of modern and '
         'yolov2-voc, network, batch and steps by the records and the devices, and says why. A flag overrides the value '
         'of its setting.',
         group=RUN,

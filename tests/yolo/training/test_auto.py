@@ -95,10 +95,10 @@ def test_the_choice_is_plain_settings_and_five_lines(records_dir, tmp_path, spee
     assert [line.split(':')[:2] for line in caplog.messages] == [
         ['auto', f' {name}'] for name in ('data', 'recipe', 'network', 'steps', 'time')
     ]
-    assert (config.recipe, config.base_recipe) == ('auto', choose.FROM_SCRATCH)
+    assert (config.recipe, config.base_recipe) == ('auto', choose.USUAL)
     assert (config.train_split, config.eval_split, config.model) == ('train', 'test', 'yolov2-tiny')
     assert (config.num_steps, config.batch_size) == (3500, 4)  # at least 14,000 images, in two digits
-    base = recipes.apply(choose.FROM_SCRATCH)
+    base = recipes.apply(choose.USUAL)
     assert (config.optimizer, config.ema, config.scale) == (base.optimizer, base.ema, base.scale)
     (timed,) = speed
     assert (timed[0].model, timed[0].batch_size, timed[1]) == ('yolov2-tiny', 4, (96, 96))
@@ -153,7 +153,7 @@ def test_a_run_goes_on_with_what_was_chosen_at_its_start(records_dir, tmp_path, 
     first = auto.choose(given(records_dir, tmp_path, jitter=0.1), one_device())
     config_file.write_config(resolve.resolve(first))
     written = json.loads((tmp_path / 'run/config.json').read_text())
-    assert (written['recipe'], written['base_recipe']) == ('auto', choose.FROM_SCRATCH)
+    assert (written['recipe'], written['base_recipe']) == ('auto', choose.USUAL)
     accelerator(monkeypatch)
     speed.clear()
     with caplog.at_level(logging.INFO, 'absl'):
@@ -227,7 +227,7 @@ def test_the_network_of_the_weights_is_taken(records_dir, tmp_path, speed):
     other = given(records_dir, tmp_path / 'other', init_weights=run.model_dir)
     for path in (run.model_dir, f'{run.model_dir}/best/ckpt-4'):
         config = auto.choose({**other, 'init_weights': path}, one_device())
-        assert (config.model, config.width, config.base_recipe) == ('yolov2', 0.25, choose.FROM_WEIGHTS)
+        assert (config.model, config.width, config.base_recipe) == ('yolov2', 0.25, choose.USUAL)
     config = auto.choose({**other, 'model': 'yolov2-tiny'}, one_device())  # a flag wins: its network has another width
     assert (config.model, config.width) == ('yolov2-tiny', 1.0)
     for name in architectures.MODELS:

@@ -28,7 +28,7 @@ def chosen(data: Data, device: Device, speed: float = 14.0, weights_of=(), compi
 
 def test_blood_cells_on_two_cores():
     choice = chosen(BCCD, CPU)
-    assert choice.base == choose.FROM_SCRATCH
+    assert choice.base == choose.USUAL
     assert choice.values == {
         'train_split': 'trainval',
         'eval_split': 'test',
@@ -52,8 +52,8 @@ def test_the_values_are_settings():
 def test_raccoons_from_scratch_and_from_weights():
     assert chosen(RACCOONS, CPU, 9.0).values['num_steps'] == 3000  # 12,000 images
     choice = chosen(RACCOONS, CPU, 4.0, ('yolov2-tiny', 0.5), init_weights='runs/bccd')
-    assert choice.base == choose.FROM_WEIGHTS
-    assert choice.values['num_steps'] == 750
+    assert choice.base == choose.USUAL
+    assert choice.values['num_steps'] == 1500  # 6,000 images
     assert not choice.values['multi_scale']
     assert 'augment' not in choice.values  # the weights know already what an image is
     assert (choice.values['model'], choice.values['width']) == ('yolov2-tiny', 0.5)
@@ -67,9 +67,9 @@ def test_voc_on_a_gpu():
     assert 40 * VOC.num_images < seen <= 300 * VOC.num_images
     assert seen <= 8 * 3600 * 500
     # The paper's recipe detects nothing where it begins with random weights and has few steps.
-    assert choice.base == choose.FROM_SCRATCH
+    assert choice.base == choose.USUAL
     assert chosen(VOC, GPU, 500.0, init_weights='darknet19.conv.23').base == choose.MANY_IMAGES
-    assert chosen(VOC, CPU, init_weights='darknet19.conv.23').base == choose.FROM_WEIGHTS
+    assert chosen(VOC, CPU, init_weights='darknet19.conv.23').base == choose.USUAL
 
 
 def test_voc_on_two_cores_takes_what_fits():
@@ -197,7 +197,7 @@ def test_more_images_or_classes_never_give_fewer_images_to_see():
 
 
 @pytest.mark.parametrize(
-    ('num_images', 'replicas', 'scratch', 'weights'),
+    ('num_images', 'replicas', 'usual', 'many'),
     [
         (1, 1, 4, 8),
         (999, 1, 4, 8),
@@ -209,12 +209,11 @@ def test_more_images_or_classes_never_give_fewer_images_to_see():
         (292, 16, 16, 16),
     ],
 )
-def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, scratch, weights):
+def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, replicas, usual, many):
     device = Device('CPUs', replicas=replicas)
     data = dataclasses.replace(BCCD, num_images=num_images)
-    assert plan.batch_size(data, choose.FROM_SCRATCH, device, {'copy_paste': 0}) == scratch
-    assert plan.batch_size(data, choose.FROM_WEIGHTS, device, {}) == weights
-    assert plan.batch_size(data, choose.MANY_IMAGES, device, {}) == weights
+    assert plan.batch_size(data, choose.USUAL, device, {'copy_paste': 0}) == usual
+    assert plan.batch_size(data, choose.MANY_IMAGES, device, {}) == many
 
 
 @pytest.mark.parametrize(
@@ -232,10 +231,10 @@ def test_batches_grow_with_the_data_and_divide_by_the_replicas(num_images, repli
     ],
 )
 def test_a_batch_has_whole_groups_and_parts(device, given, expected):
-    assert plan.batch_size(BCCD, choose.FROM_SCRATCH, device, given) == expected
+    assert plan.batch_size(BCCD, choose.USUAL, device, given) == expected
     assert chosen(BCCD, device, max_hours=0.01, **given).values['batch_size'] == expected
     letterboxed = dataclasses.replace(BCCD, is_stretched=False)
-    assert plan.batch_size(letterboxed, choose.FROM_SCRATCH, Device('CPUs', replicas=2, processes=2), {}) == 4
+    assert plan.batch_size(letterboxed, choose.USUAL, Device('CPUs', replicas=2, processes=2), {}) == 4
 
 
 def test_a_large_batch_is_halved_rather_than_take_few_steps():
@@ -321,7 +320,7 @@ def test_why_there_is_one_size_though_the_steps_are_many():
         ({}, CPU, {'augment': False}, 'without copy-paste (not augmented)'),
         ({}, CPU, {'copy_paste': 0}, 'without copy-paste (as --copy_paste says)'),
         ({'is_stretched': False}, CPU, {'copy_paste': 2}, None),  # which is refused later
-        ({'is_stretched': False}, CPU, {'init_weights': 'a'}, None),  # of a recipe without
+        ({'is_stretched': False, 'num_images': choose.MANY}, GPU, {'init_weights': 'a'}, None),  # of a recipe without
     ],
 )
 def test_objects_are_not_pasted_where_they_cannot_be(changes, device, given, why):
