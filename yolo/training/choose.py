@@ -33,8 +33,9 @@ def choose_network(data: Data, device: Device, weights_of: Sequence, given: Mapp
 
     weights_of: name and width of the network that --init_weights is of, () if that is not known.
     """
-    base, why = USUAL, 'trained weights' if given.get('init_weights') else 'random weights'
-    if given.get('init_weights') and device.is_accelerator and data.num_images >= MANY:
+    from_weights = bool(given.get('init_weights'))
+    base, why = USUAL, 'trained weights' if from_weights else 'random weights'
+    if from_weights and device.is_accelerator and data.num_images >= MANY:
         base, why = MANY_IMAGES, f'trained weights, {MANY:,} images or more, and a GPU or TPU'
     choice = Choice(base, {}, {'recipe': why})
     choice = _with_splits(choice, data, given)
